@@ -1,0 +1,22 @@
+"""The WSGI application: API, OAuth, control and admin on one address, stores told apart by `Host`."""
+
+from __future__ import annotations
+
+import logging
+
+from flask import Flask
+
+from devshop import admin, control, graphql_api, oauth
+from devshop.webhooks import Sender
+from devshop.world import World
+
+
+def create_app(world: World, sender: Sender | None = None) -> Flask:
+    """devshop for this world. Nothing runs in the background until `sender.start()`."""
+    app = Flask("devshop", static_folder=None, template_folder="admin/templates")
+    app.extensions["devshop"] = world
+    app.extensions["devshop_sender"] = sender or Sender(world)
+    for module in (graphql_api, oauth, control, admin):
+        app.register_blueprint(module.blueprint)
+    logging.getLogger("httpx2").setLevel(logging.WARNING)
+    return app

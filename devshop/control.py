@@ -1,0 +1,407 @@
+"""The JSON control API under `/_devshop/`: everything that can be done in the admin, for tests and benchmarks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from flask import Blueprint, Response, current_app, jsonify, request
+
+from devshop import bulk, inventory, oauth, orders, products
+from devshop.world import DevshopError, Level, Order, Product, Store, World
+
+blueprint = Blueprint("control", __name__, url_prefix="/_devshop")
+
+
+def world() -> World:
+    """The world of this server."""
+    return current_app.extensions["devshop"]
+
+
+def locked(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The view runs alone; what cannot be done is answered 400 with a sentence."""
+
+    @wraps(function)
+    def run(*args: Any, domain: str | None = None, **kwargs: Any) -> Any:
+        with world().lock:
+            try:
+                if domain is None:
+                    return function(*args, **kwargs)
+                return function(world().store(domain), *args, **kwargs)
+            except (DevshopError, KeyError, TypeError, ValueError) as error:
+                words = f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
+                return jsonify({"error": words}), 400
+
+    return run
+
+
+def body() -> Any:
+    """The request's JSON, or nothing."""
+    return request.get_json(silent=True) or {}
+
+
+@blueprint.get("/health")
+def health() -> Response:
+    """Alive."""
+    return jsonify({"ok": True, "stores": len(world().stores)})
+
+
+@blueprint.post("/reset")
+@locked
+def reset() -> Response:
+    """No store is left, and time is the machine's again."""
+    world().reset()
+    current_app.extensions["devshop_sender"].deliveries.clear()
+    return jsonify({"ok": True})
+
+
+@blueprint.get("/shops")
+@locked
+def shops() -> Response:
+    """All stores."""
+    return jsonify([_store(store) for store in world().stores.values()])
+
+
+@blueprint.post("/shops")
+@locked
+def add_shop() -> Response:
+    """A new store."""
+    data = body()
+    names = data.pop("locations", None) or ["Main location"]
+    store = world().add_store(**data)
+    for name in names:
+        store.add_location(name)
+    return jsonify(_store(store))
+
+
+def _store(store: Store) -> dict[str, Any]:
+    places = [{"gid": place.gid, "name": place.name, "is_active": place.is_active} for place in store.locations.values()]
+    return {"domain": store.domain, "shop_gid": store.gid, "name": store.name, "is_installed": store.is_installed, "locations": places}
+
+
+@blueprint.get("/shops/<domain>/products")
+@locked
+def list_products(store: Store) -> Response:
+    """All products."""
+    return jsonify([_product(product) for product in store.products.values()])
+
+
+@blueprint.post("/shops/<domain>/products")
+@locked
+def add_products(store: Store) -> Response:
+    """New products."""
+    return jsonify([_product(products.create(store, row)) for row in body()])
+
+
+@blueprint.post("/shops/<domain>/products/generate")
+@locked
+def generate(store: Store) -> Response:
+    """Many products at once."""
+    data = body()
+    products.generate(store, int(data["count"]), int(data.get("available", 20)))
+    return jsonify({"ok": True})
+
+
+def _product(product: Product) -> dict[str, Any]:
+    rows = [{"variant_gid": v.gid, "inventory_item_gid": v.item_gid, "sku": v.sku} for v in product.variants]
+    return {"product_gid": product.gid, "title": product.title, "variants": rows}
+
+
+@blueprint.post("/shops/<domain>/products/update")
+@locked
+def update_product(store: Store) -> Response:
+    """Fields of a product or of a variant."""
+    data = body()
+    key = data.pop("variant_gid", None) or data.pop("sku", None)
+    variant = store.variant(key) if key else None
+    gid = data.pop("product_gid", None)
+    product = store.products[variant.product_id] if variant else next(p for p in store.products.values() if p.gid == gid)
+    if "new_sku" in data:
+        data["sku"] = data.pop("new_sku")
+    products.update(store, product, variant, data)
+    return jsonify(_product(product))
+
+
+@blueprint.post("/shops/<domain>/variants/delete")
+@locked
+def delete_variant(store: Store) -> Response:
+    """A variant is gone."""
+    products.delete_variant(store, store.variant(_key()))
+    return jsonify({"ok": True})
+
+
+def _key() -> str:
+    data = body()
+    return data.get("variant_gid") or data["sku"]
+
+
+@blueprint.get("/shops/<domain>/inventory")
+@locked
+def list_inventory(store: Store) -> Response:
+    """All levels."""
+    return jsonify([_level(store, level) for level in store.levels.values()])
+
+
+def _level(store: Store, level: Level) -> dict[str, Any]:
+    variant, place = store.items[level.item_id], store.locations[level.location_id]
+    shown = {"variant_gid": variant.gid, "inventory_item_gid": variant.item_gid, "sku": variant.sku, "location_gid": place.gid}
+    return {**shown, "is_active": level.is_active and place.is_active, **level.quantities, "on_hand": level.on_hand}
+
+
+@blueprint.post("/shops/<domain>/inventory/set")
+@locked
+def set_inventory(store: Store) -> Response:
+    """A hand edit of `available`."""
+    data = body()
+    level = inventory.level(store, store.variant(_key()), store.location(data.get("location_gid")))
+    inventory.set_available(store, level, int(data["available"]), who="admin", why="edited by hand")
+    return jsonify(_level(store, level))
+
+
+@blueprint.post("/shops/<domain>/inventory/move")
+@locked
+def move_inventory(store: Store) -> Response:
+    """Units go from one state to another."""
+    data = body()
+    level = inventory.level(store, store.variant(_key()), store.location(data.get("location_gid")))
+    inventory.move(store, level, data["from"], data["to"], int(data["quantity"]), who="admin")
+    return jsonify(_level(store, level))
+
+
+@blueprint.post("/shops/<domain>/locations")
+@locked
+def add_location(store: Store) -> Response:
+    """A new location."""
+    place = store.add_location(body()["name"])
+    return jsonify({"gid": place.gid, "name": place.name})
+
+
+@blueprint.post("/shops/<domain>/locations/<any(activate, deactivate):verb>")
+@locked
+def switch_location(store: Store, verb: str) -> Response:
+    """A location is on or off."""
+    place = store.location(body()["location_gid"])
+    place.is_active = verb == "activate"
+    store.emit(f"locations/{verb}", place)
+    return jsonify({"gid": place.gid, "is_active": place.is_active})
+
+
+@blueprint.get("/shops/<domain>/orders")
+@locked
+def list_orders(store: Store) -> Response:
+    """All orders."""
+    return jsonify([_order(order) for order in store.orders.values()])
+
+
+@blueprint.post("/shops/<domain>/orders")
+@locked
+def add_order(store: Store) -> Response:
+    """Somebody buys."""
+    return jsonify(_order(orders.create(store, body())))
+
+
+@blueprint.get("/shops/<domain>/orders/<key>")
+@locked
+def one_order(store: Store, key: str) -> Response:
+    """One order."""
+    return jsonify(_order(store.order(key)))
+
+
+@blueprint.post("/shops/<domain>/orders/<key>/<any(cancel, fulfil, refund, edit):verb>")
+@locked
+def change_order(store: Store, key: str, verb: str) -> Response:
+    """An order is cancelled, fulfilled, refunded or edited."""
+    order, data = store.order(key), body()
+    if verb == "cancel":
+        orders.cancel(store, order, restock=bool(data.get("restock", True)))
+    elif verb == "fulfil":
+        orders.fulfil(store, order, data.get("lines"), data.get("tracking_number", ""))
+    elif verb == "refund":
+        orders.refund(store, order, data["lines"])
+    else:
+        orders.edit(store, order, data.get("set", []), data.get("add", []))
+    return jsonify(_order(order))
+
+
+@blueprint.post("/shops/<domain>/orders/<key>/fulfilments/<int:number>/cancel")
+@locked
+def cancel_fulfilment(store: Store, key: str, number: int) -> Response:
+    """A parcel did not leave."""
+    order = store.order(key)
+    orders.cancel_fulfillment(store, order, number)
+    return jsonify(_order(order))
+
+
+def _order(order: Order) -> dict[str, Any]:
+    return {
+        "id": order.id,
+        "gid": order.gid,
+        "name": order.name,
+        "created_at": order.created_at.isoformat(),
+        "updated_at": order.updated_at.isoformat(),
+        "cancelled_at": order.cancelled_at.isoformat() if order.cancelled_at else None,
+        "financial_status": order.financial_status,
+        "fulfillment_status": order.fulfillment_status,
+        "fulfilments": [{"id": f.id, "status": f.status} for f in order.fulfillments],
+        "line_items": [
+            {
+                "id": line.id,
+                "gid": line.gid,
+                "title": line.title,
+                "sku": line.variant.sku if line.variant else None,
+                "variant_gid": line.variant.gid if line.variant else None,
+                "quantity": line.quantity,
+                "current_quantity": line.current_quantity,
+                "unfulfilled_quantity": line.unfulfilled,
+            }
+            for line in order.lines
+        ],
+    }
+
+
+@blueprint.get("/shops/<domain>/calls")
+@locked
+def calls(store: Store) -> Response:
+    """API calls of the app."""
+    return jsonify(store.calls)
+
+
+@blueprint.delete("/shops/<domain>/calls")
+@locked
+def forget_calls(store: Store) -> Response:
+    """The record of calls is empty."""
+    store.calls.clear()
+    return jsonify({"ok": True})
+
+
+@blueprint.get("/bulk/<int:number>.jsonl")
+@locked
+def bulk_result(number: int) -> Response | tuple[Response, int]:
+    """The result file of a bulk operation."""
+    lines = bulk.result(world().store(request.host.split(":")[0]), number)
+    return Response(lines, mimetype="application/jsonl") if lines is not None else (jsonify({"error": "no such result"}), 404)
+
+
+# The app and its access ----------------------------------------------------------------------------------------------------------
+
+
+@blueprint.post("/shops/<domain>/install")
+@locked
+def install(store: Store) -> Response:
+    """The store has the app."""
+    oauth.install(store, tuple(body().get("scopes") or ()) or None)
+    return jsonify({"granted": store.granted})
+
+
+@blueprint.post("/shops/<domain>/uninstall")
+@locked
+def uninstall(store: Store) -> Response:
+    """The app is gone from the store."""
+    oauth.uninstall(store)
+    return jsonify({"ok": True})
+
+
+@blueprint.post("/shops/<domain>/scopes")
+@locked
+def scopes(store: Store) -> Response:
+    """The store grants other scopes."""
+    oauth.grant_scopes(store, tuple(body()["granted"]))
+    return jsonify({"granted": store.granted})
+
+
+@blueprint.post("/shops/<domain>/id-token")
+@locked
+def id_token(store: Store) -> Response:
+    """An ID token as App Bridge would give it."""
+    data = body()
+    return jsonify({"id_token": oauth.make_id_token(store, int(data.get("expires_in", 60)), data.get("claims"))})
+
+
+@blueprint.post("/shops/<domain>/access-token")
+@locked
+def access_token(store: Store) -> Response:
+    """A token of the app, without the dance."""
+    oauth.install(store, tuple(body().get("scopes") or ()) or store.granted or None)
+    token = oauth.issue(store, expiring=True)
+    return jsonify({"access_token": token.value, "refresh_token": token.refresh_token, "scope": ",".join(token.scopes)})
+
+
+@blueprint.post("/shops/<domain>/tokens/revoke")
+@locked
+def revoke(store: Store) -> Response:
+    """No token of the store works any more."""
+    store.tokens.clear()
+    return jsonify({"ok": True})
+
+
+@blueprint.post("/shops/<domain>/compliance")
+@locked
+def compliance(store: Store) -> Response:
+    """A request of privacy law."""
+    data = body()
+    topic = data.pop("topic")
+    was, store.is_installed = store.is_installed, True
+    store.emit(topic, data)
+    store.is_installed = was
+    return jsonify({"ok": True})
+
+
+@blueprint.post("/secret")
+@locked
+def rotate_secret() -> Response:
+    """The app has a new secret; the old one is good until it is revoked (`{"revoke_old": true}`)."""
+    data = body()
+    if data.get("revoke_old"):
+        world().old_client_secret = None
+    if data.get("client_secret"):
+        world().old_client_secret, world().client_secret = world().client_secret, data["client_secret"]
+    return jsonify({"ok": True})
+
+
+# Webhooks and time -----------------------------------------------------------------------------------------------------------------
+
+
+@blueprint.get("/shops/<domain>/deliveries")
+@locked
+def deliveries(store: Store) -> Response:
+    """All webhooks of the store, sent or not."""
+    sender = current_app.extensions["devshop_sender"]
+    return jsonify([delivery.shown() for delivery in sender.deliveries if delivery.store is store])
+
+
+@blueprint.post("/webhooks/deliver")
+def deliver() -> Response:
+    """All that is due now goes out; all that waits with `{"now": true}`."""
+    return jsonify(current_app.extensions["devshop_sender"].deliver_due(everything=bool(body().get("now"))))
+
+
+@blueprint.post("/webhooks/<any(pause, resume):verb>")
+def pause(verb: str) -> Response:
+    """Nothing goes out by itself, or everything does again."""
+    current_app.extensions["devshop_sender"].is_paused = verb == "pause"
+    return jsonify({"ok": True})
+
+
+@blueprint.post("/switches")
+@locked
+def switches() -> Response:
+    """`partial_batches`: one bad row of a batch fails alone. `debounce`: equal payloads within a second are told once."""
+    data = body()
+    if "partial_batches" in data:
+        world().partial_batches = bool(data["partial_batches"])
+    if "debounce" in data:
+        current_app.extensions["devshop_sender"].debounces = bool(data["debounce"])
+    return jsonify({"ok": True})
+
+
+@blueprint.post("/clock")
+@locked
+def clock() -> Response:
+    """Time jumps (`advance`, seconds) or runs faster (`speed`)."""
+    data = body()
+    if "speed" in data:
+        world().clock.set_speed(float(data["speed"]))
+    if "advance" in data:
+        world().clock.advance(float(data["advance"]))
+    return jsonify({"now": world().clock.now().isoformat()})

@@ -1,0 +1,196 @@
+"""Orders of a store: selling, fulfilling, refunding, cancelling, editing, and what each does to stock.
+
+Source: Shopify, "Inventory states" (committed), RefundLineItemRestockType, orderEditSetQuantity.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from devshop import inventory
+from devshop.world import DevshopError, Fulfillment, Line, Order, Refund, RefundLine, Store
+
+RESTOCK_TYPES = ("cancel", "return", "no_restock")
+
+
+def create(store: Store, data: dict[str, Any]) -> Order:
+    """A new order; its tracked lines moved units from available to committed."""
+    now = store.now()
+    lines = [_line(store, row, data.get("location_gid")) for row in data.get("lines", [])]
+    if not lines:
+        raise DevshopError("an order needs lines")
+    order = Order(
+        id=store.world.new_id(),
+        number=store.next_order_number,
+        created_at=now,
+        updated_at=now,
+        financial_status=str(data.get("financial_status", "paid")).upper(),
+        lines=lines,
+        tags=list(data.get("tags", [])),
+        source_identifier=data.get("source_identifier"),
+        test=bool(data.get("test", False)),
+    )
+    store.next_order_number += 1
+    store.orders[order.id] = order
+    for line in lines:
+        _stock(store, order, line, {"available": -line.quantity, "committed": line.quantity}, "order")
+    store.emit("orders/create", order)
+    if order.financial_status == "PAID":
+        store.emit("orders/paid", order)
+    return order
+
+
+def _line(store: Store, row: dict[str, Any], location: str | None) -> Line:
+    quantity = int(row.get("quantity", 1))
+    if quantity < 1:
+        raise DevshopError("a line needs a quantity of 1 or more")
+    key = row.get("variant_gid") or row.get("sku")
+    if key is None:
+        return Line(store.world.new_id(), row.get("title", "Tip"), quantity, Decimal(str(row.get("price", "1.00"))))
+    variant = store.variant(key)
+    place = row.get("location_gid") or location
+    where = store.location(place) if place else inventory.where_sold(store, variant, quantity)
+    title = store.products[variant.product_id].title
+    return Line(store.world.new_id(), title, quantity, variant.price, variant, where.id)
+
+
+def _stock(store: Store, order: Order, line: Line, changes: dict[str, int], why: str, location_id: int | None = None) -> None:
+    if line.variant is None or not line.variant.tracked or line.variant.item_id not in store.items:
+        return
+    where = store.locations[location_id or line.location_id or next(iter(store.locations))]
+    found = inventory.level(store, line.variant, where)
+    inventory.change(store, found, changes, who=order.name, why=why)
+
+
+def fulfil(store: Store, order: Order, rows: list[dict[str, Any]] | None = None, tracking_number: str = "") -> Fulfillment:
+    """A parcel has left with the named quantities, or with all that is open."""
+    _alive(order)
+    parts = [(line, int(quantity)) for line, quantity in _parts(order, rows, "unfulfilled")]
+    if not parts:
+        raise DevshopError(f"{order.name} has nothing to fulfil")
+    now = store.now()
+    fulfillment = Fulfillment(store.world.new_id(), now, now, "SUCCESS", parts, tracking_number)
+    for line, quantity in parts:
+        line.fulfilled += quantity
+        _stock(store, order, line, {"committed": -quantity}, "fulfilled")
+    order.fulfillments.append(fulfillment)
+    _touched(store, order, "fulfillments/create", fulfillment)
+    return fulfillment
+
+
+def cancel_fulfillment(store: Store, order: Order, fulfillment_id: int) -> None:
+    """A parcel did not leave after all: its units are committed again."""
+    fulfillment = next((f for f in order.fulfillments if f.id == fulfillment_id and f.status == "SUCCESS"), None)
+    if fulfillment is None:
+        raise DevshopError(f"{order.name} has no such fulfilment")
+    fulfillment.status, fulfillment.updated_at = "CANCELLED", store.now()
+    for line, quantity in fulfillment.lines:
+        line.fulfilled -= quantity
+        _stock(store, order, line, {"committed": quantity}, "fulfilment cancelled")
+    _touched(store, order, "fulfillments/update", fulfillment)
+
+
+def refund(store: Store, order: Order, rows: list[dict[str, Any]], *, topic: str = "refunds/create") -> Refund:
+    """Units of lines were refunded, each put back for sale or not, as `restock_type` says."""
+    made = Refund(store.world.new_id(), store.now(), [])
+    for row in rows:
+        line, quantity, kind = _line_of(order, row), int(row["quantity"]), str(row.get("restock_type", "no_restock")).lower()
+        _check_refund(line, quantity, kind)
+        location = store.location(row["location_gid"]).id if row.get("location_gid") else line.location_id
+        made.lines.append(RefundLine(line, quantity, kind.upper(), location))
+    for part in made.lines:
+        _remove(store, order, part)
+    order.refunds.append(made)
+    remaining = sum(line.current_quantity for line in order.lines)
+    if topic == "refunds/create":
+        order.financial_status = "PARTIALLY_REFUNDED" if remaining else "REFUNDED"
+    _touched(store, order, topic, made)
+    return made
+
+
+def _check_refund(line: Line, quantity: int, kind: str) -> None:
+    if kind not in RESTOCK_TYPES:
+        raise DevshopError(f"restock_type is one of {', '.join(RESTOCK_TYPES)}")
+    most = {"cancel": line.unfulfilled, "return": line.current_quantity - line.unfulfilled}.get(kind, line.current_quantity)
+    if not 1 <= quantity <= most:
+        raise DevshopError(f"of {line.title} {most} can be refunded as {kind}")
+
+
+def _remove(store: Store, order: Order, part: RefundLine) -> None:
+    line, quantity = part.line, part.quantity
+    from_open = quantity if part.restock_type == "CANCEL" else 0
+    if part.restock_type == "NO_RESTOCK":
+        from_open = min(quantity, line.unfulfilled)
+    line.removed += quantity
+    line.removed_unfulfilled += from_open
+    if from_open and not order.cancelled_at:
+        _stock(store, order, line, {"committed": -from_open}, "removed")
+    if part.restock_type in ("CANCEL", "RETURN"):
+        _stock(store, order, line, {"available": quantity}, "restocked", part.location_id)
+
+
+def cancel(store: Store, order: Order, *, restock: bool, reason: str = "customer") -> None:
+    """The order is cancelled: what is open leaves `committed`, and with `restock` is for sale again (a refund says so)."""
+    _alive(order)
+    open_lines = [(line, line.unfulfilled) for line in order.lines if line.unfulfilled]
+    if restock and open_lines:
+        rows = [{"line_item_id": line.id, "quantity": units, "restock_type": "cancel"} for line, units in open_lines]
+        refund(store, order, rows, topic="refunds/create")
+    else:
+        for line, units in open_lines:
+            _stock(store, order, line, {"committed": -units}, "cancelled, not restocked")
+    order.cancelled_at, order.cancel_reason = store.now(), reason
+    _touched(store, order, "orders/cancelled", order)
+
+
+def edit(store: Store, order: Order, sets: list[dict[str, Any]], adds: list[dict[str, Any]]) -> None:
+    """Quantities were changed and lines added. Less is a removal (with or without restock), more raises the line's `quantity`."""
+    _alive(order)
+    removals = []
+    for row in sets:
+        line, wanted = _line_of(order, row), int(row["quantity"])
+        difference = wanted - line.current_quantity
+        if difference > 0:
+            line.quantity += difference
+            _stock(store, order, line, {"available": -difference, "committed": difference}, "edited")
+        elif difference < 0:
+            kind = "cancel" if row.get("restock", True) else "no_restock"
+            removals.append({"line_item_id": line.id, "quantity": -difference, "restock_type": kind})
+    for row in adds:
+        line = _line(store, row, None)
+        order.lines.append(line)
+        _stock(store, order, line, {"available": -line.quantity, "committed": line.quantity}, "edited")
+    if removals:
+        refund(store, order, removals, topic="edit")
+    _touched(store, order, "orders/edited", order)
+
+
+def _touched(store: Store, order: Order, topic: str, subject: Any) -> None:
+    order.updated_at = store.now()
+    if topic != "edit":
+        store.emit(topic, (order, subject) if subject is not order else order)
+    store.emit("orders/updated", order)
+
+
+def _alive(order: Order) -> None:
+    if order.cancelled_at:
+        raise DevshopError(f"{order.name} is cancelled")
+
+
+def _line_of(order: Order, row: dict[str, Any]) -> Line:
+    key = row.get("line_item_id")
+    for line in order.lines:
+        if key in (line.id, str(line.id), line.gid):
+            return line
+    raise DevshopError(f"{order.name} has no line {key!r}")
+
+
+def _parts(order: Order, rows: list[dict[str, Any]] | None, what: str) -> list[tuple[Line, int]]:
+    if rows is None:
+        return [(line, getattr(line, what)) for line in order.lines if getattr(line, what) > 0]
+    parts = [(_line_of(order, row), int(row["quantity"])) for row in rows]
+    for line, quantity in parts:
+        if not 1 <= quantity <= line.unfulfilled:
+            raise DevshopError(f"of {line.title} {line.unfulfilled} can be fulfilled")
+    return parts

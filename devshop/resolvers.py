@@ -1,0 +1,449 @@
+"""What the Admin API answers, field by field. A field that stands nowhere here is not modelled, and its query is told so by name."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from graphql import GraphQLError, GraphQLResolveInfo
+
+from devshop import search
+from devshop.world import AccessToken, Level, Line, Location, Order, Product, Refund, RefundLine, Store, Variant
+
+Resolver = Callable[..., Any]
+RESOLVERS: dict[tuple[str, str], Resolver] = {}
+MOST_PER_PAGE = 250
+
+
+@dataclass
+class Context:
+    """Who asks: a store's app with a token."""
+
+    store: Store
+    token: AccessToken
+    base_url: str
+
+
+@dataclass
+class Typed:
+    """A value that is no class of the world's, with the name of its GraphQL type and its fields."""
+
+    typename: str
+    fields: dict[str, Any]
+
+
+def on(typename: str, *names: str) -> Callable[[Resolver], Resolver]:
+    """The function resolves these fields of the type: `function(object, info, **arguments)`."""
+
+    def register(function: Resolver) -> Resolver:
+        for name in names:
+            RESOLVERS[typename, name] = function
+        return function
+
+    return register
+
+
+def plain(typename: str, **attributes: str | Callable[[Any], Any]) -> None:
+    """Fields that are an attribute of the object, or a function of it."""
+    for name, attribute in attributes.items():
+        getter = attribute if callable(attribute) else (lambda a: lambda subject: getattr(subject, a))(attribute)
+        RESOLVERS[typename, name] = (lambda g: lambda subject, info: g(subject))(getter)
+
+
+def resolve(subject: Any, info: GraphQLResolveInfo, **arguments: Any) -> Any:
+    """The field's value by its resolver. Raises GraphQLError, naming the field, where there is none."""
+    if isinstance(subject, Typed) and info.field_name in subject.fields:
+        value = subject.fields[info.field_name]
+        return value(info, **arguments) if callable(value) else value
+    resolver = RESOLVERS.get((info.parent_type.name, info.field_name))
+    if resolver is None:
+        raise GraphQLError(f"devshop does not model {info.parent_type.name}.{info.field_name}")
+    return resolver(subject, info, **arguments)
+
+
+def typename(value: Any, *_: Any) -> str:
+    """The GraphQL type of a value, for `node` and unions."""
+    if isinstance(value, Typed):
+        return value.typename
+    names = {Product: "Product", Variant: "ProductVariant", Location: "Location", Level: "InventoryLevel", Order: "Order"}
+    names |= {Line: "LineItem", Refund: "Refund", Item: "InventoryItem", Store: "Shop"}
+    return names[type(value)]
+
+
+@dataclass
+class Item:
+    """A variant seen as its inventory item."""
+
+    variant: Variant
+
+
+def store_of(info: GraphQLResolveInfo) -> Store:
+    """The store that is asked."""
+    return info.context.store
+
+
+def iso(moment: datetime | None) -> str | None:
+    """Shopify's form of a moment: whole seconds, Z."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ") if moment else None
+
+
+def number_of(gid: str, kind: str) -> int:
+    """The number in a gid of that kind; -1 where it is none."""
+    prefix = f"gid://shopify/{kind}/"
+    tail = gid.removeprefix(prefix).split("?")[0]
+    return int(tail) if gid.startswith(prefix) and tail.isdecimal() else -1
+
+
+def connection(rows: Sequence[Any], arguments: dict[str, Any], kind: str) -> Typed:
+    """A page of `rows` as `<kind>Connection`, with opaque cursors. Raises GraphQLError beyond 250 a page."""
+    size = arguments.get("first") or arguments.get("last")
+    if size is None:
+        raise GraphQLError("you must provide one of first or last")
+    if size > MOST_PER_PAGE and not (kind == "ProductVariant" and size <= 2000):
+        raise GraphQLError(f"first or last is {size}; the most is {MOST_PER_PAGE}")
+    listed = list(reversed(rows)) if arguments.get("reverse") else list(rows)
+    keyed = [(str(n), row) for n, row in enumerate(listed)]
+    start = _position(arguments.get("after")) + 1 if arguments.get("after") else 0
+    end = _position(arguments["before"]) if arguments.get("before") else len(keyed)
+    window = keyed[start:end]
+    page = window[:size] if arguments.get("first") else window[-size:]
+    first = int(page[0][0]) if page else start
+    last = int(page[-1][0]) if page else start - 1
+    info = Typed(
+        "PageInfo",
+        {
+            "hasNextPage": last + 1 < len(keyed),
+            "hasPreviousPage": first > 0,
+            "startCursor": _cursor(first) if page else None,
+            "endCursor": _cursor(last) if page else None,
+        },
+    )
+    edges = [Typed(f"{kind}Edge", {"node": row, "cursor": _cursor(int(key))}) for key, row in page]
+    return Typed(f"{kind}Connection", {"nodes": [row for _, row in page], "edges": edges, "pageInfo": info})
+
+
+def _cursor(position: int) -> str:
+    return base64.urlsafe_b64encode(f"at:{position}".encode()).decode()
+
+
+def _position(cursor: str) -> int:
+    try:
+        return int(base64.urlsafe_b64decode(cursor).decode().removeprefix("at:"))
+    except ValueError as error:
+        raise GraphQLError("the cursor is not one of ours") from error
+
+
+def listing(kind: str, rows: Callable[[Store], Iterable[Any]], subject: search.Subject) -> Resolver:
+    """A root connection: searched by `query`, ordered by `sortKey`, paged."""
+
+    def resolver(_: Any, info: GraphQLResolveInfo, **arguments: Any) -> Typed:
+        found = search.find(list(rows(store_of(info))), subject, arguments.get("query"), arguments.get("sortKey"))
+        return connection(found, arguments, kind)
+
+    return resolver
+
+
+# Shop, app ------------------------------------------------------------------------------------------------------------------------
+
+on("QueryRoot", "shop")(lambda _, info: store_of(info))
+plain(
+    "Shop",
+    id="gid",
+    name="name",
+    myshopifyDomain="domain",
+    ianaTimezone="time_zone",
+    currencyCode="currency",
+    url=lambda store: f"https://{store.domain}",
+)
+on("QueryRoot", "currentAppInstallation")(lambda _, info: Typed("AppInstallation", {}))
+on("AppInstallation", "accessScopes")(
+    lambda _, info: [Typed("AccessScope", {"handle": scope, "description": scope}) for scope in store_of(info).granted]
+)
+on("AppInstallation", "id")(lambda _, info: f"gid://shopify/AppInstallation/{store_of(info).id}")
+
+# Locations, inventory -------------------------------------------------------------------------------------------------------------
+
+
+@on("QueryRoot", "locations")
+def _locations(_: Any, info: GraphQLResolveInfo, includeInactive: bool = False, **arguments: Any) -> Typed:
+    rows = [place for place in store_of(info).locations.values() if place.is_active or includeInactive]
+    return connection(rows, {**arguments, "query": None}, "Location")
+
+
+@on("QueryRoot", "location")
+def _location(_: Any, info: GraphQLResolveInfo, id: str | None = None, **__: Any) -> Location | None:
+    places = store_of(info).locations
+    return places.get(number_of(id, "Location")) if id else next((p for p in places.values() if p.is_active), None)
+
+
+plain("Location", id="gid", name="name", isActive="is_active", fulfillsOnlineOrders="is_active")
+
+
+@on("QueryRoot", "inventoryItem")
+def _inventory_item(_: Any, info: GraphQLResolveInfo, id: str) -> Item | None:
+    variant = store_of(info).items.get(number_of(id, "InventoryItem"))
+    return Item(variant) if variant else None
+
+
+plain(
+    "InventoryItem",
+    id=lambda item: item.variant.item_gid,
+    sku=lambda item: item.variant.sku,
+    tracked=lambda item: item.variant.tracked,
+    requiresShipping=lambda item: True,
+    createdAt=lambda item: iso(item.variant.created_at),
+    updatedAt=lambda item: iso(item.variant.updated_at),
+)
+on("InventoryItem", "variant")(lambda item, info: item.variant)
+
+
+@on("InventoryItem", "inventoryLevel")
+def _level_of_item(item: Item, info: GraphQLResolveInfo, locationId: str, includeInactive: bool = False) -> Level | None:
+    return store_of(info).levels.get((item.variant.item_id, number_of(locationId, "Location")))
+
+
+@on("InventoryItem", "inventoryLevels")
+def _levels_of_item(item: Item, info: GraphQLResolveInfo, **arguments: Any) -> Typed:
+    rows = [level for key, level in store_of(info).levels.items() if key[0] == item.variant.item_id]
+    return connection(rows, arguments, "InventoryLevel")
+
+
+plain("InventoryLevel", updatedAt=lambda level: iso(level.updated_at))
+on("InventoryLevel", "id")(lambda level, info: f"gid://shopify/InventoryLevel/{level.location_id}?inventory_item_id={level.item_id}")
+on("InventoryLevel", "isActive")(lambda level, info: level.is_active and store_of(info).locations[level.location_id].is_active)
+on("InventoryLevel", "item")(lambda level, info: Item(store_of(info).items[level.item_id]))
+on("InventoryLevel", "location")(lambda level, info: store_of(info).locations[level.location_id])
+
+
+@on("InventoryLevel", "quantities")
+def _quantities(level: Level, info: GraphQLResolveInfo, names: list[str]) -> list[Typed]:
+    unknown = [name for name in names if name != "on_hand" and name not in level.quantities]
+    if unknown:
+        raise GraphQLError(f"the quantity name {unknown[0]} is not valid")
+    return [Typed("InventoryQuantity", {"name": name, "quantity": level.quantity(name)}) for name in names]
+
+
+# Products -------------------------------------------------------------------------------------------------------------------------
+
+on("QueryRoot", "products")(listing("Product", lambda store: store.products.values(), search.PRODUCT))
+on("QueryRoot", "productVariants")(listing("ProductVariant", lambda store: store.variants.values(), search.VARIANT))
+
+
+@on("QueryRoot", "product")
+def _product(_: Any, info: GraphQLResolveInfo, id: str) -> Product | None:
+    return store_of(info).products.get(number_of(id, "Product"))
+
+
+@on("QueryRoot", "productVariant")
+def _variant(_: Any, info: GraphQLResolveInfo, id: str) -> Variant | None:
+    return store_of(info).variants.get(number_of(id, "ProductVariant"))
+
+
+on("QueryRoot", "productVariantsCount")(
+    lambda _, info, **__: Typed("Count", {"count": len(store_of(info).variants), "precision": "EXACT"})
+)
+on("QueryRoot", "productsCount")(lambda _, info, **__: Typed("Count", {"count": len(store_of(info).products), "precision": "EXACT"}))
+
+plain(
+    "Product",
+    id="gid",
+    title="title",
+    handle="handle",
+    status="status",
+    vendor="vendor",
+    productType="product_type",
+    tags="tags",
+    createdAt=lambda product: iso(product.created_at),
+    updatedAt=lambda product: iso(product.updated_at),
+    hasOnlyDefaultVariant=lambda product: len(product.variants) == 1 and product.variants[0].title == "Default Title",
+)
+on("Product", "variants")(lambda product, info, **arguments: connection(product.variants, arguments, "ProductVariant"))
+
+
+@on("Product", "featuredMedia")
+def _featured(product: Product, info: GraphQLResolveInfo) -> Typed | None:
+    if not product.image_url:
+        return None
+    image = Typed("Image", {"url": lambda info, **_: product.image_url, "altText": product.title})
+    return Typed("MediaImage", {"preview": Typed("MediaPreviewImage", {"image": image})})
+
+
+plain(
+    "ProductVariant",
+    id="gid",
+    sku="sku",
+    barcode="barcode",
+    title="title",
+    position="position",
+    price=lambda variant: str(variant.price),
+    createdAt=lambda variant: iso(variant.created_at),
+    updatedAt=lambda variant: iso(variant.updated_at),
+    requiresComponents="is_bundle",
+    inventoryPolicy="inventory_policy",
+    inventoryItem=Item,
+)
+on("ProductVariant", "product")(lambda variant, info: store_of(info).products[variant.product_id])
+
+
+@on("ProductVariant", "displayName")
+def _display_name(variant: Variant, info: GraphQLResolveInfo) -> str:
+    return f"{store_of(info).products[variant.product_id].title} - {variant.title}"
+
+
+@on("ProductVariant", "inventoryQuantity")
+def _inventory_quantity(variant: Variant, info: GraphQLResolveInfo) -> int:
+    return sum(level.quantities["available"] for key, level in store_of(info).levels.items() if key[0] == variant.item_id)
+
+
+# Orders ---------------------------------------------------------------------------------------------------------------------------
+
+on("QueryRoot", "orders")(listing("Order", lambda store: store.orders.values(), search.ORDER))
+
+
+@on("QueryRoot", "order")
+def _order(_: Any, info: GraphQLResolveInfo, id: str) -> Order | None:
+    return store_of(info).orders.get(number_of(id, "Order"))
+
+
+plain(
+    "Order",
+    id="gid",
+    legacyResourceId="id",
+    name="name",
+    createdAt=lambda order: iso(order.created_at),
+    processedAt=lambda order: iso(order.created_at),
+    updatedAt=lambda order: iso(order.updated_at),
+    cancelledAt=lambda order: iso(order.cancelled_at),
+    cancelReason=lambda order: order.cancel_reason.upper() if order.cancel_reason else None,
+    displayFinancialStatus="financial_status",
+    displayFulfillmentStatus="fulfillment_status",
+    test="test",
+    tags="tags",
+    sourceIdentifier="source_identifier",
+    refunds="refunds",
+)
+RESOLVERS["Order", "refunds"] = lambda order, info, first=None, **_: order.refunds[:first]
+on("Order", "currencyCode")(lambda order, info: store_of(info).currency)
+on("Order", "lineItems")(lambda order, info, **arguments: connection(order.lines, arguments, "LineItem"))
+on("Order", "fulfillmentOrders")(
+    lambda order, info, **arguments: connection(_fulfillment_orders(order, store_of(info)), arguments, "FulfillmentOrder")
+)
+on("Order", "fulfillments")(lambda order, info, first=None, **_: [_fulfillment(f) for f in order.fulfillments[:first]])
+
+
+def _fulfillment_orders(order: Order, store: Store) -> list[Typed]:
+    """One fulfillment order per location. Closed ones stay listed, as in Shopify."""
+    by_place: dict[int, list[Line]] = {}
+    for line in order.lines:
+        if line.location_id:
+            by_place.setdefault(line.location_id, []).append(line)
+    return [_fulfillment_order(order, store.locations[place], lines) for place, lines in by_place.items()]
+
+
+def _fulfillment_order(order: Order, place: Location, lines: list[Line]) -> Typed:
+    open_ = sum(line.unfulfilled for line in lines)
+    status = "CANCELLED" if order.cancelled_at else "OPEN" if open_ else "CLOSED"
+    rows = [
+        Typed(
+            "FulfillmentOrderLineItem",
+            {
+                "id": f"gid://shopify/FulfillmentOrderLineItem/{line.id}",
+                "lineItem": line,
+                "totalQuantity": line.quantity - line.removed_unfulfilled,
+                "remainingQuantity": line.unfulfilled,
+                "inventoryItemId": line.variant.item_gid if line.variant else None,
+            },
+        )
+        for line in lines
+    ]
+    return Typed(
+        "FulfillmentOrder",
+        {
+            "id": f"gid://shopify/FulfillmentOrder/{order.id}{place.id % 1000}",
+            "status": status,
+            "assignedLocation": Typed("FulfillmentOrderAssignedLocation", {"location": place, "name": place.name}),
+            "lineItems": lambda info, **arguments: connection(rows, arguments, "FulfillmentOrderLineItem"),
+        },
+    )
+
+
+def _fulfillment(fulfillment: Any) -> Typed:
+    tracking = [Typed("FulfillmentTrackingInfo", {"number": fulfillment.tracking_number, "company": None, "url": None})]
+    return Typed(
+        "Fulfillment",
+        {
+            "id": f"gid://shopify/Fulfillment/{fulfillment.id}",
+            "status": fulfillment.status,
+            "createdAt": iso(fulfillment.created_at),
+            "updatedAt": iso(fulfillment.updated_at),
+            "trackingInfo": lambda info, **_: tracking if fulfillment.tracking_number else [],
+        },
+    )
+
+
+plain(
+    "LineItem",
+    id="gid",
+    title="title",
+    name="title",
+    quantity="quantity",
+    currentQuantity="current_quantity",
+    unfulfilledQuantity="unfulfilled",
+    refundableQuantity="current_quantity",
+    requiresShipping=lambda line: line.variant is not None,
+    isGiftCard=lambda line: False,
+    sku=lambda line: line.variant.sku if line.variant else None,
+)
+on("LineItem", "variant")(lambda line, info: line.variant if line.variant and line.variant.id in store_of(info).variants else None)
+on("LineItem", "originalUnitPriceSet", "discountedUnitPriceSet")(
+    lambda line, info, **_: Typed("MoneyBag", {"shopMoney": _money(line.price, info), "presentmentMoney": _money(line.price, info)})
+)
+
+
+def _money(amount: Any, info: GraphQLResolveInfo) -> Typed:
+    return Typed("MoneyV2", {"amount": str(amount), "currencyCode": store_of(info).currency})
+
+
+plain("Refund", id=lambda refund: f"gid://shopify/Refund/{refund.id}", legacyResourceId="id")
+plain("Refund", createdAt=lambda refund: iso(refund.created_at), updatedAt=lambda refund: iso(refund.created_at))
+on("Refund", "refundLineItems")(lambda refund, info, **arguments: connection(refund.lines, arguments, "RefundLineItem"))
+plain(
+    "RefundLineItem",
+    quantity="quantity",
+    restockType="restock_type",
+    lineItem="line",
+    restocked=lambda part: part.restock_type in ("CANCEL", "RETURN"),
+)
+
+
+@on("RefundLineItem", "location")
+def _refund_location(part: RefundLine, info: GraphQLResolveInfo) -> Location | None:
+    return store_of(info).locations.get(part.location_id or -1)
+
+
+# Nodes ----------------------------------------------------------------------------------------------------------------------------
+
+
+@on("QueryRoot", "nodes")
+def _nodes(_: Any, info: GraphQLResolveInfo, ids: list[str]) -> list[Any]:
+    if len(ids) > MOST_PER_PAGE:
+        raise GraphQLError(f"The input array size of {len(ids)} is greater than the maximum allowed of {MOST_PER_PAGE}.")
+    return [_node(None, info, gid) for gid in ids]
+
+
+@on("QueryRoot", "node")
+def _node(_: Any, info: GraphQLResolveInfo, id: str) -> Any:
+    store, kind = store_of(info), id.removeprefix("gid://shopify/").split("/")[0]
+    number = number_of(id, kind)
+    if kind == "InventoryItem":
+        return _inventory_item(None, info, id)
+    tables: dict[str, dict[int, Any]] = {"Product": store.products, "ProductVariant": store.variants}
+    tables |= {"Location": store.locations, "Order": store.orders}
+    if kind not in tables and kind != "BulkOperation":
+        raise GraphQLError(f"devshop does not model node of {kind}")
+    if kind == "BulkOperation":
+        return RESOLVERS["QueryRoot", "bulkOperation"](None, info, id=id)
+    return tables[kind].get(number)

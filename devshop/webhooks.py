@@ -1,0 +1,171 @@
+"""Webhooks: what is to be told to whom, signed, sent, tried again on devshop's clock.
+
+Source: Shopify, "Verify deliveries", "About webhooks": 1 s to connect, 5 s in all, 8 retries over 4 hours, 2xx is success; subscriptions made
+by the API are removed after 8 failures in a row.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import logging
+import threading
+import time
+import uuid
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import httpx2
+
+from devshop import payloads
+from devshop.appconfig import Subscription
+from devshop.world import Store, World
+
+log = logging.getLogger("devshop.webhooks")
+TIMEOUT = httpx2.Timeout(5.0, connect=1.0)
+RETRIES = (60, 180, 420, 900, 1800, 2700, 3600, 4740)  # seconds after the one before: 8 in 4 hours
+DEBOUNCE = timedelta(seconds=1)
+REDACT_AFTER = timedelta(hours=48)
+
+
+@dataclass
+class Delivery:
+    """One delivery to one subscription. `state`: waiting, delivered, given_up or suppressed (debounced)."""
+
+    store: Store
+    subscription: Subscription
+    api_subscription: int | None
+    topic: str
+    webhook_id: str
+    event_id: str
+    triggered_at: datetime
+    body: bytes
+    due_at: datetime
+    state: str = "waiting"
+    attempts: int = 0
+    last_status: int | str | None = None
+
+    def shown(self) -> dict[str, Any]:
+        """For the control API and the admin."""
+        fields = ("topic", "webhook_id", "event_id", "state", "attempts", "last_status")
+        shown = {name: getattr(self, name) for name in fields}
+        return {**shown, "payload": json.loads(self.body), "triggered_at": self.triggered_at.isoformat()}
+
+
+class Sender:
+    """Keeps and sends deliveries. `start()` sends in the background; `deliver_due()` sends here and now."""
+
+    def __init__(self, world: World, transport: httpx2.BaseTransport | None = None) -> None:
+        self._world = world
+        self._http = httpx2.Client(timeout=TIMEOUT, follow_redirects=False, transport=transport)
+        self._wake = threading.Event()
+        self.deliveries: list[Delivery] = []
+        self.is_paused = False
+        self.debounces = False
+        world.listeners.append(self.tell)
+
+    def tell(self, store: Store, topic: str, subject: Any) -> None:
+        """Every subscription to the topic has a delivery waiting."""
+        if not store.is_installed:
+            return
+        event_id, now = str(uuid.uuid4()), self._world.clock.now()
+        full: dict[str, Any] | None = None
+        for subscription, number in self._subscriptions(store, topic):
+            full = full or payloads.build(store, topic, subject)
+            reduced = payloads.reduce_to(full, subscription.include_fields)
+            delivery = Delivery(
+                store, subscription, number, topic, str(uuid.uuid4()), event_id, now, json.dumps(reduced).encode(), now
+            )
+            if self.debounces and self._is_repeated(delivery):
+                delivery.state = "suppressed"
+            self.deliveries.append(delivery)
+        if topic == "app/uninstalled":
+            self._redact_later(store, now)
+        self._wake.set()
+
+    def _subscriptions(self, store: Store, topic: str) -> list[tuple[Subscription, int | None]]:
+        config = self._world.config
+        own = [(s, None) for s in (config.subscriptions if config else []) if s.topic == topic]
+        made = [
+            (Subscription(topic, row["uri"], row["include_fields"], row["filter"]), number)
+            for number, row in store.subscriptions.items()
+            if row["topic"] == topic
+        ]
+        return [*own, *made]
+
+    def _redact_later(self, store: Store, now: datetime) -> None:
+        for subscription, _ in self._subscriptions(store, "shop/redact"):
+            body = json.dumps(payloads.build(store, "shop/redact", None)).encode()
+            ids = (str(uuid.uuid4()), str(uuid.uuid4()))
+            due = now + REDACT_AFTER
+            self.deliveries.append(Delivery(store, subscription, None, "shop/redact", *ids, due, body, due))
+
+    def _is_repeated(self, new: Delivery) -> bool:
+        recent = [d for d in self.deliveries[-50:] if d.store is new.store and d.topic == new.topic and d.subscription == new.subscription]
+        return any(d.body == new.body and new.triggered_at - d.triggered_at < DEBOUNCE for d in recent)
+
+    def start(self) -> None:
+        """Deliveries go out as they fall due, from a thread of their own."""
+        threading.Thread(target=self._loop, name="webhooks", daemon=True).start()
+
+    def _loop(self) -> None:
+        while True:
+            self._wake.wait(0.2)
+            self._wake.clear()
+            if not self.is_paused:
+                self.deliver_due()
+
+    def deliver_due(self, *, everything: bool = False) -> dict[str, int]:
+        """All that is due (with `everything`: all that waits) has been tried once. Returns the counts by outcome."""
+        with self._world.lock:
+            now = self._world.clock.now()
+            due = [d for d in self.deliveries if d.state == "waiting" and (everything or d.due_at <= now)]
+        counts = {"delivered": 0, "failed": 0}
+        for delivery in due:
+            counts["delivered" if self.send(delivery) else "failed"] += 1
+        return counts
+
+    def send(self, delivery: Delivery) -> bool:
+        """One try. A failure is due again later, or given up after the last."""
+        delivery.attempts += 1
+        started = time.monotonic()
+        try:
+            answer = self._http.post(delivery.subscription.uri, content=delivery.body, headers=self._headers(delivery))
+            delivery.last_status = answer.status_code
+            is_good = 200 <= answer.status_code < 300 and time.monotonic() - started < TIMEOUT.read
+        except httpx2.HTTPError as error:
+            delivery.last_status, is_good = type(error).__name__, False
+        with self._world.lock:
+            if is_good:
+                delivery.state = "delivered"
+            elif delivery.attempts > len(RETRIES):
+                delivery.state = "given_up"
+            else:
+                delivery.due_at = self._world.clock.now() + timedelta(seconds=RETRIES[delivery.attempts - 1])
+            self._count(delivery, is_good)
+        return is_good
+
+    def _count(self, delivery: Delivery, is_good: bool) -> None:
+        row = delivery.store.subscriptions.get(delivery.api_subscription or -1)
+        if row is not None:
+            row["failures"] = 0 if is_good else row["failures"] + 1
+            if row["failures"] >= len(RETRIES):
+                del delivery.store.subscriptions[row["id"]]
+
+    def _headers(self, delivery: Delivery) -> dict[str, str]:
+        secret = self._world.old_client_secret or self._world.client_secret  # the oldest unrevoked secret signs
+        signature = base64.b64encode(hmac.digest(secret.encode(), delivery.body, hashlib.sha256)).decode()
+        return {
+            "Content-Type": "application/json",
+            "User-Agent": "Shopify-Captain-Hook (devshop)",
+            "X-Shopify-Topic": delivery.topic,
+            "X-Shopify-Shop-Domain": delivery.store.domain,
+            "X-Shopify-API-Version": self._world.config.api_version if self._world.config else "2026-10",
+            "X-Shopify-Webhook-Id": delivery.webhook_id,
+            "X-Shopify-Event-Id": delivery.event_id,
+            "X-Shopify-Triggered-At": delivery.triggered_at.isoformat().replace("+00:00", "Z"),
+            "X-Shopify-Hmac-SHA256": signature,
+        }

@@ -1,0 +1,97 @@
+"""A shop's settings: a closed list of names, each with its form, its default and what it means. Kept as text-safe JSON on the shop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from zoneinfo import ZoneInfo, available_timezones
+
+from occ_app.errors import RuleError
+from occ_app.shops.models import Shop
+
+MODES = ("released", "completed", "packaged", "manual", "allocation", "none")
+DRIFT_RULES = ("ask", "hub", "shopify")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting: how its text becomes a value, what it is when unset, and a sentence for people."""
+
+    parse: Callable[[str], Any]
+    default: Any
+    meaning: str
+
+
+def _one_of(*choices: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in choices:
+            raise RuleError(f"Give one of: {', '.join(choices)}.")
+        return text
+
+    return parse
+
+
+def _whole(least: int, most: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = least - 1
+        if not least <= value <= most:
+            raise RuleError(f"Give a whole number from {least} to {most:,}.")
+        return value
+
+    return parse
+
+
+def _time_zone(text: str) -> str:
+    if text not in available_timezones():
+        raise RuleError("Give a time zone such as Europe/London.")
+    return text
+
+
+def _location(text: str) -> str:
+    if text and not text.startswith("gid://shopify/Location/"):
+        raise RuleError("Give a location as gid://shopify/Location/123.")
+    return text
+
+
+SETTINGS: dict[str, Setting] = {
+    "sync_mode": Setting(_one_of(*MODES), "released", "Which lots count as sellable"),
+    "default_location": Setting(_location, "", "Where lots and mappings are kept when nothing else is said"),
+    "drift_rule": Setting(_one_of(*DRIFT_RULES), "ask", "Who is right when Shopify's number changed by itself"),
+    "drift_grace_seconds": Setting(_whole(0, 86_400), 60, "How long a drift may last before it counts as one"),
+    "guard_percent": Setting(_whole(1, 100), 50, "A step beyond this share of Shopify's number ..."),
+    "guard_units": Setting(_whole(1, 1_000_000), 20, "... and beyond this many units waits for approval"),
+    "time_zone": Setting(_time_zone, "UTC", "When a day begins and a lot expires"),
+    "batch_hour": Setting(_whole(0, 23), 6, "The hour of the daily batch, in the shop's time zone"),
+    "fulfilment_centre": Setting(_location, "", "Where partners ship to"),
+}
+
+
+def get(shop: Shop, name: str) -> Any:
+    """The value of a setting of the shop, or its default."""
+    return shop.settings.get(name, SETTINGS[name].default)
+
+
+def put(shop: Shop, name: str, text: str) -> None:
+    """The setting has the value that `text` says. Raises RuleError for an unknown name or a value that cannot be."""
+    setting = SETTINGS.get(name)
+    if setting is None:
+        raise RuleError(f"There is no setting {name!r}. The settings are: {', '.join(SETTINGS)}.", field=name)
+    try:
+        value = setting.parse(text.strip())
+    except RuleError as error:
+        raise RuleError(f"{name}: {error}", field=name) from error
+    shop.settings = {**shop.settings, name: value}
+
+
+def everything(shop: Shop) -> dict[str, Any]:
+    """All settings of the shop by name."""
+    return {name: get(shop, name) for name in SETTINGS}
+
+
+def time_zone(shop: Shop) -> ZoneInfo:
+    """The shop's time zone."""
+    return ZoneInfo(get(shop, "time_zone"))

@@ -1,0 +1,191 @@
+"""Booking: moves are added and balances changed in one transaction; nothing else writes either table.
+
+Whoever must know that an item's stock changed registers with `after_booking` (the sync package, through `wiring`), and is called within
+the same transaction.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import func, insert, select, text
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.exc import IntegrityError
+
+from occ_app.catalog.models import Item
+from occ_app.errors import RuleError
+from occ_app.extensions import current_shop_id, db
+from occ_app.stock.models import Balance, Lot, StockMove
+from occ_app.stock.rules import REASONS, Holding, is_place
+
+_listeners: list[Callable[[set[int]], None]] = []
+
+
+@dataclass(frozen=True)
+class Move:
+    """One stock move to book. `quantity` in units of the item, above zero; `source` is unique per shop and names the cause."""
+
+    item_id: int
+    lot_id: int | None
+    location_id: int
+    from_place: str
+    to_place: str
+    quantity: int
+    reason: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A balance that is not the sum of its moves."""
+
+    shop_id: int
+    item_id: int
+    lot_id: int | None
+    location_id: int
+    place: str
+    balance: int
+    moves: int
+
+
+def after_booking(listener: Callable[[set[int]], None]) -> None:
+    """`listener` is called with the ids of the items whose stock changed, within the transaction that changed it."""
+    if listener not in _listeners:
+        _listeners.append(listener)
+
+
+def book(moves: Sequence[Move], *, actor: str, at: datetime) -> None:
+    """All moves are booked, or none. Raises RuleError where a physical place would go below zero.
+
+    The items are locked first, in one order for everybody, so that two bookings wait for each other rather than lock each other out.
+    """
+    if not moves:
+        return
+    _check(moves)
+    lock(move.item_id for move in moves)
+    shop_id = current_shop_id()
+    changes: dict[tuple[int, int, str, int | None], int] = defaultdict(int)
+    for move in moves:
+        changes[move.item_id, move.location_id, move.from_place, move.lot_id] -= move.quantity
+        changes[move.item_id, move.location_id, move.to_place, move.lot_id] += move.quantity
+    rows = [{**vars(move), "shop_id": shop_id, "actor": actor, "moved_at": at} for move in moves]
+    try:
+        with db.session.begin_nested():
+            db.session.execute(insert(StockMove), rows)
+            _change_balances(shop_id, changes)
+    except IntegrityError as error:
+        if "physical_not_negative" in str(error.orig):
+            raise RuleError("There are not that many units at that place any more. Load the page again.") from error
+        raise
+    for listener in _listeners:
+        listener({move.item_id for move in moves})
+
+
+def _check(moves: Sequence[Move]) -> None:
+    for move in moves:
+        if move.quantity <= 0:
+            raise RuleError("Give a quantity of 1 or more.", field="quantity")
+        if move.reason not in REASONS or not is_place(move.from_place) or not is_place(move.to_place):
+            raise ValueError(f"{move} names a reason or a place that does not exist")
+
+
+def _change_balances(shop_id: int, changes: dict[tuple[int, int, str, int | None], int]) -> None:
+    rows = [
+        {"shop_id": shop_id, "item_id": item, "location_id": location, "place": place, "lot_id": lot, "quantity": change}
+        for (item, location, place, lot), change in sorted(changes.items(), key=lambda pair: str(pair[0]))
+        if change
+    ]
+    lower = [row for row in rows if row["quantity"] < 0]
+    for row in lower:  # a CHECK looks at the row as proposed, so a row that exists is lowered before one is inserted
+        lowered = db.session.execute(
+            text(
+                "UPDATE balance SET quantity = quantity + :quantity WHERE item_id = :item_id AND location_id = :location_id"
+                " AND place = :place AND lot_id IS NOT DISTINCT FROM :lot_id"
+            ),
+            row,
+        )
+        if not lowered.rowcount:
+            db.session.execute(insert(Balance), [row])
+    higher = [row for row in rows if row["quantity"] > 0]
+    if higher:
+        statement = upsert(Balance).values(higher)
+        db.session.execute(
+            statement.on_conflict_do_update(
+                index_elements=["item_id", "location_id", "place", "lot_id"],
+                set_={"quantity": Balance.quantity + statement.excluded.quantity},
+            )
+        )
+
+
+def lock(item_ids: Iterable[int]) -> None:
+    """Bookings of these items wait until this transaction ends. Taken before a decision that depends on their balances."""
+    db.session.execute(select(Item.id).where(Item.id.in_(sorted(set(item_ids)))).order_by(Item.id).with_for_update())
+
+
+def holdings(item_ids: Iterable[int]) -> dict[tuple[int, int], list[Holding]]:
+    """What there is of each item and location, as (item id, location id) -> holdings; one statement, balances only."""
+    found: dict[tuple[int, int], list[Holding]] = defaultdict(list)
+    query = (
+        select(
+            Balance.item_id,
+            Balance.location_id,
+            Balance.place,
+            Balance.quantity,
+            Balance.lot_id,
+            Lot.expires_on,
+            Lot.recalled_at,
+        )
+        .outerjoin(Lot, Lot.id == Balance.lot_id)
+        .where(Balance.item_id.in_(list(item_ids)), Balance.quantity != 0)
+    )
+    for row in db.session.execute(query):
+        holding = Holding(row.place, row.quantity, row.lot_id, row.expires_on, row.recalled_at is not None)
+        found[row.item_id, row.location_id].append(holding)
+    return found
+
+
+def audit(shop_id: int | None = None) -> list[Difference]:
+    """Every balance that differs from the sum of its moves; empty when the books are right."""
+    moved = (
+        select(StockMove.shop_id, StockMove.item_id, StockMove.lot_id, StockMove.location_id)
+        .add_columns(StockMove.to_place.label("place"), StockMove.quantity.label("quantity"))
+        .union_all(
+            select(
+                StockMove.shop_id,
+                StockMove.item_id,
+                StockMove.lot_id,
+                StockMove.location_id,
+                StockMove.from_place,
+                -StockMove.quantity,
+            )
+        )
+        .subquery()
+    )
+    key = (moved.c.shop_id, moved.c.item_id, moved.c.lot_id, moved.c.location_id, moved.c.place)
+    sums = select(*key, func.sum(moved.c.quantity).label("quantity")).group_by(*key).subquery()
+    matches = (
+        (Balance.item_id == sums.c.item_id)
+        & (Balance.location_id == sums.c.location_id)
+        & (Balance.place == sums.c.place)
+        & (func.coalesce(Balance.lot_id, 0) == func.coalesce(sums.c.lot_id, 0))
+    )
+    query = (
+        select(
+            func.coalesce(Balance.shop_id, sums.c.shop_id),
+            func.coalesce(Balance.item_id, sums.c.item_id),
+            func.coalesce(Balance.lot_id, sums.c.lot_id),
+            func.coalesce(Balance.location_id, sums.c.location_id),
+            func.coalesce(Balance.place, sums.c.place),
+            func.coalesce(Balance.quantity, 0),
+            func.coalesce(sums.c.quantity, 0),
+        )
+        .select_from(Balance)
+        .join(sums, matches, full=True)
+        .where(func.coalesce(Balance.quantity, 0) != func.coalesce(sums.c.quantity, 0))
+    )
+    if shop_id is not None:
+        query = query.where(func.coalesce(Balance.shop_id, sums.c.shop_id) == shop_id)
+    return [Difference(*row[:5], int(row[5]), int(row[6])) for row in db.session.execute(query)]

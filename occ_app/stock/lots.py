@@ -1,0 +1,164 @@
+"""What people do with lots: make, move on through the places, split by moving a part, scrap. Each raises before it changes anything."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import date, datetime, timedelta
+
+from sqlalchemy import func, select
+
+from occ_app.catalog.models import Item
+from occ_app.errors import NotFoundError, RuleError
+from occ_app.extensions import db
+from occ_app.stock import ledger
+from occ_app.stock.models import Balance, Lot
+from occ_app.stock.rules import (
+    COMPLETED,
+    IN_REVIEW,
+    LOT_PLACES,
+    ON_HOLD,
+    OPENING,
+    PACKAGED,
+    PRODUCTION,
+    RELEASED,
+    SCRAP,
+)
+
+MOST_UNITS = 100_000_000
+_REASON_OF_TARGET = {RELEASED: "release", ON_HOLD: "hold", SCRAP: "scrap"}
+_STEPS = (COMPLETED, PACKAGED, IN_REVIEW)
+
+
+def make(
+    item: Item,
+    quantity: int,
+    *,
+    location_id: int,
+    place: str = COMPLETED,
+    lot_number: str = "",
+    made_on: date | None = None,
+    expires_on: date | None = None,
+    from_place: str = PRODUCTION,
+    today: date,
+    actor: str,
+    at: datetime,
+) -> Lot:
+    """A new lot of `quantity` units stands at `place`. No number given: item, day and the next free count.
+
+    Raises RuleError where the quantity, the place, the dates or the number cannot be.
+    """
+    _check_quantity(quantity)
+    if place not in LOT_PLACES:
+        raise RuleError(f"A lot can stand at: {', '.join(LOT_PLACES)}.", field="place")
+    made_on = made_on or today
+    if expires_on is None and item.shelf_life_days and from_place == PRODUCTION:
+        expires_on = made_on + timedelta(days=item.shelf_life_days)
+    if expires_on and expires_on <= made_on:
+        raise RuleError("The expiry date comes after the day it was made.", field="expires_on")
+    number = (lot_number or "").strip() or next_number(item, made_on)
+    if find(number):
+        raise RuleError(f"There is a lot {number} already. Give another number.", field="lot_number")
+    lot = Lot(item_id=item.id, lot_number=number, made_on=made_on, expires_on=expires_on, created_at=at)
+    db.session.add(lot)
+    db.session.flush()
+    reason = "opening" if from_place == OPENING else "production"
+    move = ledger.Move(item.id, lot.id, location_id, from_place, place, quantity, reason, f"lot:{lot.id}:made")
+    ledger.book([move], actor=actor, at=at)
+    return lot
+
+
+def move(
+    lot: Lot, to_place: str, quantity: int | None = None, *, from_place: str | None = None, location_id: int | None = None, actor: str, at: datetime
+) -> int:
+    """Units of the lot stand at `to_place`: `quantity` of them, or all that can go there. Returns how many moved.
+
+    With no `from_place` they are taken from the places before it (for a release from review first, then packaged, completed, on hold).
+    Raises RuleError where there are not enough, or where the lot may not go there.
+    """
+    if to_place not in (*LOT_PLACES, SCRAP):
+        raise RuleError(f"A lot can go to: {', '.join((*LOT_PLACES, SCRAP))}.", field="place")
+    if to_place == RELEASED and lot.recalled_at:
+        raise RuleError(f"Lot {lot.lot_number} is recalled. A recalled lot cannot be released.", field="place")
+    if quantity is not None:
+        _check_quantity(quantity)
+    ledger.lock([lot.item_id])
+    there = _standing(lot, to_place, from_place, location_id)
+    total = sum(balance.quantity for balance in there)
+    wanted = total if quantity is None else quantity
+    if wanted > total or total == 0:
+        where = from_place.replace("_", " ") if from_place else "elsewhere"
+        raise RuleError(f"Lot {lot.lot_number} has {total} units {where} to move. Give {total} or fewer.", field="quantity")
+    ledger.book(list(_parts(lot, there, to_place, wanted)), actor=actor, at=at)
+    return wanted
+
+
+def next_number(item: Item, made_on: date) -> str:
+    """The next free lot number of the day: `CB-BAR-20261112-1`."""
+    stem = f"{item.sku}-{made_on:%Y%m%d}-"
+    taken = db.session.scalars(select(Lot.lot_number).where(Lot.lot_number.startswith(stem, autoescape=True)))
+    counts = [int(tail) for tail in (number.removeprefix(stem) for number in taken) if tail.isdecimal()]
+    return f"{stem}{max(counts, default=0) + 1}"
+
+
+def find(lot_number: str) -> Lot | None:
+    """The shop's lot of that number, if there is one."""
+    return db.session.scalar(select(Lot).where(Lot.lot_number == lot_number))
+
+
+def get(lot_id: int) -> Lot:
+    """The shop's lot with that id. Raises NotFoundError."""
+    lot = db.session.scalar(select(Lot).where(Lot.id == lot_id))
+    if lot is None:
+        raise NotFoundError(f"There is no lot {lot_id} here.")
+    return lot
+
+
+def places_of(lot: Lot) -> dict[str, int]:
+    """Where the lot's units are now: place -> units, physical places only, all locations together."""
+    query = (
+        select(Balance.place, func.sum(Balance.quantity))
+        .where(Balance.lot_id == lot.id, Balance.quantity > 0)
+        .group_by(Balance.place)
+    )
+    return {place: int(units) for place, units in db.session.execute(query) if place in LOT_PLACES or ":" in place}
+
+
+def _standing(lot: Lot, to_place: str, from_place: str | None, location_id: int | None) -> list[Balance]:
+    """Balances that can give to `to_place`, in the order in which they give, locked by the item's lock."""
+    order = [from_place] if from_place else _sources_for(to_place)
+    query = select(Balance).where(Balance.lot_id == lot.id, Balance.place.in_(order), Balance.quantity > 0)
+    if location_id:
+        query = query.where(Balance.location_id == location_id)
+    found = db.session.scalars(query.execution_options(populate_existing=True))
+    return sorted(found, key=lambda balance: (order.index(balance.place), balance.id))
+
+
+def _sources_for(to_place: str) -> list[str]:
+    if to_place in _STEPS[1:]:
+        return list(reversed(_STEPS[: _STEPS.index(to_place)]))
+    if to_place == RELEASED:
+        return [IN_REVIEW, PACKAGED, COMPLETED, ON_HOLD]
+    if to_place == SCRAP:
+        return [ON_HOLD, IN_REVIEW, PACKAGED, COMPLETED, RELEASED]
+    if to_place == ON_HOLD:
+        return [RELEASED, IN_REVIEW, PACKAGED, COMPLETED]
+    return [place for place in LOT_PLACES if place != to_place]
+
+
+def _parts(lot: Lot, there: list[Balance], to_place: str, wanted: int):  # type: ignore[no-untyped-def]
+    batch = uuid.uuid4().hex[:12]
+    for position, balance in enumerate(there):
+        units = min(balance.quantity, wanted)
+        if not units:
+            return
+        wanted -= units
+        reason = "unrelease" if balance.place == RELEASED and to_place in _STEPS else _REASON_OF_TARGET.get(to_place, "step")
+        source = f"lot:{lot.id}:move:{batch}:{position}"
+        yield ledger.Move(lot.item_id, lot.id, balance.location_id, balance.place, to_place, units, reason, source)
+
+
+def _check_quantity(quantity: int) -> None:
+    if quantity < 1:
+        raise RuleError("Give a quantity of 1 or more.", field="quantity")
+    if quantity > MOST_UNITS:
+        raise RuleError(f"Give {MOST_UNITS:,} or fewer.", field="quantity")

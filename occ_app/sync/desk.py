@@ -1,0 +1,71 @@
+"""Exceptions: raised once per kind and subject, withdrawn by themselves when no longer true, settled by people."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+
+from occ_app.extensions import current_shop_id, db
+from occ_app.sync.models import SyncException
+
+DRIFT, GUARD, PARKED, UNMAPPED, BACKORDER, LINK, AMBIGUOUS = (
+    "drift",
+    "guard",
+    "parked",
+    "unmapped_variant",
+    "backorder",
+    "link",
+    "ambiguous",
+)
+
+
+def raise_(kind: str, subject: str, facts: dict[str, Any], at: datetime, mapping_id: int | None = None) -> None:
+    """An open exception of this kind and subject exists, with these facts; `raised_at` stays that of the first."""
+    row = {
+        "shop_id": current_shop_id(),
+        "kind": kind,
+        "subject": subject,
+        "facts": facts,
+        "raised_at": at,
+        "mapping_id": mapping_id,
+    }
+    statement = insert(SyncException).values(row)
+    db.session.execute(
+        statement.on_conflict_do_update(
+            index_elements=["shop_id", "kind", "subject"],
+            index_where=SyncException.settled_at.is_(None),
+            set_={"facts": statement.excluded.facts},
+        )
+    )
+
+
+def withdraw(kind: str, subject: str, at: datetime, *, by: str = "by itself", remedy: str = "no longer true") -> bool:
+    """No open exception of this kind and subject is left. Returns whether there was one."""
+    found = find_open(kind, subject)
+    if found is None:
+        return False
+    found.settled_at, found.settled_by, found.remedy = at, by, remedy
+    db.session.flush()
+    return True
+
+
+def find_open(kind: str, subject: str) -> SyncException | None:
+    """The open exception of this kind and subject, locked."""
+    query = select(SyncException).where(
+        SyncException.kind == kind, SyncException.subject == subject, SyncException.settled_at.is_(None)
+    )
+    return db.session.scalars(query.with_for_update()).one_or_none()
+
+
+def open_mappings(kind: str) -> set[int]:
+    """Ids of the mappings that have an open exception of this kind."""
+    query = select(SyncException.mapping_id).where(SyncException.kind == kind, SyncException.settled_at.is_(None))
+    return {mapping_id for mapping_id in db.session.scalars(query) if mapping_id is not None}
+
+
+def subject_of(mapping_id: int) -> str:
+    """How an exception names a mapping."""
+    return f"mapping:{mapping_id}"

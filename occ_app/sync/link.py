@@ -1,0 +1,114 @@
+"""The first link of a mapping: open orders are booked, Shopify is read, and somebody says which side is right.
+
+It ends, and anything is written, only when `committed` agrees with what we have booked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from sqlalchemy import select
+
+from occ_app import clock
+from occ_app.catalog.models import Mapping
+from occ_app.errors import RuleError
+from occ_app.extensions import db
+from occ_app.shopify.client import Client
+from occ_app.shops import settings
+from occ_app.stock import ledger
+from occ_app.stock.rules import OPENING
+from occ_app.sync import desk, readings
+from occ_app.sync import models as m
+from occ_app.sync.corrections import correction_moves
+from occ_app.sync.models import SyncState
+from occ_app.sync.push import park
+from occ_app.sync.rules import Reading
+from occ_app.sync.targets import refresh, shop
+from occ_app.work import tasks
+
+CHOICES = ("hub", "shopify")
+BookOpenOrders = Callable[[Client, Sequence[str]], None]
+
+
+def choose(state: SyncState, choice: str, at: datetime) -> None:
+    """The first link of the mapping is to end this way; it is done in the background, as soon as the books agree."""
+    if choice not in CHOICES:
+        raise RuleError("Choose hub (set Shopify to our number) or shopify (take Shopify's number).", field="first_link")
+    if state.expected is not None:
+        raise RuleError("This mapping is linked already.")
+    if choice == "shopify" and _shares_stock(state.mapping):
+        raise RuleError(
+            "This item sells through another variant at this location too, so Shopify's number alone cannot say what there is. "
+            "Set Shopify to our number instead."
+        )
+    state.link_choice = choice
+    tasks.ask("link", state.shop_id)
+
+
+def link_waiting(client: Client, book_open_orders: BookOpenOrders) -> int:
+    """Every mapping that waits for its first link has been read; those with a choice are linked where the books agree."""
+    states = [state for state in readings.living_states() if state.state == m.AWAITING_LINK]
+    if not states:
+        return 0
+    book_open_orders(client, [state.mapping.variant.variant_gid for state in states])
+    found = readings.fetch(client, readings.living_states(state.mapping_id for state in states))
+    at, done = clock.now(), 0
+    for state in readings.living_states(found):
+        reading = found[state.mapping_id]
+        if isinstance(reading, str):
+            park(state, reading, at)
+            continue
+        readings.keep(state, reading)
+        if state.link_choice and reading.committed == state.booked_committed:
+            _end(state, reading, at)
+            done += 1
+        else:
+            _ask(state, reading, at)
+    db.session.commit()
+    return done
+
+
+def _ask(state: SyncState, reading: Reading, at: datetime) -> None:
+    facts = {"available": reading.available, "committed": reading.committed, "target": state.target}
+    facts["booked_committed"] = state.booked_committed
+    desk.raise_(desk.LINK, desk.subject_of(state.mapping_id), facts, at, state.mapping_id)
+
+
+def _end(state: SyncState, reading: Reading, at: datetime) -> None:
+    state.expected, state.baseline_at = reading.available, reading.read_at
+    state.state, state.cause = m.LINKED, None
+    desk.withdraw(desk.LINK, desk.subject_of(state.mapping_id), at, by="first link", remedy=state.link_choice or "")
+    if state.link_choice == "shopify":
+        _take_shopifys(state, reading, at)
+    refresh([state.mapping.item_id])
+    state.approved_target = state.target
+    if state.target != state.expected:
+        tasks.ask("push", state.shop_id)
+
+
+def _take_shopifys(state: SyncState, reading: Reading, at: datetime) -> None:
+    """Our books hold what Shopify counts: available and committed together, as open orders are booked as takes."""
+    mapping = state.mapping
+    ledger.lock([mapping.item_id])
+    refresh([mapping.item_id])
+    there = state.sellable + mapping.item.safety_stock
+    units = reading.available * mapping.units_per_variant - there
+    source = f"link:{mapping.id}"
+    moves = correction_moves(mapping, units, source=source, reason="opening" if units > 0 else "correction", from_place=OPENING)
+    ledger.book(moves, actor="first link", at=at)
+
+
+def _shares_stock(mapping: Mapping) -> bool:
+    query = select(Mapping.id).where(
+        Mapping.item_id == mapping.item_id,
+        Mapping.location_id == mapping.location_id,
+        Mapping.id != mapping.id,
+        Mapping.ended_at.is_(None),
+    )
+    return db.session.scalars(query.limit(1)).first() is not None
+
+
+def default_rule() -> str:
+    """How the shop's drift rule reads in words, for pages."""
+    return {"ask": "ask me", "hub": "ours", "shopify": "Shopify's"}[settings.get(shop(), "drift_rule")]

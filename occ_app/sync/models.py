@@ -1,0 +1,128 @@
+"""The sync state of each mapping, the runs, their lines, and the exceptions that people decide."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, text
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from occ_app.catalog.models import Mapping
+from occ_app.extensions import ShopScoped, db
+
+AWAITING_LINK, LINKED, AWAITING_APPROVAL, PARKED, OFF = "awaiting_link", "linked", "awaiting_approval", "parked", "off"
+PUSH, RECONCILE, LINK = "push", "reconcile", "link"
+# What became of one line of a push.
+WAITING, APPLIED, STALE, REFUSED, AMBIGUOUS, SUPERSEDED = "waiting", "applied", "stale", "refused", "ambiguous", "superseded"
+
+
+class SyncState(ShopScoped, db.Model):
+    """Where one living mapping stands. All quantities are variant units; `sellable` is units of the item.
+
+    `target` is recomputed in the transaction of whatever changed it. `expected` and `baseline_at` are null until the first link
+    is settled. Pushing is due when state is `linked` and target <> expected. `booked_committed` is what `committed` must be by our books.
+    The `read_` columns are the last reading. `link_choice` is a remedy chosen for the first link that waits for the books to agree.
+    """
+
+    __tablename__ = "sync_state"
+    __table_args__ = (
+        CheckConstraint("state IN ('awaiting_link', 'linked', 'awaiting_approval', 'parked', 'off')", name="state_known"),
+        CheckConstraint("(expected IS NULL) = (baseline_at IS NULL)", name="expected_has_baseline"),
+        Index("ix_sync_state_due", "shop_id", postgresql_where=text("state = 'linked' AND target <> expected")),
+        Index("ix_sync_state_status", "shop_id", "state"),
+    )
+
+    mapping_id: Mapped[int] = mapped_column(ForeignKey("mapping.id"), primary_key=True)
+    state: Mapped[str] = mapped_column(Text, default=AWAITING_LINK)
+    cause: Mapped[str | None] = mapped_column(Text)  # why it is parked, in plain words
+    sellable: Mapped[int] = mapped_column(default=0)
+    target: Mapped[int] = mapped_column(default=0)
+    expected: Mapped[int | None]
+    baseline_at: Mapped[datetime | None]
+    booked_committed: Mapped[int] = mapped_column(default=0)
+    link_choice: Mapped[str | None] = mapped_column(Text)  # hub | shopify
+    read_at: Mapped[datetime | None]  # Shopify's clock
+    read_available: Mapped[int | None]
+    read_committed: Mapped[int | None]
+    read_reserved: Mapped[int | None]
+    read_damaged: Mapped[int | None]
+    read_quality_control: Mapped[int | None]
+    read_safety_stock: Mapped[int | None]
+    read_on_hand: Mapped[int | None]
+    drift: Mapped[int] = mapped_column(default=0)  # read_available - expected at the last reading, 0 while unlinked
+    drift_since: Mapped[datetime | None]
+    drift_looks: Mapped[int] = mapped_column(default=0)  # readings in a row that showed it
+    tries: Mapped[int] = mapped_column(default=0)  # failed pushes in a row
+    next_try_at: Mapped[datetime | None]  # not before; null: at once
+    approved_target: Mapped[int | None]  # a person approved pushing up to this target (guard, manual approval)
+    synced_at: Mapped[datetime | None]  # last moment at which Shopify was seen to agree
+
+    mapping: Mapped[Mapping] = relationship(lazy="raise_on_sql")
+
+
+class SyncRun(ShopScoped, db.Model):
+    """One push, reconciliation or link, with what it cost. `points`: Shopify's actual query cost."""
+
+    __tablename__ = "sync_run"
+    __table_args__ = (Index("ix_sync_run_recent", "shop_id", "id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(Text)
+    started_at: Mapped[datetime]
+    finished_at: Mapped[datetime | None]
+    looked_at: Mapped[int] = mapped_column(default=0)  # mappings
+    changed: Mapped[int] = mapped_column(default=0)  # mappings
+    reads: Mapped[int] = mapped_column(default=0)  # API calls
+    writes: Mapped[int] = mapped_column(default=0)  # API calls
+    points: Mapped[int] = mapped_column(default=0)
+    cause: Mapped[str | None] = mapped_column(Text)  # why it ended early, in plain words
+    undone_by_id: Mapped[int | None] = mapped_column(ForeignKey("sync_run.id"))
+
+
+class PushLine(ShopScoped, db.Model):
+    """What one call meant to write for one mapping: from `change_from` to `quantity`, carrying `change` = target - expected then."""
+
+    __tablename__ = "push_line"
+    __table_args__ = (
+        Index("ix_push_line_mapping", "mapping_id", "id"),
+        Index("ix_push_line_open", "shop_id", postgresql_where=text("state IN ('waiting', 'ambiguous')")),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    run_id: Mapped[int] = mapped_column(ForeignKey("sync_run.id"))
+    mutation_id: Mapped[int] = mapped_column(ForeignKey("mutation.id"))
+    mapping_id: Mapped[int] = mapped_column(ForeignKey("mapping.id"))
+    position: Mapped[int]  # index in the call's quantities
+    change_from: Mapped[int]
+    quantity: Mapped[int]
+    target: Mapped[int]
+    expected: Mapped[int]
+    state: Mapped[str] = mapped_column(Text, default=WAITING)
+    cause: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[datetime]
+    settled_at: Mapped[datetime | None]
+
+
+class SyncException(ShopScoped, db.Model):
+    """Something that a person must decide (or decided). At most one open per kind and subject.
+
+    `kind`: drift, guard, parked, unmapped_variant, backorder, delivery, link, …; `subject` names what it is about (`mapping:12`);
+    `facts` carries the numbers its sentence is built from; `remedies` are the names that settle it.
+    """
+
+    __tablename__ = "sync_exception"
+    __table_args__ = (
+        Index("uq_sync_exception_open", "shop_id", "kind", "subject", unique=True, postgresql_where=text("settled_at IS NULL")),
+        Index("ix_sync_exception_recent", "shop_id", "id"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(Text)
+    subject: Mapped[str] = mapped_column(Text)
+    mapping_id: Mapped[int | None] = mapped_column(ForeignKey("mapping.id"))
+    facts: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    raised_at: Mapped[datetime]
+    settled_at: Mapped[datetime | None]
+    settled_by: Mapped[str | None] = mapped_column(Text)
+    remedy: Mapped[str | None] = mapped_column(Text)

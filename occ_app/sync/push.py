@@ -1,0 +1,338 @@
+"""Pushing: what our books changed is carried to Shopify, compared and swapped, 250 mappings a call.
+
+Every call is a committed row first. What a call's answer leaves open is settled by a fresh reading, never by the answer.
+These functions commit between their steps: a run is a series of facts, each true on its own.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+
+from occ_app import clock
+from occ_app.extensions import db
+from occ_app.outbox.models import AMBIGUOUS, APPLIED, READY, REFUSED, SENT, Mutation
+from occ_app.shopify.client import Client
+from occ_app.shopify.errors import NoAnswerError, ShopifyRefusedError, ShopifyUnavailableError
+from occ_app.shops import settings
+from occ_app.sync import desk, readings
+from occ_app.sync import models as m
+from occ_app.sync.models import PARKED, PushLine, SyncRun, SyncState
+from occ_app.sync.rules import Guard, Reading, Write, chunks, retry_after, write_for
+from occ_app.sync.targets import shop
+
+REASON = "correction"
+MOST_TRIES = 6
+ROUNDS = 3  # how often a run reads and writes again after a partial refusal
+FINAL_CODES = {
+    "NON_MUTABLE_INVENTORY_ITEM": "Shopify keeps this number itself: the variant is a bundle of others.",
+    "INVALID_INVENTORY_ITEM": "Shopify no longer has this variant.",
+    "INVALID_LOCATION": "The location is switched off or gone in Shopify.",
+    "INVALID_QUANTITY_TOO_HIGH": "The quantity is more than Shopify can keep (1,000,000,000).",
+}
+
+
+def push_due(client: Client) -> SyncRun | None:
+    """Everything that is due has been pushed, or waits with its cause. Returns the run; None where nothing was due."""
+    settle_open(client)
+    due = due_states()
+    if not due:
+        return None
+    run = SyncRun(kind=m.PUSH, started_at=clock.now(), looked_at=len(due))
+    db.session.add(run)
+    db.session.commit()
+    before = (client.calls, client.points)
+    try:
+        ids = [state.mapping_id for state in due]
+        for _ in range(ROUNDS):
+            ids = _round(client, run, ids)
+            if not ids:
+                break
+    except ShopifyUnavailableError as error:
+        db.session.rollback()
+        run.cause = str(error)
+    run.reads = client.calls - before[0] - run.writes
+    run.points = client.points - before[1]
+    run.finished_at = clock.now()
+    db.session.commit()
+    return run
+
+
+def due_states() -> list[SyncState]:
+    """Mappings whose target differs from what Shopify is expected to have, that wait for nobody and for no time."""
+    at = clock.now()
+    return [
+        state
+        for state in readings.living_states(_due_ids())
+        if state.next_try_at is None or state.next_try_at <= at
+    ]
+
+
+def _due_ids() -> list[int]:
+    unsettled = select(PushLine.mapping_id).where(PushLine.state.in_((m.WAITING, m.AMBIGUOUS)))
+    query = select(SyncState.mapping_id).where(
+        SyncState.state == m.LINKED, SyncState.target != SyncState.expected, SyncState.mapping_id.not_in(unsettled)
+    )
+    return list(db.session.scalars(query))
+
+
+def _round(client: Client, run: SyncRun, ids: Sequence[int]) -> list[int]:
+    """One reading and one write of these mappings. Returns those that another round may help."""
+    states = [state for state in readings.living_states(ids) if state.state == m.LINKED]
+    found = readings.fetch(client, states)
+    plans = _plan(states, found)
+    db.session.commit()
+    again: list[int] = []
+    for part in chunks(plans, readings.PER_CALL):
+        again += _write(client, run, part)  # type: ignore[arg-type]
+    return again
+
+
+def _plan(states: Sequence[SyncState], found: dict[int, Reading | str]) -> list[tuple[SyncState, Write]]:
+    """What to write for each mapping; the others are parked, guarded, or left for a later look. Changes no number of Shopify's."""
+    of, at = shop(), clock.now()
+    guard = Guard(settings.get(of, "guard_percent"), settings.get(of, "guard_units"))
+    drifting = desk.open_mappings(desk.DRIFT) | desk.open_mappings(desk.AMBIGUOUS)
+    plans = []
+    for state in states:
+        reading = found[state.mapping_id]
+        if isinstance(reading, str):
+            park(state, reading, at)
+            continue
+        readings.keep(state, reading)
+        if state.expected is None or state.target == state.expected:
+            continue
+        may_raise = state.mapping_id not in drifting and reading.committed <= state.booked_committed
+        write = write_for(state.target, state.expected, reading.available, may_raise=may_raise)
+        if write is None:
+            state.next_try_at = at + retry_after(5)  # the next reconciliation looks again
+        elif guard.stops(write) and state.approved_target != state.target:
+            _ask_approval(state, write, at)
+        elif write.change:
+            plans.append((state, write))
+    return plans
+
+
+def _ask_approval(state: SyncState, write: Write, at: datetime) -> None:
+    state.state, state.cause = m.AWAITING_APPROVAL, "The step is bigger than your limit."
+    facts = {"from": write.change_from, "to": write.quantity, "target": state.target}
+    desk.raise_(desk.GUARD, desk.subject_of(state.mapping_id), facts, at, state.mapping_id)
+
+
+def park(state: SyncState, cause: str, at: datetime) -> None:
+    """Nothing more is tried for the mapping until a person or a good reading says so; the desk shows why."""
+    state.state, state.cause = PARKED, cause
+    desk.raise_(desk.PARKED, desk.subject_of(state.mapping_id), {"cause": cause}, at, state.mapping_id)
+
+
+def _write(client: Client, run: SyncRun, plans: Sequence[tuple[SyncState, Write]]) -> list[int]:
+    """One call: the row and its lines are committed, then it is sent. Returns the mappings that another round may help."""
+    at = clock.now()
+    mutation = Mutation(operation="inventory_set", key=str(uuid.uuid4()), variables={}, created_at=at, state=READY)
+    mutation.variables = {"input": _input(plans, run.id), "key": mutation.key}
+    db.session.add(mutation)
+    db.session.flush()
+    for position, (state, write) in enumerate(plans):
+        db.session.add(
+            PushLine(
+                run_id=run.id,
+                mutation_id=mutation.id,
+                mapping_id=state.mapping_id,
+                position=position,
+                change_from=write.change_from,
+                quantity=write.quantity,
+                target=state.target,
+                expected=state.expected or 0,
+                created_at=at,
+            )
+        )
+    run.writes += 1
+    db.session.commit()
+    return send(client, mutation.id, is_retry=False)
+
+
+def _input(plans: Sequence[tuple[SyncState, Write]], run_id: int) -> dict[str, Any]:
+    return {
+        "name": "available",
+        "reason": REASON,
+        "referenceDocumentUri": f"gid://occ-inventory-hub/SyncRun/{run_id}",
+        "quantities": [
+            {
+                "inventoryItemId": state.mapping.variant.inventory_item_gid,
+                "locationId": state.mapping.location.location_gid,
+                "quantity": write.quantity,
+                "changeFromQuantity": write.change_from,
+            }
+            for state, write in plans
+        ],
+    }
+
+
+def send(client: Client, mutation_id: int, *, is_retry: bool) -> list[int]:
+    """The mutation row has been sent and its answer booked. Returns the mappings that may be written anew.
+
+    No answer: the row stays `sent`, and the same key goes out again later. A stale answer to a retry proves nothing: a reading decides.
+    """
+    mutation = db.session.get_one(Mutation, mutation_id)
+    mutation.state, mutation.sent_at = SENT, clock.now()
+    mutation.tries += 1
+    db.session.commit()
+    try:
+        answer = client.mutate(mutation.operation, mutation.variables)
+        errors = answer.data["inventorySetQuantities"]["userErrors"]
+    except NoAnswerError as error:
+        mutation.answer = {"transport": str(error)}
+        db.session.commit()
+        raise
+    except ShopifyRefusedError as error:
+        errors = [{"code": "REFUSED", "field": None, "message": str(error)}]
+    mutation.answered_at = clock.now()
+    if not errors:
+        mutation.state = APPLIED
+        _applied(list(open_lines(mutation.id)), mutation.answered_at)
+        db.session.commit()
+        return []
+    mutation.answer = {"userErrors": errors}
+    mutation.state = AMBIGUOUS if is_retry or not _is_settled_refusal(errors) else REFUSED
+    db.session.commit()
+    return settle_by_reading(client, mutation, errors)
+
+
+def _is_settled_refusal(errors: Sequence[dict[str, Any]]) -> bool:
+    return all(error.get("code") != "IDEMPOTENCY_CONCURRENT_REQUEST" for error in errors)
+
+
+def open_lines(mutation_id: int) -> Sequence[PushLine]:
+    """Lines of the call whose fate is not known yet."""
+    query = select(PushLine).where(PushLine.mutation_id == mutation_id, PushLine.state.in_((m.WAITING, m.AMBIGUOUS)))
+    return db.session.scalars(query.order_by(PushLine.position)).all()
+
+
+def _applied(lines: Sequence[PushLine], at: datetime) -> None:
+    """E has risen by what was really written; T may have moved meanwhile."""
+    states = _locked_states(lines)
+    for line in lines:
+        line.state, line.settled_at = m.APPLIED, at
+        state = states[line.mapping_id]
+        if state.expected is not None:
+            state.expected += line.quantity - line.change_from
+        state.tries, state.next_try_at = 0, None
+        if state.read_available == line.change_from:
+            state.read_available = line.quantity
+            state.read_on_hand = (state.read_on_hand or 0) + line.quantity - line.change_from
+        if state.target == state.expected:
+            state.synced_at = at
+    run = db.session.get_one(SyncRun, lines[0].run_id) if lines else None
+    if run:
+        run.changed += len(lines)
+
+
+def _locked_states(lines: Sequence[PushLine]) -> dict[int, SyncState]:
+    ids = sorted(line.mapping_id for line in lines)
+    query = select(SyncState).where(SyncState.mapping_id.in_(ids)).order_by(SyncState.mapping_id).with_for_update()
+    found = db.session.scalars(query.execution_options(populate_existing=True))
+    return {state.mapping_id: state for state in found}
+
+
+def settle_by_reading(client: Client, mutation: Mutation, errors: Sequence[dict[str, Any]]) -> list[int]:
+    """Each line of a call with errors is told applied, not applied or still open by what Shopify has now.
+
+    One bad row may have failed the whole call or only itself: both answers are possible, so no line is believed by the answer.
+    """
+    lines = list(open_lines(mutation.id))
+    named = _named(errors)
+    found = readings.fetch(client, readings.living_states(line.mapping_id for line in lines))
+    states = _locked_states(lines)
+    at = clock.now()
+    again: list[int] = []
+    for line in lines:
+        state, reading, error = states[line.mapping_id], found.get(line.mapping_id), named.get(line.position)
+        outcome = _outcome(line, state, reading, error is not None, mutation.state == AMBIGUOUS)
+        if outcome == m.AMBIGUOUS:
+            line.state = m.AMBIGUOUS
+            _show_ambiguous(line, at)
+            continue
+        if outcome == m.APPLIED:
+            _applied([line], at)
+        else:
+            _not_applied(line, state, error, reading, at)
+            if state.state == m.LINKED:
+                again.append(line.mapping_id)
+        desk.withdraw(desk.AMBIGUOUS, desk.subject_of(line.mapping_id), at)
+    if mutation.state == AMBIGUOUS and not any(line.state == m.AMBIGUOUS for line in lines):
+        mutation.state = REFUSED if all(line.state != m.APPLIED for line in lines) else APPLIED
+    db.session.commit()
+    return again
+
+
+def _outcome(line: PushLine, state: SyncState, reading: Reading | str | None, is_named: bool, is_ambiguous: bool) -> str:
+    """What became of a line, by a reading alone: A fits E and the drift of then with our change (applied) or without it (not)."""
+    if not isinstance(reading, Reading) or state.expected is None:
+        return m.REFUSED
+    if is_named and not is_ambiguous:
+        return m.STALE
+    if reading.committed != state.booked_committed:
+        return m.AMBIGUOUS
+    drift_then = line.change_from - line.expected
+    is_applied = reading.available == state.expected + drift_then + line.quantity - line.change_from
+    return m.APPLIED if is_applied else m.STALE
+
+
+def _not_applied(
+    line: PushLine, state: SyncState, error: dict[str, Any] | None, reading: Reading | str | None, at: datetime
+) -> None:
+    code = (error or {}).get("code") or ""
+    line.state = m.STALE if code in ("", "CHANGE_FROM_QUANTITY_STALE") else m.REFUSED
+    line.settled_at = at
+    line.cause = (error or {}).get("message") or "The call was refused because of another row."
+    if isinstance(reading, Reading):
+        readings.keep(state, reading)
+    if isinstance(reading, str) and error:
+        park(state, reading, at)
+    elif code in FINAL_CODES:
+        park(state, FINAL_CODES[code], at)
+    elif error and code != "CHANGE_FROM_QUANTITY_STALE":
+        _failed(state, line.cause, at)
+
+
+def _failed(state: SyncState, cause: str, at: datetime) -> None:
+    state.tries += 1
+    state.next_try_at = at + retry_after(state.tries)
+    if state.tries >= MOST_TRIES:
+        park(state, cause, at)
+
+
+def _show_ambiguous(line: PushLine, at: datetime) -> None:
+    facts = {"from": line.change_from, "to": line.quantity}
+    desk.raise_(desk.AMBIGUOUS, desk.subject_of(line.mapping_id), facts, at, line.mapping_id)
+
+
+def _named(errors: Sequence[dict[str, Any]]) -> dict[int, dict[str, Any]]:
+    """Errors by the index of the quantity that they name (`input.quantities.7...`)."""
+    found: dict[int, dict[str, Any]] = defaultdict(dict)
+    for error in errors:
+        path = error.get("field") or []
+        if len(path) >= 3 and path[1] == "quantities" and str(path[2]).isdecimal():
+            found[int(path[2])] = error
+    return found
+
+
+def settle_open(client: Client) -> None:
+    """Calls whose answer never came are sent again with the same key and input; ambiguous ones are read again."""
+    query = select(Mutation).where(
+        Mutation.operation == "inventory_set", Mutation.state.in_((READY, SENT, AMBIGUOUS))
+    )
+    for mutation in db.session.scalars(query.order_by(Mutation.id)).all():
+        if not open_lines(mutation.id):
+            mutation.state = APPLIED if mutation.state == SENT else mutation.state
+            continue
+        if mutation.state == AMBIGUOUS:
+            settle_by_reading(client, mutation, (mutation.answer or {}).get("userErrors") or [])
+        else:
+            send(client, mutation.id, is_retry=mutation.state == SENT)
+    db.session.commit()

@@ -1,0 +1,157 @@
+"""Reconciliation: all mappings are read, each drift is explained by orders not seen yet, or named and put before somebody.
+
+`pull_orders` (from the orders package, through `wiring`) books the orders updated since the shop's cursor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+
+from sqlalchemy import select
+
+from occ_app import clock
+from occ_app.extensions import db
+from occ_app.shopify.client import Client
+from occ_app.shopify.errors import ShopifyUnavailableError
+from occ_app.shops import settings
+from occ_app.stock import ledger
+from occ_app.sync import desk, push, readings
+from occ_app.sync import models as m
+from occ_app.sync.corrections import correction_moves
+from occ_app.sync.models import SyncRun, SyncState
+from occ_app.sync.rules import Reading, explanation, first_write, is_foreign
+from occ_app.sync.targets import refresh_all, shop
+from occ_app.work import tasks
+
+PullOrders = Callable[[Client], None]
+
+
+def reconcile(client: Client, pull_orders: PullOrders, mapping_ids: Sequence[int] | None = None) -> SyncRun:
+    """All mappings (or these) have a fresh reading, and each drift is gone, waits out its grace, or is an exception.
+
+    Quiet: one call per 250 items, nothing else.
+    """
+    push.settle_open(client)
+    if mapping_ids is None:
+        refresh_all()
+    run = SyncRun(kind=m.RECONCILE, started_at=clock.now())
+    db.session.add(run)
+    db.session.commit()
+    before = (client.calls, client.points)
+    try:
+        unclear = look(client, run, mapping_ids)
+        if unclear:
+            pull_orders(client)
+            look(client, run, unclear)
+    except ShopifyUnavailableError as error:
+        db.session.rollback()
+        run.cause = str(error)
+    run.reads, run.points = client.calls - before[0], client.points - before[1]
+    run.finished_at = clock.now()
+    shop().reconciled_at = run.finished_at
+    if push.due_states():
+        tasks.ask("push", shop().id)
+    db.session.commit()
+    return run
+
+
+def look(client: Client, run: SyncRun, mapping_ids: Sequence[int] | None) -> list[int]:
+    """Readings are kept, drifts counted and decided. Returns the mappings whose numbers orders may explain."""
+    found = readings.fetch(client, readings.living_states(mapping_ids))
+    locked = {state.mapping_id: state for state in _locked(found)}
+    at = clock.now()
+    unclear = []
+    for state in readings.living_states(found):
+        reading = found[state.mapping_id]
+        if state.mapping_id not in locked:
+            continue
+        if isinstance(reading, str):
+            if state.state in (m.LINKED, m.AWAITING_APPROVAL):
+                push.park(state, reading, at)
+            continue
+        _revive(state, at)
+        if state.expected is None:
+            readings.keep(state, reading)
+        elif not _agrees(state, reading, at):
+            unclear.append(state.mapping_id)
+    run.looked_at = max(run.looked_at, len(found))
+    db.session.commit()
+    return unclear
+
+
+def _locked(found: dict[int, Reading | str]) -> Sequence[SyncState]:
+    query = select(SyncState).where(SyncState.mapping_id.in_(sorted(found))).order_by(SyncState.mapping_id)
+    return db.session.scalars(query.with_for_update().execution_options(populate_existing=True)).all()
+
+
+def _revive(state: SyncState, at: datetime) -> None:
+    """A parked mapping that can be read again is tried again, unless its variant is a bundle for good."""
+    if state.state == m.PARKED and not state.mapping.variant.is_bundle:
+        state.state, state.cause, state.tries, state.next_try_at = (
+            m.LINKED if state.expected is not None else m.AWAITING_LINK,
+            None,
+            0,
+            None,
+        )
+        desk.withdraw(desk.PARKED, desk.subject_of(state.mapping_id), at)
+
+
+def _agrees(state: SyncState, reading: Reading, at: datetime) -> bool:
+    """Whether Shopify has what we expect. If not: the drift is counted, and decided once it has lasted."""
+    before = readings.last_of(state)
+    readings.keep(state, reading)
+    subject = desk.subject_of(state.mapping_id)
+    state.next_try_at = None if state.tries == 0 else state.next_try_at
+    if state.drift == 0:
+        desk.withdraw(desk.DRIFT, subject, at)
+        return reading.committed == state.booked_committed
+    state.drift_since = state.drift_since or at
+    state.drift_looks += 1
+    grace = timedelta(seconds=settings.get(shop(), "drift_grace_seconds"))
+    if reading.committed == state.booked_committed and is_foreign(state.drift_looks, state.drift_since, at, grace):
+        _decide(state, before, reading, at)
+    return state.drift == 0
+
+
+def _decide(state: SyncState, before: Reading | None, reading: Reading, at: datetime) -> None:
+    rule = settings.get(shop(), "drift_rule")
+    if rule == "hub":
+        set_shopify_right(state, reading)
+    elif rule == "shopify":
+        take_shopifys(state, reading, actor="drift rule", at=at)
+    else:
+        facts = {
+            "available": reading.available,
+            "expected": state.expected,
+            "target": state.target,
+            "why": explanation(before, reading, state.drift, state.booked_committed),
+        }
+        desk.raise_(desk.DRIFT, desk.subject_of(state.mapping_id), facts, at, state.mapping_id)
+
+
+def set_shopify_right(state: SyncState, reading: Reading) -> None:
+    """Shopify is to get our number: E is set anew to what Shopify has now, so that the next push carries all of T - A."""
+    state.expected, state.baseline_at = reading.available, reading.read_at
+    state.approved_target = state.target
+    if state.state == m.AWAITING_APPROVAL:
+        state.state, state.cause = m.LINKED, None
+    readings.keep(state, reading)
+    if first_write(state.target, reading.available):
+        tasks.ask("push", state.shop_id)
+
+
+def take_shopifys(state: SyncState, reading: Reading, *, actor: str, at: datetime) -> None:
+    """Our books follow Shopify: a correction of the drift is booked, and E is set anew."""
+    drift = reading.available - (state.expected or 0)
+    state.expected, state.baseline_at = reading.available, reading.read_at
+    readings.keep(state, reading)
+    db.session.flush()
+    correct(state, drift * state.mapping.units_per_variant, source=f"drift:{state.mapping_id}:{at.isoformat()}", actor=actor, at=at)
+
+
+def correct(state: SyncState, units: int, *, source: str, actor: str, at: datetime) -> None:
+    """The item's counted stock at the mapping's location rises or falls by `units`, from or to `correction`, last expiry first to go."""
+    ledger.lock([state.mapping.item_id])
+    moves = correction_moves(state.mapping, units, source=source, reason="correction")
+    ledger.book(moves, actor=actor, at=at)

@@ -1,0 +1,114 @@
+"""The sync rule in plain values. All quantities are variant units at one location.
+
+T target, E expected, A available as read, D = A - E drift. A write carries our change T - E and leaves what we cannot explain as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+STATES = ("available", "committed", "reserved", "damaged", "quality_control", "safety_stock", "on_hand")
+LOOKS_BEFORE_FOREIGN = 2
+
+
+@dataclass(frozen=True)
+class Reading:
+    """All states of one level at once, and Shopify's clock. `is_active`: the item is stocked at the location."""
+
+    available: int
+    committed: int
+    reserved: int
+    damaged: int
+    quality_control: int
+    safety_stock: int
+    on_hand: int
+    read_at: datetime
+
+
+@dataclass(frozen=True)
+class Write:
+    """What to write: compare with `change_from`, set `quantity`."""
+
+    change_from: int
+    quantity: int
+
+    @property
+    def change(self) -> int:
+        """By how much it moves Shopify's number, and so E."""
+        return self.quantity - self.change_from
+
+
+@dataclass(frozen=True)
+class Guard:
+    """A step beyond both limits waits for a person: `percent` of Shopify's number and `units`."""
+
+    percent: int
+    units: int
+
+    def stops(self, write: Write) -> bool:
+        """Whether the step is implausibly big."""
+        size = abs(write.change)
+        return size > self.units and size * 100 > self.percent * max(0, write.change_from)
+
+
+def write_for(target: int, expected: int, available: int, *, may_raise: bool) -> Write | None:
+    """The write that carries target - expected on top of `available`; None where there is nothing that may be written.
+
+    The change is taken without any floor (a floored target would put sold units back on sale); only the written value is floored at 0,
+    and never above `available` because of it. With `may_raise` false a rise is left for later.
+    """
+    change = target - expected
+    if change == 0 or (change > 0 and not may_raise):
+        return None
+    quantity = available + change
+    if quantity < 0:
+        quantity = 0
+        if change > 0 or available <= 0:
+            return None  # Shopify's number is below zero: the floor itself would raise it
+    return Write(available, quantity)
+
+
+def first_write(target: int, available: int) -> Write | None:
+    """The write that makes Shopify's number ours (first link with `hub`, drift settled by `hub`): floored at 0."""
+    quantity = max(0, target)
+    return Write(available, quantity) if quantity != available else None
+
+
+def counts_for_expected(happened_at: datetime, baseline_at: datetime | None) -> bool:
+    """Whether an order's effect changes E: it does unless it happened before the baseline, where it is in E already.
+
+    Both are whole seconds of Shopify's clock. In the very second of the baseline it counts: the baseline is only set when `committed` agreed
+    with what we had booked, so an effect booked later came after it.
+    """
+    return baseline_at is not None and happened_at >= baseline_at
+
+
+def is_foreign(looks: int, drifting_since: datetime | None, at: datetime, grace: timedelta) -> bool:
+    """Whether a drift has lasted: seen in two readings in a row, orders pulled between them, and beyond the grace time."""
+    return looks >= LOOKS_BEFORE_FOREIGN and drifting_since is not None and at - drifting_since >= grace
+
+
+def explanation(before: Reading | None, now: Reading, drift: int, booked_committed: int) -> str:
+    """What the other states say about a drift, in words for the merchant."""
+    if now.committed > booked_committed:
+        return f"Shopify has {now.committed} committed and we have booked {booked_committed}: an order has not reached us yet."
+    if before is None:
+        return "Somebody changed it in Shopify, or another app did."
+    if now.on_hand == before.on_hand and now.damaged > before.damaged:
+        return f"Somebody moved {now.damaged - before.damaged} to damaged in Shopify."
+    if now.on_hand == before.on_hand:
+        return "Somebody moved units between available and another state in Shopify."
+    return f"Somebody set it in Shopify from {now.available - drift} to {now.available}, or another app did."
+
+
+def retry_after(tries: int) -> timedelta:
+    """How long to wait after so many failures in a row: 15 s, doubled each time, an hour at most."""
+    return timedelta(seconds=min(3600, 15 * 2 ** max(0, tries - 1)))
+
+
+def chunks(rows: Iterable[object], size: int) -> list[list[object]]:
+    """`rows` in lists of `size` at most."""
+    listed = list(rows)
+    return [listed[start : start + size] for start in range(0, len(listed), size)]

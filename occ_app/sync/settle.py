@@ -1,0 +1,114 @@
+"""What a person decides about an exception. Each kind names its remedies; a second press of the same button finds it settled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select
+
+from occ_app.errors import NotFoundError, RuleError
+from occ_app.extensions import db
+from occ_app.sync import desk, link, readings, reconcile
+from occ_app.sync import models as m
+from occ_app.sync.models import SyncException, SyncState
+from occ_app.sync.targets import refresh
+from occ_app.work import tasks
+
+REMEDIES = {
+    desk.DRIFT: ("hub", "shopify"),
+    desk.GUARD: ("approve", "reject"),
+    desk.PARKED: ("retry", "stop"),
+    desk.LINK: ("hub", "shopify"),
+    desk.AMBIGUOUS: ("look",),
+}
+
+
+@dataclass(frozen=True)
+class Settled:
+    """The outcome in one sentence, for the toast and the history."""
+
+    sentence: str
+
+
+def get(exception_id: int) -> SyncException:
+    """The shop's exception with that id, locked. Raises NotFoundError."""
+    found = db.session.scalars(select(SyncException).where(SyncException.id == exception_id).with_for_update()).one_or_none()
+    if found is None:
+        raise NotFoundError(f"There is no exception {exception_id} here.")
+    return found
+
+
+def settle(exception_id: int, remedy: str, *, actor: str, at: datetime) -> Settled:
+    """The exception is settled by `remedy`. Raises RuleError where it is settled already or the remedy is not one of its."""
+    found = get(exception_id)
+    if found.settled_at is not None:
+        raise RuleError(f"This was settled already, by {found.settled_by}.")
+    if remedy not in REMEDIES.get(found.kind, ()):
+        raise RuleError(f"Choose one of: {', '.join(REMEDIES.get(found.kind, ())) or 'nothing, it ends by itself'}.")
+    state = _state(found)
+    sentence = {
+        desk.DRIFT: _settle_drift,
+        desk.GUARD: _settle_guard,
+        desk.PARKED: _settle_parked,
+        desk.LINK: _settle_link,
+        desk.AMBIGUOUS: _look_again,
+    }[found.kind](state, remedy, actor, at)
+    if found.kind not in (desk.LINK, desk.AMBIGUOUS):
+        found.settled_at, found.settled_by, found.remedy = at, actor, remedy
+    db.session.flush()
+    return Settled(sentence)
+
+
+def _state(exception: SyncException) -> SyncState:
+    states = readings.living_states([exception.mapping_id or 0])
+    if not states:
+        raise RuleError("The mapping that this was about has ended.")
+    db.session.refresh(states[0], with_for_update=True)
+    return states[0]
+
+
+def _settle_drift(state: SyncState, remedy: str, actor: str, at: datetime) -> str:
+    reading = readings.last_of(state)
+    if reading is None or state.expected is None:
+        raise RuleError("Shopify has not been read yet. Try again in a minute.")
+    if reading.committed != state.booked_committed:
+        raise RuleError("An order is still on its way to us, so this cannot be decided yet. Try again in a minute.")
+    if remedy == "hub":
+        reconcile.set_shopify_right(state, reading)
+        return f"Shopify will be set to {max(0, state.target)}"
+    drift = reading.available - state.expected
+    reconcile.take_shopifys(state, reading, actor=actor, at=at)
+    return f"Booked {drift:+d} here".replace("-", "\N{MINUS SIGN}")
+
+
+def _settle_guard(state: SyncState, remedy: str, actor: str, at: datetime) -> str:
+    if remedy == "approve":
+        state.approved_target = state.target
+        state.state, state.cause = m.LINKED, None
+        tasks.ask("push", state.shop_id)
+        return f"Approved {max(0, state.target)}"
+    state.state, state.cause = m.AWAITING_APPROVAL, f"{actor} rejected this number. It is asked again when it changes."
+    return "Rejected"
+
+
+def _settle_parked(state: SyncState, remedy: str, actor: str, at: datetime) -> str:
+    if remedy == "stop":
+        state.mapping.sync_enabled = False
+        state.state, state.cause = m.OFF, f"Switched off by {actor}."
+        return "Sync is off for this mapping"
+    state.state = m.LINKED if state.expected is not None else m.AWAITING_LINK
+    state.cause, state.tries, state.next_try_at = None, 0, None
+    refresh([state.mapping.item_id])
+    tasks.ask("reconcile", state.shop_id)
+    return "Trying again"
+
+
+def _settle_link(state: SyncState, remedy: str, actor: str, at: datetime) -> str:
+    link.choose(state, remedy, at)
+    return "Linking"
+
+
+def _look_again(state: SyncState, remedy: str, actor: str, at: datetime) -> str:
+    tasks.ask("reconcile", state.shop_id)
+    return "Looking again"

@@ -1,0 +1,108 @@
+"""Targets and expectations, kept in the transaction of whatever changes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import joinedload
+
+from occ_app import clock
+from occ_app.catalog.models import Item, Mapping
+from occ_app.extensions import current_shop_id, db
+from occ_app.shops import settings
+from occ_app.shops.models import Shop
+from occ_app.stock import ledger
+from occ_app.stock.rules import PUSHED_BY_ITSELF, Holding, Term, sellable, target, terms
+from occ_app.sync.models import AWAITING_APPROVAL, LINKED, SyncState
+from occ_app.sync.rules import counts_for_expected
+from occ_app.work import tasks
+
+
+def shop() -> Shop:
+    """The shop in scope."""
+    return db.session.get_one(Shop, current_shop_id())
+
+
+def today(of: Shop) -> date:
+    """The calendar day in the shop's time zone."""
+    return clock.local_date(clock.now(), settings.get(of, "time_zone"))
+
+
+def mode_of(item: Item, of: Shop) -> str:
+    """The sync mode that holds for the item: its own, else the shop's."""
+    return item.sync_mode or settings.get(of, "sync_mode")
+
+
+def equation(item: Item, holdings: Sequence[Holding], of: Shop, mode: str | None = None) -> list[Term]:
+    """The terms of the item's sellable units at one location, under its mode (or under `mode`)."""
+    return terms(mode or mode_of(item, of), holdings, item.safety_stock, today(of))
+
+
+def refresh(item_ids: Iterable[int]) -> None:
+    """The targets of these items' mappings are right, and a push is asked for where one is due. Two statements, whatever their number."""
+    ids = sorted(set(item_ids))
+    if ids:
+        _recompute(SyncState.mapping_id.in_(select(Mapping.id).where(Mapping.item_id.in_(ids), Mapping.ended_at.is_(None))))
+
+
+def refresh_all() -> None:
+    """All targets of the shop are right: lots expire, and days begin, with no other event."""
+    _recompute(SyncState.mapping_id.in_(select(Mapping.id).where(Mapping.ended_at.is_(None))))
+
+
+def _recompute(condition) -> None:  # type: ignore[no-untyped-def]
+    db.session.flush()
+    of = shop()
+    query = select(SyncState).where(condition).options(joinedload(SyncState.mapping).joinedload(Mapping.item))
+    states = list(db.session.scalars(query.order_by(SyncState.mapping_id).with_for_update(of=SyncState)))
+    held = ledger.holdings({state.mapping.item_id for state in states})
+    is_due = False
+    for state in states:
+        mapping = state.mapping
+        units = sellable(equation(mapping.item, held.get((mapping.item_id, mapping.location_id), []), of))
+        state.sellable, state.target = units, target([(units, mapping.units_per_variant)])
+        _choose_state(state, mode_of(mapping.item, of))
+        is_due = is_due or (state.state == LINKED and state.target != state.expected)
+    db.session.flush()
+    if is_due:
+        tasks.ask("push", of.id)
+
+
+def _choose_state(state: SyncState, mode: str) -> None:
+    """A mapping under manual approval waits for a person while its target differs; one that is pushed by itself waits for nobody."""
+    if state.state not in (LINKED, AWAITING_APPROVAL):
+        return
+    differs = state.target != state.expected
+    is_approved = state.approved_target is not None and state.approved_target == state.target
+    if mode == "manual" and differs and not is_approved:
+        state.state = AWAITING_APPROVAL
+    elif state.state == AWAITING_APPROVAL and (not differs or is_approved or (mode in PUSHED_BY_ITSELF and state.cause is None)):
+        state.state, state.cause = LINKED, None
+
+
+def book_effect(mapping_id: int, available: int, committed: int, happened_at: datetime) -> None:
+    """An order's effect on Shopify's numbers is in our books: E follows if it happened after the baseline, `booked_committed` always."""
+    state = db.session.scalars(
+        select(SyncState).where(SyncState.mapping_id == mapping_id).with_for_update().execution_options(populate_existing=True)
+    ).one_or_none()
+    if state is None:
+        return
+    state.booked_committed += committed
+    if state.expected is not None and counts_for_expected(happened_at, state.baseline_at):
+        state.expected += available
+    db.session.flush()
+
+
+def new_state(mapping: Mapping) -> SyncState:
+    """The mapping has a sync state: it waits for its first link."""
+    state = SyncState(mapping_id=mapping.id, shop_id=mapping.shop_id)
+    db.session.add(state)
+    db.session.flush()
+    return state
+
+
+def mark_all_due_again() -> None:
+    """No wait holds any mapping of the shop back any longer."""
+    db.session.execute(update(SyncState).values(next_try_at=None).where(SyncState.next_try_at.is_not(None)))

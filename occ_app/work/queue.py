@@ -1,0 +1,20 @@
+"""The queue: Procrastinate on the app's own database, and the worker that runs what waits in it.
+
+Source: Procrastinate 3.10 documentation, "locks", "queueing locks", "retry stalled jobs".
+"""
+
+from __future__ import annotations
+
+import procrastinate
+
+queue = procrastinate.App(connector=procrastinate.PsycopgConnector())
+HEARTBEAT_SECONDS = 2.0
+STALLED_SECONDS = 10.0
+
+
+@queue.task(name="run", pass_context=False)
+def run(name: str, shop_id: int) -> None:
+    """The registered task `name` has looked at the shop."""
+    from occ_app.work.runner import run_task
+
+    run_task(name, shop_id)

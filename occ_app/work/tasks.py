@@ -1,0 +1,80 @@
+"""Tasks by name: registered once, asked for in the transaction that makes them due, merged while one waits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from procrastinate import exceptions
+from sqlalchemy import Engine, select, text
+from sqlalchemy.dialects.postgresql import insert
+
+from occ_app.extensions import db
+from occ_app.work.models import Turn
+from occ_app.work.queue import queue
+
+TaskFunction = Callable[[int], None]
+_registered: dict[str, TaskFunction] = {}
+
+
+def register(name: str, function: TaskFunction) -> None:
+    """Task `name` is `function(shop_id)`; shop 0 stands for work that spans shops."""
+    _registered[name] = function
+
+
+def names() -> list[str]:
+    """All registered tasks."""
+    return list(_registered)
+
+
+def function_of(name: str) -> TaskFunction:
+    """What task `name` does."""
+    return _registered[name]
+
+
+def ask(name: str, shop_id: int) -> None:
+    """Task `name` will look at the shop soon. In the session's own transaction: no commit, no task. Merged if one waits already."""
+    if name not in _registered:
+        raise ValueError(f"task {name!r} is not registered")
+    asked: set[tuple[str, int]] = db.session.info.setdefault("asked", set())
+    if (name, shop_id) in asked:
+        return
+    key = f"{name}:{shop_id}"
+    while not _joins_waiting_job(key):
+        try:
+            with db.session.begin_nested():
+                connection = db.session.connection().connection.dbapi_connection
+                job = queue.configure_task("run", queueing_lock=key, lock=key, connection=connection)
+                job.defer(name=name, shop_id=shop_id)
+            break
+        except exceptions.AlreadyEnqueued:
+            continue  # another transaction asked a moment ago; its job can be joined now
+    asked.add((name, shop_id))
+
+
+def _joins_waiting_job(key: str) -> bool:
+    """Whether a job that waits will see what this transaction does: it is held back until the transaction has ended.
+
+    Workers skip locked rows when they fetch, so the shared lock keeps the job from starting on the state before our commit.
+    """
+    query = text("SELECT 1 FROM procrastinate_jobs WHERE queueing_lock = :key AND status = 'todo' FOR KEY SHARE")
+    return db.session.execute(query, {"key": key}).first() is not None
+
+
+def forget_asked(session: object) -> None:
+    """A transaction ended: the next may ask again."""
+    getattr(session, "info", {}).pop("asked", None)
+
+
+@contextmanager
+def turn(engine: Engine, kind: str, shop_id: int) -> Iterator[bool]:
+    """Whether this is the only one doing `kind` for the shop; true for the whole block, or false at once if another is at it.
+
+    Held by a row lock in a transaction of its own, so it is free again the moment the process dies, behind a pooler too.
+    """
+    with engine.begin() as connection:
+        connection.execute(insert(Turn).values(shop_id=shop_id, kind=kind).on_conflict_do_nothing())
+    with engine.connect() as connection, connection.begin():
+        connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
+        row = select(Turn.kind).where(Turn.shop_id == shop_id, Turn.kind == kind).with_for_update(skip_locked=True)
+        yield connection.execute(row).first() is not None

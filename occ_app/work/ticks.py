@@ -1,0 +1,97 @@
+"""The clock: APScheduler in every worker, whose ticks only defer tasks that merge, so many clocks do no harm.
+
+Each tick is a unique slot in the queue's own table: of many schedulers one gets it. Shops are spread over the interval by the tasks.
+Source: APScheduler 3.11 user guide (misfire_grace_time, coalesce); Procrastinate `defer_periodic_job`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.triggers.interval import IntervalTrigger
+from flask import Flask
+from sqlalchemy import text
+
+from occ_app import clock
+from occ_app.extensions import across_shops, db
+from occ_app.work.queue import STALLED_SECONDS
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Tick:
+    """Every `seconds`, `fire` asks for whatever tasks are due then."""
+
+    name: str
+    seconds: int
+    fire: Callable[[], None]
+
+
+_ticks: list[Tick] = []
+HEAL = 3
+_DEAD = (
+    " status = 'doing' AND NOT EXISTS (SELECT 1 FROM procrastinate_workers worker WHERE worker.id = job.worker_id"
+    " AND worker.last_heartbeat > now() - make_interval(secs => :stalled))"
+)
+# A job of a dead worker whose successor waits already is done for: two waiting jobs may not share a queueing lock.
+_MERGED_AWAY = (
+    "UPDATE procrastinate_jobs job SET status = 'failed' WHERE" + _DEAD + " AND EXISTS (SELECT 1 FROM procrastinate_jobs next"
+    " WHERE next.status = 'todo' AND next.queueing_lock = job.queueing_lock)"
+)
+_AGAIN = "UPDATE procrastinate_jobs job SET status = 'todo', worker_id = NULL, attempts = attempts + 1 WHERE" + _DEAD
+
+
+def every(seconds: int, name: str, fire: Callable[[], None]) -> None:
+    """`fire` is called once per slot of `seconds`, by whichever worker is first."""
+    _ticks[:] = [tick for tick in _ticks if tick.name != name] + [Tick(name, seconds, fire)]
+
+
+def all_ticks() -> list[Tick]:
+    """What the clock does."""
+    return list(_ticks)
+
+
+def start(app: Flask) -> BackgroundScheduler:
+    """The clock runs in a thread of this process."""
+    scheduler = BackgroundScheduler(timezone="UTC", job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1})
+    for tick in _ticks:
+        scheduler.add_job(fire, IntervalTrigger(seconds=tick.seconds), args=[app, tick], next_run_time=clock.now())
+    scheduler.add_job(_heal, IntervalTrigger(seconds=HEAL), args=[app])
+    scheduler.start()
+    return scheduler
+
+
+def fire(app: Flask, tick: Tick) -> None:
+    """The tick's present slot has been fired by somebody."""
+    with app.app_context(), across_shops():
+        try:
+            if _claim(tick.name, int(clock.now().timestamp()) // tick.seconds):
+                tick.fire()
+            db.session.commit()
+        except Exception:
+            db.session.rollback()
+            log.exception("tick failed", tick=tick.name)
+
+
+def _claim(name: str, slot: int) -> bool:
+    statement = text(
+        "INSERT INTO tick_slot (name, slot) VALUES (:name, :slot)"
+        " ON CONFLICT (name) DO UPDATE SET slot = excluded.slot WHERE tick_slot.slot < excluded.slot RETURNING slot"
+    )
+    return db.session.execute(statement, {"name": name, "slot": slot}).first() is not None
+
+
+def _heal(app: Flask) -> None:
+    """Jobs of workers that died wait again. Done here rather than by a job: no job can then stand in its way."""
+    with app.app_context():
+        try:
+            db.session.execute(text(_MERGED_AWAY), {"stalled": STALLED_SECONDS})
+            db.session.execute(text(_AGAIN), {"stalled": STALLED_SECONDS})
+            db.session.commit()
+        except Exception:
+            db.session.rollback()
+            log.exception("healing failed")
