@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from graphql import GraphQLError, GraphQLResolveInfo
+from graphql import GraphQLError, GraphQLResolveInfo, get_directive_values
 
 from devshop import bulk, inventory, orders
 from devshop.resolvers import Typed, connection, iso, number_of, on, store_of
@@ -51,12 +51,9 @@ def idempotent(payload: str) -> Callable[[Callable[..., Any]], Callable[..., Any
 
 
 def _key_of(info: GraphQLResolveInfo) -> str | None:
-    for directive in info.field_nodes[0].directives:
-        if directive.name.value == "idempotent":
-            value = directive.arguments[0].value
-            name = getattr(getattr(value, "name", None), "value", None)
-            return info.variable_values.get(name) if name else getattr(value, "value", None)
-    return None
+    directive = info.schema.get_directive("idempotent")
+    values = get_directive_values(directive, info.field_nodes[0], info.variable_values) if directive else None
+    return values["key"] if values else None
 
 
 def _answer(payload: str, group: Typed | None, problems: list[Problem]) -> Typed:

@@ -1,0 +1,68 @@
+"""The OCC Inventory Hub: keeps a store's stock numbers true, wherever the goods come from."""
+
+from __future__ import annotations
+
+from flask import Flask
+from sqlalchemy import event
+from sqlalchemy.orm import Session
+
+from occ_app import config as settings
+from occ_app import database
+from occ_app.config import ROOT, Config
+from occ_app.extensions import db, migrate
+
+
+def create_app(config: Config | None = None, *, database_url: str | None = None, transport: object = None) -> Flask:
+    """The app. The table of contents: settings, database, the way to Shopify, wiring, pages, commands.
+
+    `database_url` and `transport` are the edges at which tests put their own.
+    """
+    config = config or settings.load()
+    app = Flask(__name__, template_folder=str(ROOT / "templates"), static_folder=str(ROOT / "static"), static_url_path="/static")
+    app.extensions["occ_config"] = config
+    app.config.update(SECRET_KEY=config.secret_key, MAX_CONTENT_LENGTH=8 * 1024 * 1024, TESTING=config.env == "test")
+    _open_database(app, database_url or str(database.url_of(config).render_as_string(hide_password=False)))
+    _wire(app, config, transport)
+    _add_pages(app)
+    return app
+
+
+def _open_database(app: Flask, url: str) -> None:
+    app.config["SQLALCHEMY_DATABASE_URI"] = url
+    app.config["SQLALCHEMY_ENGINE_OPTIONS"] = {
+        "pool_pre_ping": True,
+        "pool_size": 10,
+        "max_overflow": 30,
+        "connect_args": {"prepare_threshold": None, "options": "-c timezone=UTC"},
+    }
+    db.init_app(app)
+    migrate.init_app(app, db, directory=str(ROOT / "migrations"))
+
+
+def _wire(app: Flask, config: Config, transport: object) -> None:
+    from occ_app.shops.connection import Connections
+    from occ_app.wiring import wire
+    from occ_app.work.tasks import forget_asked
+
+    app.extensions["occ_connections"] = Connections.make(config, transport)  # type: ignore[arg-type]
+    wire(app)
+    for name in ("after_commit", "after_rollback"):
+        if not event.contains(Session, name, forget_asked):
+            event.listen(Session, name, forget_asked)
+
+
+def _add_pages(app: Flask) -> None:
+    from occ_app import web
+    from occ_app.cli import occ
+    from occ_app.desk import activity, exceptions, home, words
+    from occ_app.inbox.intake import blueprint as inbox
+    from occ_app.shops.admission import admit
+    from occ_app.shops.views import auth, health
+    from occ_app.stock import views as lots
+    from occ_app.sync import views as products
+
+    web.start(app, admit)
+    words.register(app)
+    for blueprint in (inbox, auth, health, home.blueprint, products.blueprint, lots.blueprint, exceptions.blueprint, activity.blueprint):
+        app.register_blueprint(blueprint)
+    app.cli.add_command(occ)

@@ -20,7 +20,6 @@ from occ_app.shops.models import ACTIVE, NEEDS_RECONNECTING, Shop, ShopToken
 from occ_app.shops.secrets import seal, unseal
 
 EARLY = timedelta(minutes=5)
-KEEP_ALIVE = timedelta(days=30)
 
 
 @dataclass(frozen=True)

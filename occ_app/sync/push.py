@@ -246,12 +246,14 @@ def settle_by_reading(client: Client, mutation: Mutation, errors: Sequence[dict[
     """
     lines = list(open_lines(mutation.id))
     named = _named(errors)
+    whole = next((error for error in errors if error not in named.values()), None)
     found = readings.fetch(client, readings.living_states(line.mapping_id for line in lines))
     states = _locked_states(lines)
     at = clock.now()
     again: list[int] = []
     for line in lines:
-        state, reading, error = states[line.mapping_id], found.get(line.mapping_id), named.get(line.position)
+        state, reading = states[line.mapping_id], found.get(line.mapping_id)
+        error = named.get(line.position) or whole
         outcome = _outcome(line, state, reading, error is not None, mutation.state == AMBIGUOUS)
         if outcome == m.AMBIGUOUS:
             line.state = m.AMBIGUOUS

@@ -15,11 +15,12 @@ from occ_app.work.queue import queue
 
 TaskFunction = Callable[[int], None]
 _registered: dict[str, TaskFunction] = {}
+_kinds: dict[str, str] = {}
 
 
-def register(name: str, function: TaskFunction) -> None:
-    """Task `name` is `function(shop_id)`; shop 0 stands for work that spans shops."""
-    _registered[name] = function
+def register(name: str, function: TaskFunction, kind: str) -> None:
+    """Task `name` is `function(shop_id)`. Of tasks of one kind only one runs per shop at a time; the next waits in the queue."""
+    _registered[name], _kinds[name] = function, kind
 
 
 def names() -> list[str]:
@@ -44,7 +45,8 @@ def ask(name: str, shop_id: int) -> None:
         try:
             with db.session.begin_nested():
                 connection = db.session.connection().connection.dbapi_connection
-                job = queue.configure_task("run", queueing_lock=key, lock=key, connection=connection)
+                lock = f"{_kinds[name]}:{shop_id}"
+                job = queue.configure_task("run", queueing_lock=key, lock=lock, connection=connection)
                 job.defer(name=name, shop_id=shop_id)
             break
         except exceptions.AlreadyEnqueued:

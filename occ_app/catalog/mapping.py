@@ -1,0 +1,124 @@
+"""Mappings: made, ended, suggested. Whoever must know registers with `after_mapping` (sync and orders, through `wiring`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import joinedload
+
+from occ_app.catalog.models import Item, Location, Mapping, Variant
+from occ_app.catalog.rules import likeness
+from occ_app.errors import NotFoundError, RuleError
+from occ_app.extensions import db
+
+_made: list[Callable[[Mapping], None]] = []
+_ended: list[Callable[[Mapping], None]] = []
+MOST_UNITS_PER_VARIANT = 100_000
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """A variant that looks like an item, and by what: sku, barcode or title."""
+
+    item: Item
+    variant: Variant
+    by: str
+
+
+def after_mapping(made: Callable[[Mapping], None], ended: Callable[[Mapping], None]) -> None:
+    """`made` and `ended` are called within the transaction that makes or ends a mapping."""
+    if made not in _made:
+        _made.append(made)
+        _ended.append(ended)
+
+
+def make(item: Item, variant: Variant, location: Location, *, units_per_variant: int = 1, at: datetime) -> Mapping:
+    """The variant sells the item at the location. Raises RuleError where it cannot, or sells another item there already."""
+    if not 1 <= units_per_variant <= MOST_UNITS_PER_VARIANT:
+        raise RuleError("Give units per variant of 1 or more.", field="units_per_variant")
+    if variant.deleted_at:
+        raise RuleError(f"Shopify no longer has the variant {variant.sku or variant.variant_gid}.", field="variant")
+    if variant.is_bundle:
+        raise RuleError(f"{variant.full_title} is a bundle: Shopify computes its stock itself. Map its parts.", field="variant")
+    taken = living(variant.id, location.id)
+    if taken:
+        raise RuleError(f"{variant.full_title} already sells {taken.item.sku} at {location.name}. Unmap it first.", field="variant")
+    mapping = Mapping(
+        item_id=item.id, variant_id=variant.id, location_id=location.id, units_per_variant=units_per_variant, created_at=at
+    )
+    mapping.item, mapping.variant, mapping.location = item, variant, location
+    db.session.add(mapping)
+    db.session.flush()
+    for listener in _made:
+        listener(mapping)
+    return mapping
+
+
+def end(mapping: Mapping, at: datetime) -> None:
+    """The variant no longer sells the item. Shopify's number stays as it is; what was booked stays booked."""
+    if mapping.ended_at is None:
+        mapping.ended_at = at
+        db.session.flush()
+        for listener in _ended:
+            listener(mapping)
+
+
+def living(variant_id: int, location_id: int) -> Mapping | None:
+    """The living mapping of a variant at a location."""
+    query = select(Mapping).where(
+        Mapping.variant_id == variant_id, Mapping.location_id == location_id, Mapping.ended_at.is_(None)
+    )
+    return db.session.scalar(query.options(joinedload(Mapping.item)))
+
+
+def get(mapping_id: int) -> Mapping:
+    """The shop's living mapping with that id, with item, variant and location. Raises NotFoundError."""
+    query = select(Mapping).where(Mapping.id == mapping_id, Mapping.ended_at.is_(None))
+    found = db.session.scalar(query.options(joinedload(Mapping.item), joinedload(Mapping.variant), joinedload(Mapping.location)))
+    if found is None:
+        raise NotFoundError(f"There is no mapping {mapping_id} here.")
+    return found
+
+
+def suggestions(limit: int = 200) -> Sequence[Suggestion]:
+    """For unmapped items the one unmapped variant that looks like each: same SKU, else same barcode, else a title much alike."""
+    mapped = select(Mapping.variant_id).where(Mapping.ended_at.is_(None))
+    items = db.session.scalars(_unmapped_items().order_by(Item.name).limit(limit)).all()
+    skus = {item.sku.lower() for item in items}
+    free = select(Variant).where(Variant.deleted_at.is_(None), Variant.id.not_in(mapped), ~Variant.is_bundle)
+    by_code = db.session.scalars(free.where(func.lower(Variant.sku).in_(skus) | func.lower(Variant.barcode).in_(skus))).all()
+    found = _by_code(items, by_code)
+    rest = [item for item in items if item.id not in {suggestion.item.id for suggestion in found}]
+    if rest:
+        others = db.session.scalars(free.order_by(Variant.product_title).limit(2000)).all()
+        found += _by_title(rest, [variant for variant in others if variant.id not in {s.variant.id for s in found}])
+    return found
+
+
+def _unmapped_items():  # type: ignore[no-untyped-def]
+    mapped = select(Mapping.item_id).where(Mapping.ended_at.is_(None))
+    return select(Item).where(Item.archived_at.is_(None), Item.id.not_in(mapped))
+
+
+def _by_code(items: Sequence[Item], variants: Sequence[Variant]) -> list[Suggestion]:
+    found = []
+    for item in items:
+        same_sku = [v for v in variants if v.sku.lower() == item.sku.lower()]
+        same_barcode = [v for v in variants if v.barcode and v.barcode.lower() == item.sku.lower()]
+        if len(same_sku) == 1:  # a SKU that stands twice says nothing
+            found.append(Suggestion(item, same_sku[0], "sku"))
+        elif not same_sku and len(same_barcode) == 1:
+            found.append(Suggestion(item, same_barcode[0], "barcode"))
+    return found
+
+
+def _by_title(items: Sequence[Item], variants: Sequence[Variant]) -> list[Suggestion]:
+    found = []
+    for item in items:
+        scored = sorted(((likeness(item.name, variant.full_title), -variant.id, variant) for variant in variants), reverse=True)
+        if scored and scored[0][0] >= 0.75 and (len(scored) == 1 or scored[1][0] < scored[0][0]):
+            found.append(Suggestion(item, scored[0][2], "title"))
+    return found

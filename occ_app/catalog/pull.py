@@ -1,0 +1,189 @@
+"""Variants and locations as Shopify has them: all of them by one bulk operation, single products as they change."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from occ_app import clock
+from occ_app.catalog.models import Location, Variant, VariantPull
+from occ_app.extensions import current_shop_id, db
+from occ_app.shopify.client import Client, operation_text
+from occ_app.shopify.errors import ShopifyRefusedError
+from occ_app.shops import settings
+from occ_app.shops.models import Shop
+
+PER_INSERT = 1000
+LOOK_EVERY = timedelta(seconds=1)
+WORKING = ("CREATED", "RUNNING", "CANCELING")
+
+
+def pull_facts(client: Client) -> int:
+    """Name, currency, time zone and locations of the shop are Shopify's. Returns the number of its variants."""
+    answer = client.query("shop_facts", {})
+    shop = db.session.get_one(Shop, current_shop_id())
+    facts = answer.data["shop"]
+    shop.shopify_gid, shop.name, shop.currency = facts["id"], facts["name"], facts["currencyCode"]
+    if "time_zone" not in shop.settings:
+        shop.settings = {**shop.settings, "time_zone": facts["ianaTimezone"]}
+    keep_locations(answer.data["locations"]["nodes"], answer.at)
+    if not settings.get(shop, "default_location"):
+        active = [node["id"] for node in answer.data["locations"]["nodes"] if node["isActive"]]
+        shop.settings = {**shop.settings, "default_location": (active or [""])[0]}
+    return int((answer.data["productVariantsCount"] or {}).get("count") or 0)
+
+
+def keep_locations(nodes: Sequence[dict[str, Any]], at: datetime) -> None:
+    """The shop's locations are these; one that Shopify no longer lists is off."""
+    gids = [node["id"] for node in nodes]
+    for node in nodes:
+        values = {"location_gid": node["id"], "name": node["name"], "is_active": node["isActive"], "pulled_at": at}
+        row = insert(Location).values(shop_id=current_shop_id(), **values)
+        db.session.execute(row.on_conflict_do_update(index_elements=["shop_id", "location_gid"], set_=values))
+    db.session.execute(update(Location).where(Location.location_gid.not_in(gids)).values(is_active=False))
+
+
+def start(at: datetime) -> VariantPull:
+    """A pull of all variants is under way: the one that is unfinished, else a new one."""
+    row = {"shop_id": current_shop_id(), "started_at": at, "next_look_at": at, "objects_found": 0, "variants_taken": 0}
+    statement = insert(VariantPull).values(row)
+    db.session.execute(
+        statement.on_conflict_do_nothing(index_elements=["shop_id"], index_where=VariantPull.finished_at.is_(None))
+    )
+    return unfinished()  # type: ignore[return-value]
+
+
+def unfinished() -> VariantPull | None:
+    """The shop's pull that is under way."""
+    return db.session.scalar(select(VariantPull).where(VariantPull.finished_at.is_(None)))
+
+
+def newest() -> VariantPull | None:
+    """The shop's newest pull, finished or not."""
+    return db.session.scalar(select(VariantPull).order_by(VariantPull.id.desc()).limit(1))
+
+
+def advance(client: Client) -> bool:
+    """The pull under way is a step further. True while there is more to do. Commits each step."""
+    pull = unfinished()
+    if pull is None:
+        return False
+    at = clock.now()
+    if pull.bulk_operation_gid is None:
+        pull.expected = pull_facts(client)
+        pull.bulk_operation_gid = _run(client)
+        db.session.commit()
+        return True
+    operation = client.query("bulk_operation", {"id": pull.bulk_operation_gid}).data["bulkOperation"]
+    if operation and operation["status"] in WORKING:
+        pull.objects_found, pull.next_look_at = int(operation["objectCount"]), at + LOOK_EVERY
+        db.session.commit()
+        return True
+    if operation is None or operation["status"] != "COMPLETED":
+        pull.finished_at, pull.cause = at, f"Shopify ended the bulk operation: {(operation or {}).get('errorCode') or 'unknown'}."
+        db.session.commit()
+        return False
+    _take(client, pull, operation["url"])
+    return False
+
+
+def _run(client: Client) -> str:
+    answer = client.mutate("variants_bulk", {"query": operation_text("all_variants")}).data["bulkOperationRunQuery"]
+    if answer["userErrors"]:
+        words = "; ".join(error["message"] for error in answer["userErrors"])
+        raise ShopifyRefusedError(f"Shopify did not start the bulk operation: {words}")
+    return str(answer["bulkOperation"]["id"])
+
+
+def _take(client: Client, pull: VariantPull, url: str | None) -> None:
+    """The file's variants are ours; those that it does not hold and that were pulled before it began are gone from Shopify."""
+    at = clock.now()
+    rows: list[dict[str, Any]] = []
+    for line in client.download_lines(url).iter_lines() if url else ():
+        rows.append(_row(json.loads(line), at))
+        if len(rows) == PER_INSERT:
+            pull.variants_taken += keep(rows)
+            rows = []
+    pull.variants_taken += keep(rows)
+    gone = update(Variant).where(Variant.pulled_at < pull.started_at, Variant.deleted_at.is_(None))
+    db.session.execute(gone.values(deleted_at=at))
+    db.session.get_one(Shop, current_shop_id()).variants_pulled_at = at
+    pull.finished_at = at
+    db.session.commit()
+
+
+def pull_product(client: Client, product_gid: str) -> int:
+    """The product's variants are as Shopify has them now, those it lost are marked so. Returns how many there are."""
+    rows: list[dict[str, Any]] = []
+    after = None
+    at = clock.now()
+    while True:
+        product = client.query("product_variants", {"id": product_gid, "after": after}).data["product"]
+        if product is None:
+            break
+        rows += [_row({**node, "product": product}, at) for node in product["variants"]["nodes"]]
+        if not product["variants"]["pageInfo"]["hasNextPage"]:
+            break
+        after = product["variants"]["pageInfo"]["endCursor"]
+    keep(rows)
+    kept = [row["variant_gid"] for row in rows]
+    lost = update(Variant).where(
+        Variant.product_gid == product_gid, Variant.variant_gid.not_in(kept), Variant.deleted_at.is_(None)
+    )
+    db.session.execute(lost.values(deleted_at=at))
+    return len(rows)
+
+
+def keep(rows: Sequence[dict[str, Any]]) -> int:
+    """These variants are ours as given. One statement."""
+    if not rows:
+        return 0
+    statement = insert(Variant).values([{"shop_id": current_shop_id(), **row} for row in rows])
+    names = [name for name in rows[0] if name != "variant_gid"]
+    again = {name: statement.excluded[name] for name in names}
+    db.session.execute(statement.on_conflict_do_update(index_elements=["shop_id", "variant_gid"], set_=again))
+    return len(rows)
+
+
+def _row(node: dict[str, Any], at: datetime) -> dict[str, Any]:
+    product = node["product"]
+    media = (product.get("featuredMedia") or {}).get("preview") or {}
+    return {
+        "variant_gid": node["id"],
+        "product_gid": product["id"],
+        "inventory_item_gid": node["inventoryItem"]["id"],
+        "sku": node["sku"] or "",
+        "barcode": node["barcode"] or "",
+        "product_title": product["title"],
+        "title": "" if node["title"] == "Default Title" else node["title"],
+        "price": Decimal(node["price"]) if node["price"] is not None else None,
+        "image_url": (media.get("image") or {}).get("url"),
+        "product_status": product["status"],
+        "is_tracked": node["inventoryItem"]["tracked"],
+        "is_bundle": node["requiresComponents"],
+        "changed_at": datetime.fromisoformat(node["updatedAt"].replace("Z", "+00:00")),
+        "pulled_at": at,
+        "deleted_at": None,
+    }
+
+
+def find_location(gid: str) -> Location | None:
+    """The shop's location with that gid."""
+    return db.session.scalar(select(Location).where(Location.location_gid == gid))
+
+
+def default_location() -> Location | None:
+    """Where lots and mappings are kept when nothing else is said."""
+    shop = db.session.get_one(Shop, current_shop_id())
+    return find_location(settings.get(shop, "default_location"))
+
+
+def locations() -> Iterable[Location]:
+    """The shop's active locations, by name."""
+    return db.session.scalars(select(Location).where(Location.is_active).order_by(Location.name)).all()

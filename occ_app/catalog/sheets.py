@@ -1,0 +1,126 @@
+"""CSV files in and out: one reader and one writer for all kinds. All or nothing; every bad line is named with its number and reason.
+
+Source: RFC 4180.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from occ_app.catalog.rules import plain_cell, safe_cell
+from occ_app.errors import BadFileError, BadLine, RuleError
+
+MOST_BYTES = 20 * 1024 * 1024
+MOST_LINES = 200_000
+LONGEST_CELL = 500
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a file: its number (the header is 1) and its cells by column, stripped."""
+
+    number: int
+    cells: dict[str, str]
+
+
+def read(data: bytes, columns: Sequence[str], required: Sequence[str]) -> list[Line]:
+    """The lines of a CSV file. Raises BadFileError where it is no UTF-8 CSV, or has unknown, double or missing columns."""
+    if len(data) > MOST_BYTES:
+        raise BadFileError([BadLine(1, f"The file is larger than {MOST_BYTES // 1024 // 1024} MB. Split it.")])
+    try:
+        reader = csv.reader(io.StringIO(data.decode("utf-8-sig"), newline=""), strict=True)
+        rows = list(reader)
+    except UnicodeDecodeError as error:
+        raise BadFileError([BadLine(1, "The file is not UTF-8. Save it as 'CSV UTF-8'.")]) from error
+    except csv.Error as error:
+        raise BadFileError([BadLine(reader.line_num, f"The line is not CSV: {error}.")]) from error
+    if not rows:
+        raise BadFileError([BadLine(1, f"The file is empty. Its first line names the columns: {', '.join(columns)}.")])
+    header = [cell.strip() for cell in rows[0]]
+    _check_header(header, columns, required)
+    if len(rows) > MOST_LINES:
+        raise BadFileError([BadLine(MOST_LINES + 1, f"The file has more than {MOST_LINES:,} lines. Split it.")])
+    return _lines(header, rows[1:])
+
+
+def _check_header(header: Sequence[str], columns: Sequence[str], required: Sequence[str]) -> None:
+    reasons = []
+    unknown = [name for name in header if name not in columns]
+    if unknown:
+        reasons.append(f"Unknown columns: {', '.join(unknown)}. The columns are: {', '.join(columns)}.")
+    double = sorted({name for name in header if header.count(name) > 1})
+    if double:
+        reasons.append(f"Columns that stand twice: {', '.join(double)}.")
+    missing = [name for name in required if name not in header]
+    if missing:
+        reasons.append(f"Missing columns: {', '.join(missing)}.")
+    if reasons:
+        raise BadFileError([BadLine(1, " ".join(reasons))])
+
+
+def _lines(header: Sequence[str], rows: Iterable[list[str]]) -> list[Line]:
+    lines, bad = [], []
+    for number, row in enumerate(rows, start=2):
+        if not any(cell.strip() for cell in row):
+            continue
+        if len(row) != len(header):
+            bad.append(BadLine(number, f"It has {len(row)} cells, the header has {len(header)}."))
+        elif any(len(cell) > LONGEST_CELL for cell in row):
+            bad.append(BadLine(number, f"A cell is longer than {LONGEST_CELL} characters."))
+        elif any("\x00" in cell for cell in row):
+            bad.append(BadLine(number, "A cell holds a zero byte."))
+        else:
+            lines.append(Line(number, {name: plain_cell(cell.strip()) for name, cell in zip(header, row, strict=True)}))
+    if bad:
+        raise BadFileError(bad)
+    return lines
+
+
+def take_all(lines: Sequence[Line], take: Callable[[Line], None]) -> None:
+    """`take` has been called for every line. Raises BadFileError naming every line that it refused with a RuleError."""
+    bad = []
+    for line in lines:
+        try:
+            take(line)
+        except RuleError as error:
+            bad.append(BadLine(line.number, str(error)))
+    if bad:
+        raise BadFileError(bad)
+
+
+def whole(line: Line, column: str, *, least: int = 0, most: int = 100_000_000, default: int | None = None) -> int | None:
+    """The whole number in a cell, or `default` where it is empty. Raises RuleError for fractions, other text and what is out of bounds."""
+    text = line.cells.get(column, "")
+    if not text:
+        return default
+    digits = text[1:] if text.startswith("-") else text
+    value = int(text) if digits.isascii() and digits.isdigit() and len(digits) <= 12 else None
+    if value is None or not least <= value <= most:
+        raise RuleError(f"{column} is {text!r}. Give a whole number from {least} to {most:,}.")
+    return value
+
+
+def day(line: Line, column: str) -> date | None:
+    """The date in a cell (2026-11-21); None where it is empty."""
+    text = line.cells.get(column, "")
+    if not text:
+        return None
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise RuleError(f"{column} is {text!r}. Give a date such as 2026-11-21.") from error
+
+
+def write(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """A CSV file of these rows. Texts that a spreadsheet would run are made harmless."""
+    out = io.StringIO(newline="")
+    writer = csv.writer(out)
+    writer.writerow(columns)
+    for row in rows:
+        writer.writerow(["" if cell is None else safe_cell(cell) if isinstance(cell, str) else cell for cell in row])
+    return out.getvalue()

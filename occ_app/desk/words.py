@@ -1,0 +1,3 @@
+from flask import Blueprint
+blueprint = Blueprint("desk_words", __name__)
+def register(app): pass

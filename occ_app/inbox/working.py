@@ -1,0 +1,86 @@
+"""Deliveries are worked off from the table, oldest first. One that fails waits and is tried again, then parked; it never stops the others."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+from sqlalchemy import select, update
+
+from occ_app import clock
+from occ_app.extensions import db
+from occ_app.inbox.models import DONE, IGNORED, PARKED, WAITING, Delivery
+
+log = structlog.get_logger()
+MOST_TRIES = 8
+KEPT = timedelta(days=60)
+Handler = Callable[[Delivery, dict[str, Any]], None]
+
+
+def work_off(shop_id: int, handlers: dict[str, Handler]) -> int:
+    """Every delivery of the shop that is due has been worked on. Commits one by one. Returns how many were done."""
+    done = 0
+    while True:
+        query = select(Delivery.id).where(
+            Delivery.shop_id == shop_id, Delivery.state == WAITING, Delivery.next_try_at <= clock.now()
+        )
+        ids = list(db.session.scalars(query.order_by(Delivery.id).limit(200)))
+        db.session.commit()
+        if not ids:
+            return done
+        for delivery_id in ids:
+            done += work_on(delivery_id, handlers)
+
+
+def work_on(delivery_id: int, handlers: dict[str, Handler]) -> bool:
+    """The delivery is done, ignored, waiting for another try, or parked. Its effects and its state are one transaction."""
+    query = select(Delivery).where(Delivery.id == delivery_id, Delivery.state == WAITING).with_for_update(skip_locked=True)
+    delivery = db.session.scalars(query).one_or_none()
+    if delivery is None:
+        db.session.rollback()
+        return False
+    handler = handlers.get(delivery.topic)
+    try:
+        if handler is not None:
+            handler(delivery, _payload(delivery.body))
+        delivery.state, delivery.cause = DONE if handler else IGNORED, None
+        delivery.done_at = clock.now()
+        db.session.commit()
+    except Exception as error:
+        db.session.rollback()
+        log.exception("delivery failed", delivery=delivery_id)
+        _failed(delivery_id, f"{type(error).__name__}: {error}"[:500])
+        return False
+    return True
+
+
+def try_again(shop_id: int, delivery_id: int, at: datetime) -> bool:
+    """A parked delivery of the shop waits again. False where it is not parked (any more)."""
+    statement = update(Delivery).where(Delivery.id == delivery_id, Delivery.shop_id == shop_id, Delivery.state == PARKED)
+    return bool(db.session.execute(statement.values(state=WAITING, tries=0, next_try_at=at)).rowcount)
+
+
+def forget_bodies(at: datetime) -> None:
+    """Payloads older than the keeping time are emptied; that they came stays known."""
+    old = update(Delivery).where(Delivery.received_at < at - KEPT, Delivery.state.in_((DONE, IGNORED)), Delivery.body != b"")
+    db.session.execute(old.values(body=b""))
+
+
+def _payload(body: bytes) -> dict[str, Any]:
+    payload = json.loads(body)
+    if not isinstance(payload, dict):
+        raise ValueError("the payload is not an object")
+    return payload
+
+
+def _failed(delivery_id: int, cause: str) -> None:
+    delivery = db.session.get_one(Delivery, delivery_id, with_for_update=True)
+    delivery.tries += 1
+    delivery.cause = cause
+    delivery.next_try_at = clock.now() + timedelta(seconds=min(3600, 10 * 3 ** (delivery.tries - 1)))
+    if delivery.tries >= MOST_TRIES:
+        delivery.state = PARKED
+    db.session.commit()

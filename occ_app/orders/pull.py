@@ -1,0 +1,197 @@
+"""Orders are read from Shopify: those with news, those updated since the cursor, those still open. What is read is booked as a state."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import structlog
+from sqlalchemy import select, update
+
+from occ_app import clock
+from occ_app.errors import OccError
+from occ_app.extensions import db
+from occ_app.orders import booking
+from occ_app.orders.booking import LineState, OrderState
+from occ_app.orders.models import Order
+from occ_app.orders.rules import LineSnapshot, Removal
+from occ_app.shopify.client import Client
+from occ_app.shopify.errors import ShopifyError
+from occ_app.sync.rules import chunks, retry_after
+from occ_app.sync.targets import shop
+
+log = structlog.get_logger()
+OVERLAP = timedelta(minutes=10)
+PER_CALL = 3
+MOST_TRIES = 8
+
+
+def book_due(client: Client) -> int:
+    """Every order with news has been read and booked, or waits with its cause. Commits order by order; one that fails stops no other."""
+    at = clock.now()
+    query = select(Order.order_gid).where(
+        Order.due_at.is_not(None), (Order.next_try_at.is_(None)) | (Order.next_try_at <= at), Order.tries < MOST_TRIES
+    )
+    gids = list(db.session.scalars(query.order_by(Order.due_at).limit(1000)))
+    db.session.commit()
+    return read_and_book(client, gids)
+
+
+def pull_changed(client: Client) -> int:
+    """Every order updated since the shop's cursor has been read and booked. Windows overlap, so that none falls between two."""
+    of = shop()
+    since = (of.orders_seen_until or of.installed_at) - OVERLAP
+    gids, seen_until = _changed(client, f"updated_at:>='{since:%Y-%m-%dT%H:%M:%SZ}'")
+    booked = read_and_book(client, gids)
+    shop().orders_seen_until = max(filter(None, (seen_until, of.orders_seen_until)))
+    db.session.commit()
+    return booked
+
+
+def pull_open(client: Client, variant_gids: Sequence[str]) -> int:
+    """Every order that still has something to ship has been read and booked, so that a first link knows what is committed."""
+    gids, _ = _changed(client, "fulfillment_status:unfulfilled status:open")
+    waiting = booking.book_waiting(variant_gids, clock.now())
+    return read_and_book(client, [*dict.fromkeys([*gids, *waiting])])
+
+
+def read_and_book(client: Client, gids: Sequence[str]) -> int:
+    """These orders have been read and booked, three a call. Returns how many."""
+    booked = 0
+    for part in chunks(gids, PER_CALL):
+        noted_until = clock.now()
+        for gid, found in zip(part, read(client, part), strict=True):  # type: ignore[arg-type]
+            booked += _book_one(str(gid), found, noted_until)
+    return booked
+
+
+def read(client: Client, gids: Sequence[str]) -> list[OrderState | None]:
+    """The orders as Shopify shows them now; None for one that is gone."""
+    answer = client.query("orders_by_id", {"ids": list(gids)})
+    return [_state(client, node) if node else None for node in answer.data["nodes"]]
+
+
+def _book_one(gid: str, found: OrderState | None, noted_until: datetime) -> int:
+    try:
+        if found is None:
+            db.session.execute(update(Order).where(Order.order_gid == gid).values(due_at=None))
+        else:
+            booking.book(found, noted_until=noted_until)
+        db.session.commit()
+    except (OccError, ValueError) as error:
+        db.session.rollback()
+        log.exception("order not booked", order=gid)
+        _failed(gid, str(error))
+        return 0
+    return 1
+
+
+def _failed(gid: str, cause: str) -> None:
+    at = clock.now()
+    booking.note_if_new(gid, at)
+    order = db.session.scalars(select(Order).where(Order.order_gid == gid).with_for_update()).one()
+    order.tries += 1
+    order.due_at, order.next_try_at, order.cause = order.due_at or at, at + retry_after(order.tries), cause[:500]
+    db.session.commit()
+
+
+def _changed(client: Client, query: str) -> tuple[list[str], datetime | None]:
+    """Ids of the orders that the query names, oldest change first, and up to when that is complete (Shopify's clock)."""
+    gids: list[str] = []
+    after, asked_at = None, None
+    while True:
+        answer = client.query("orders_changed", {"query": query, "after": after})
+        asked_at = asked_at or answer.at
+        page = answer.data["orders"]
+        gids += [node["id"] for node in page["nodes"]]
+        if not page["pageInfo"]["hasNextPage"]:
+            return list(dict.fromkeys(gids)), asked_at
+        after = page["pageInfo"]["endCursor"]
+
+
+def _state(client: Client, node: dict[str, Any]) -> OrderState:
+    places = _places(client, node)
+    removals = _removals(client, node)
+    cancelled_at = _moment(node["cancelledAt"])
+    lines = [_line(row, places, removals, cancelled_at is not None) for row in _lines(client, node)]
+    placed_at, changed_at = _moment(node["createdAt"]), _moment(node["updatedAt"])
+    if placed_at is None or changed_at is None:
+        raise ShopifyError("An order has no times.", order=node["id"])
+    return OrderState(
+        order_gid=node["id"],
+        name=node["name"],
+        placed_at=placed_at,
+        changed_at=changed_at,
+        cancelled_at=cancelled_at,
+        financial_status=node["displayFinancialStatus"] or "",
+        fulfillment_status=node["displayFulfillmentStatus"] or "",
+        currency=node["currencyCode"],
+        is_test=node["test"],
+        lines=lines,
+    )
+
+
+def _line(row: dict[str, Any], places: dict[str, str], removals: dict[str, list[Removal]], is_cancelled: bool) -> LineState:
+    return LineState(
+        line_gid=row["id"],
+        variant_gid=(row["variant"] or {}).get("id"),
+        location_gid=places.get(row["id"]),
+        sku=row["sku"] or "",
+        title=row["title"],
+        unit_price=Decimal(row["originalUnitPriceSet"]["shopMoney"]["amount"]),
+        snapshot=LineSnapshot(row["quantity"], row["unfulfilledQuantity"], is_cancelled, tuple(removals.get(row["id"], ()))),
+    )
+
+
+def _lines(client: Client, node: dict[str, Any]) -> Iterable[dict[str, Any]]:
+    page = node["lineItems"]
+    while True:
+        yield from page["nodes"]
+        if not page["pageInfo"]["hasNextPage"]:
+            return
+        answer = client.query("order_lines_page", {"id": node["id"], "after": page["pageInfo"]["endCursor"]})
+        page = answer.data["order"]["lineItems"]
+
+
+def _places(client: Client, node: dict[str, Any]) -> dict[str, str]:
+    """Line gid -> gid of the location that Shopify takes it from. Read at length where the first page does not hold all of it."""
+    page = node["fulfillmentOrders"]
+    if page["pageInfo"]["hasNextPage"] or any(row["lineItems"]["pageInfo"]["hasNextPage"] for row in page["nodes"]):
+        page = client.query("order_assignments", {"id": node["id"], "after": None}).data["order"]["fulfillmentOrders"]
+    found: dict[str, str] = {}
+    while True:
+        for row in page["nodes"]:
+            place = (row["assignedLocation"]["location"] or {}).get("id")
+            found |= {line["lineItem"]["id"]: place for line in row["lineItems"]["nodes"] if place}
+        if not page["pageInfo"]["hasNextPage"]:
+            return found
+        after = page["pageInfo"]["endCursor"]
+        page = client.query("order_assignments", {"id": node["id"], "after": after}).data["order"]["fulfillmentOrders"]
+
+
+def _removals(client: Client, node: dict[str, Any]) -> dict[str, list[Removal]]:
+    found: dict[str, list[Removal]] = defaultdict(list)
+    for refund in node["refunds"]:
+        at = _moment(refund["createdAt"]) or _moment(node["updatedAt"])
+        for row in _refund_lines(client, refund):
+            found[row["lineItem"]["id"]].append(Removal(row["quantity"], row["restockType"], at))  # type: ignore[arg-type]
+    return found
+
+
+def _refund_lines(client: Client, refund: dict[str, Any]) -> Iterable[dict[str, Any]]:
+    page = refund["refundLineItems"]
+    if page["pageInfo"]["hasNextPage"]:
+        page = client.query("refund_removals", {"id": refund["id"], "after": None}).data["node"]["refundLineItems"]
+    while True:
+        yield from page["nodes"]
+        if not page["pageInfo"]["hasNextPage"]:
+            return
+        after = page["pageInfo"]["endCursor"]
+        page = client.query("refund_removals", {"id": refund["id"], "after": after}).data["node"]["refundLineItems"]
+
+
+def _moment(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text.replace("Z", "+00:00")) if text else None

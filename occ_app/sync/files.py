@@ -1,0 +1,255 @@
+"""Items, lots and mappings as CSV, in and out. `KINDS` names them; all or nothing, within the caller's transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import joinedload
+
+from occ_app.catalog import mapping as mappings
+from occ_app.catalog import pull
+from occ_app.catalog.models import SYNC_MODES, Item, Location, Mapping, Variant
+from occ_app.catalog.sheets import Line, day, read, take_all, whole, write
+from occ_app.errors import RuleError
+from occ_app.extensions import db
+from occ_app.stock import lots
+from occ_app.stock.models import Balance, Lot
+from occ_app.stock.rules import LOT_PLACES, OPENING
+from occ_app.sync import link, targets
+from occ_app.sync.models import SyncState
+from occ_app.work import tasks
+
+ITEMS = ("sku", "name", "unit", "shelf_life_days", "sync_mode", "safety_stock", "reorder_point", "target_stock", "lead_time_days")
+LOTS = ("lot_number", "item_sku", "quantity", "place", "location_gid", "made_on", "expires_on")
+MAPPINGS = ("item_sku", "variant_gid", "variant_sku", "location_gid", "units_per_variant", "sync_enabled", "first_link")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of file: how it is taken in (returns how many lines) and put out."""
+
+    take: Callable[[bytes, str, datetime], int]
+    give: Callable[[], str]
+
+
+def _take_items(data: bytes, actor: str, at: datetime) -> int:
+    lines = read(data, ITEMS, ("sku", "name"))
+    known = {item.sku: item for item in db.session.scalars(select(Item))}
+    seen: set[str] = set()
+    changed: list[Item] = []
+
+    def take(line: Line) -> None:
+        sku = _text(line, "sku", needed=True)
+        if sku in seen:
+            raise RuleError(f"The SKU {sku} stands twice in the file.")
+        seen.add(sku)
+        values = _item_values(line)
+        item = known.get(sku) or Item(sku=sku, created_at=at)
+        for name, value in values.items():
+            setattr(item, name, value)
+        db.session.add(item)
+        changed.append(item)
+
+    with db.session.no_autoflush:
+        take_all(lines, take)
+    db.session.flush()
+    targets.refresh([item.id for item in changed])
+    return len(lines)
+
+
+def _item_values(line: Line) -> dict[str, object]:
+    """Values of the columns that the file has; columns that it lacks stay as they are."""
+    mode = line.cells.get("sync_mode", "")
+    if mode and mode not in SYNC_MODES:
+        raise RuleError(f"sync_mode is {mode!r}. Give one of {', '.join(SYNC_MODES)}, or nothing for the shop's.")
+    values: dict[str, object] = {
+        "name": _text(line, "name", needed=True),
+        "unit": _text(line, "unit") or "piece",
+        "shelf_life_days": whole(line, "shelf_life_days", least=1, most=36_500),
+        "sync_mode": mode or None,
+        "safety_stock": whole(line, "safety_stock", default=0),
+        "reorder_point": whole(line, "reorder_point"),
+        "target_stock": whole(line, "target_stock"),
+        "lead_time_days": whole(line, "lead_time_days", most=3650),
+    }
+    return {name: value for name, value in values.items() if name in line.cells}
+
+
+def _give_items() -> str:
+    items = db.session.scalars(select(Item).where(Item.archived_at.is_(None)).order_by(Item.sku))
+    return write(ITEMS, ([getattr(item, name) for name in ITEMS] for item in items))
+
+
+def _take_lots(data: bytes, actor: str, at: datetime) -> int:
+    lines = read(data, LOTS, ("lot_number", "item_sku", "quantity"))
+    items = {item.sku: item for item in db.session.scalars(select(Item))}
+    places = {place.location_gid: place for place in db.session.scalars(select(Location))}
+    default = pull.default_location()
+    today = targets.today(targets.shop())
+
+    def take(line: Line) -> None:
+        item = items.get(line.cells["item_sku"])
+        if item is None:
+            raise RuleError(f"There is no item {line.cells['item_sku']!r}. Import items first.")
+        lots.make(
+            item,
+            whole(line, "quantity", least=1) or 0,
+            location_id=_location(line, places, default).id,
+            place=_place(line),
+            lot_number=_text(line, "lot_number", needed=True),
+            made_on=day(line, "made_on"),
+            expires_on=day(line, "expires_on"),
+            from_place=OPENING,
+            today=today,
+            actor=actor,
+            at=at,
+        )
+
+    take_all(lines, take)
+    return len(lines)
+
+
+def _place(line: Line) -> str:
+    place = line.cells.get("place", "") or "released"
+    if place not in LOT_PLACES:
+        raise RuleError(f"place is {place!r}. Give one of {', '.join(LOT_PLACES)}.")
+    return place
+
+
+def _location(line: Line, places: dict[str, Location], default: Location | None) -> Location:
+    gid = line.cells.get("location_gid", "")
+    found = places.get(gid) if gid else default
+    if found is None:
+        raise RuleError(f"There is no location {gid!r}." if gid else "No default location is set. Give location_gid.")
+    if not found.is_active:
+        raise RuleError(f"The location {found.name} is switched off in Shopify.")
+    return found
+
+
+def _give_lots() -> str:
+    query = (
+        select(Lot.lot_number, Item.sku, Balance.quantity, Balance.place, Location.location_gid, Lot.made_on, Lot.expires_on)
+        .join(Balance, Balance.lot_id == Lot.id)
+        .join(Item, Item.id == Lot.item_id)
+        .join(Location, Location.id == Balance.location_id)
+        .where(Balance.place.in_(LOT_PLACES), Balance.quantity > 0)
+        .order_by(Lot.lot_number, Balance.place)
+    )
+    return write(LOTS, db.session.execute(query))
+
+
+def _take_mappings(data: bytes, actor: str, at: datetime) -> int:
+    lines = read(data, MAPPINGS, ("item_sku",))
+    items = {item.sku: item for item in db.session.scalars(select(Item))}
+    places = {place.location_gid: place for place in db.session.scalars(select(Location))}
+    default = pull.default_location()
+    variants = _variants(lines)
+    seen: set[tuple[int, int]] = set()
+
+    def take(line: Line) -> None:
+        item = items.get(line.cells["item_sku"])
+        if item is None:
+            raise RuleError(f"There is no item {line.cells['item_sku']!r}. Import items first.")
+        variant, location = _variant(line, variants), _location(line, places, default)
+        if (variant.id, location.id) in seen:
+            raise RuleError(f"The variant {variant.sku or variant.variant_gid} stands twice in the file at {location.name}.")
+        seen.add((variant.id, location.id))
+        _take_mapping(line, item, variant, location, at)
+
+    take_all(lines, take)
+    return len(lines)
+
+
+def _take_mapping(line: Line, item: Item, variant: Variant, location: Location, at: datetime) -> None:
+    choice = line.cells.get("first_link", "")
+    if choice and choice not in link.CHOICES:
+        raise RuleError(f"first_link is {choice!r}. Give hub, shopify, or nothing.")
+    enabled = _yes(line, "sync_enabled")
+    units = whole(line, "units_per_variant", least=1, most=mappings.MOST_UNITS_PER_VARIANT, default=1) or 1
+    existing = mappings.living(variant.id, location.id)
+    if existing is not None and existing.item_id == item.id and existing.units_per_variant == units:
+        mapping = existing
+    else:
+        mapping = mappings.make(item, variant, location, units_per_variant=units, at=at)
+    switch(mapping, enabled)
+    state = db.session.get_one(SyncState, mapping.id)
+    if choice and state.expected is None:
+        db.session.refresh(state, ["mapping"])
+        link.choose(state, choice, at)
+
+
+def switch(mapping: Mapping, enabled: bool) -> None:
+    """The mapping is synced, or rests. One that is switched on again waits for a new first link: nobody watched meanwhile."""
+    if mapping.sync_enabled == enabled:
+        return
+    mapping.sync_enabled = enabled
+    state = db.session.get_one(SyncState, mapping.id)
+    state.expected = state.baseline_at = state.link_choice = None
+    state.state, state.cause = ("awaiting_link", None) if enabled else ("off", "Switched off.")
+    if enabled:
+        tasks.ask("link", mapping.shop_id)
+    db.session.flush()
+
+
+def _variants(lines: Sequence[Line]) -> dict[str, list[Variant]]:
+    """Living variants by gid and by SKU, those that the lines name."""
+    gids = {line.cells.get("variant_gid", "") for line in lines}
+    skus = {line.cells.get("variant_sku", "") for line in lines}
+    query = select(Variant).where(Variant.deleted_at.is_(None), Variant.variant_gid.in_(gids) | Variant.sku.in_(skus - {""}))
+    found: dict[str, list[Variant]] = {}
+    for variant in db.session.scalars(query):
+        found.setdefault(variant.variant_gid, []).append(variant)
+        found.setdefault(f"sku:{variant.sku}", []).append(variant)
+    return found
+
+
+def _variant(line: Line, variants: dict[str, list[Variant]]) -> Variant:
+    gid, sku = line.cells.get("variant_gid", ""), line.cells.get("variant_sku", "")
+    if not gid and not sku:
+        raise RuleError("Give variant_gid or variant_sku.")
+    found = variants.get(gid) if gid else variants.get(f"sku:{sku}")
+    if not found:
+        raise RuleError(f"Shopify has no variant {gid or sku!r}, or it has not been pulled yet.")
+    if len(found) > 1:
+        raise RuleError(f"{len(found)} variants have the SKU {sku!r}. Give variant_gid.")
+    if gid and sku and found[0].sku != sku:
+        raise RuleError(f"{gid} has the SKU {found[0].sku!r}, not {sku!r}.")
+    return found[0]
+
+
+def _give_mappings() -> str:
+    query = select(Mapping).where(Mapping.ended_at.is_(None)).order_by(Mapping.id)
+    query = query.options(joinedload(Mapping.item), joinedload(Mapping.variant), joinedload(Mapping.location))
+    rows = (
+        (m.item.sku, m.variant.variant_gid, m.variant.sku, m.location.location_gid, m.units_per_variant, _no_or_yes(m.sync_enabled), "")
+        for m in db.session.scalars(query)
+    )
+    return write(MAPPINGS, rows)
+
+
+def _no_or_yes(value: bool) -> str:
+    return "true" if value else "false"
+
+
+def _yes(line: Line, column: str) -> bool:
+    text = line.cells.get(column, "").lower()
+    if text not in ("", "true", "false", "yes", "no", "1", "0"):
+        raise RuleError(f"{column} is {text!r}. Give true or false.")
+    return text in ("", "true", "yes", "1")
+
+
+def _text(line: Line, column: str, *, needed: bool = False) -> str:
+    text = line.cells.get(column, "")
+    if needed and not text:
+        raise RuleError(f"{column} is empty.")
+    return text
+
+
+KINDS = {
+    "items": Kind(_take_items, _give_items),
+    "lots": Kind(_take_lots, _give_lots),
+    "mappings": Kind(_take_mappings, _give_mappings),
+}

@@ -1,0 +1,135 @@
+"""What every page of the embedded app has in common: who asks, whose rows, which headers, how errors look."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import secrets
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Any
+
+from flask import Flask, Response, current_app, g, redirect, render_template, request
+from htmx_flask import Htmx
+from werkzeug.exceptions import HTTPException
+
+from occ_app.config import Config
+from occ_app.errors import NotFoundError, RuleError
+from occ_app.extensions import db, shop_scope
+
+PUBLIC = ("inbox", "health", "static", "auth")
+ASSETS = ("static",)
+
+
+def is_fragment() -> bool:
+    """Whether htmx asks for a part: neither a boosted page nor a page out of the history."""
+    headers = request.headers
+    return (
+        headers.get("HX-Request") == "true"
+        and headers.get("HX-Boosted") != "true"
+        and headers.get("HX-History-Restore-Request") != "true"
+        and headers.get("HX-Request-Type") != "full"
+    )
+
+
+def page(template: str, fragment: str | None = None, *, status: int = 200, toast: str | None = None, **facts: Any) -> Response:
+    """The page, or its fragment where htmx asks for a part. `toast`: a success to be shown in passing."""
+    name = fragment if fragment and is_fragment() else template
+    response = Response(render_template(name, toast=toast if not is_fragment() else None, **facts), status)
+    if toast and is_fragment():
+        response.headers["HX-Trigger"] = _event("occ:toast", toast)
+    response.headers["Vary"] = "HX-Request, HX-Request-Type"
+    return response
+
+
+def _event(name: str, message: str) -> str:
+    import json
+
+    return json.dumps({name: {"message": message}})
+
+
+def see_other(path: str) -> Response:
+    """The browser loads another of our pages (303)."""
+    return redirect(path, 303)  # type: ignore[return-value]
+
+
+def start(app: Flask, admit: Callable[[Config], Response | None]) -> None:
+    """Requests are admitted by `admit` (the shop is in `g.shop` then), scoped to their shop, and answered with safe headers."""
+    Htmx(app)
+
+    @app.before_request
+    def _admit() -> Response | None:
+        g.stack = ExitStack()
+        g.nonce = secrets.token_urlsafe(12)
+        if request.blueprint in PUBLIC or request.endpoint in ASSETS or request.endpoint is None:
+            return None
+        refusal = admit(current_app.extensions["occ_config"])
+        if refusal is None:
+            g.stack.enter_context(shop_scope(g.shop_id))
+        return refusal
+
+    @app.teardown_request
+    def _leave(_: BaseException | None) -> None:
+        stack = g.pop("stack", None)
+        if stack is not None:
+            stack.close()
+
+    @app.after_request
+    def _headers(response: Response) -> Response:
+        return with_headers(response)
+
+    app.register_error_handler(RuleError, _rule_said_no)
+    app.register_error_handler(NotFoundError, _not_found)
+    app.register_error_handler(HTTPException, _http_error)
+
+
+def with_headers(response: Response) -> Response:
+    """Per-shop framing, nothing sniffed, nothing leaked by referrer, scripts only from us and App Bridge."""
+    config: Config = current_app.extensions["occ_config"]
+    domain = g.get("shop_domain")
+    ancestors = f"https://{domain} https://admin.shopify.com" if domain else "'none'"
+    if domain and config.standin_url:
+        ancestors += f" {config.standin_url}"
+    bridge = config.app_bridge_url
+    response.headers["Content-Security-Policy"] = (
+        f"default-src 'none'; script-src 'self' https://cdn.shopify.com {_origin(bridge)}; style-src 'self'; connect-src 'self'"
+        f" https://monorail-edge.shopifysvc.com; img-src 'self' https://cdn.shopify.com data:; form-action 'self'; base-uri 'none';"
+        f" frame-ancestors {ancestors};"
+    )
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Referrer-Policy"] = "strict-origin-when-cross-origin"
+    if request.blueprint not in PUBLIC:
+        response.headers.setdefault("Cache-Control", "no-store")
+    return response
+
+
+def embedded_url(config: Config, host: str, shop_domain: str) -> str | None:
+    """Where the app lives inside the admin, from the `host` parameter; None where that names no admin of Shopify's."""
+    try:
+        decoded = base64.b64decode(host + "=" * (-len(host) % 4), validate=True).decode("ascii")
+    except (binascii.Error, ValueError):
+        return None
+    name = shop_domain.removesuffix(".myshopify.com")
+    if decoded not in (f"admin.shopify.com/store/{name}", f"{shop_domain}/admin"):
+        return None
+    return f"https://{decoded}/apps/{config.api_key}"
+
+
+def _origin(url: str) -> str:
+    return "/".join(url.split("/")[:3])
+
+
+def _rule_said_no(error: RuleError) -> Response:
+    db.session.rollback()
+    return page("message.html", "_error.html", status=422, message=str(error), title="That does not go")
+
+
+def _not_found(error: NotFoundError) -> Response:
+    db.session.rollback()
+    return page("message.html", "_error.html", status=404, message=str(error), title="Not here")
+
+
+def _http_error(error: HTTPException) -> Response:
+    if request.blueprint in PUBLIC or error.code is None or g.get("shop_id") is None:
+        return Response(error.description or error.name, error.code or 500, mimetype="text/plain")
+    return page("message.html", "_error.html", status=error.code, message=error.description or error.name, title=error.name)

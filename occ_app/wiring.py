@@ -1,0 +1,322 @@
+"""Who answers what: topic -> handler, task -> function, clock -> task, and the few calls that go upward. The only file that knows everyone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from flask import Flask, current_app
+from sqlalchemy import select, text
+
+from occ_app import clock
+from occ_app.catalog import mapping as mappings
+from occ_app.catalog import pull as catalog_pull
+from occ_app.catalog.models import Mapping, Variant, VariantPull
+from occ_app.extensions import across_shops, db, shop_scope
+from occ_app.inbox import working
+from occ_app.inbox.models import WAITING, Delivery
+from occ_app.orders import booking
+from occ_app.orders import pull as orders_pull
+from occ_app.orders.models import Order
+from occ_app.outbox.models import READY, SENT, Mutation
+from occ_app.shopify.client import Client
+from occ_app.shopify.errors import ShopifyAccessError
+from occ_app.shops import install, privacy
+from occ_app.shops.connection import Connections
+from occ_app.shops.models import ACTIVE, Shop, ShopToken
+from occ_app.stock import ledger
+from occ_app.sync import desk, link, push, reconcile, targets
+from occ_app.sync.models import AWAITING_LINK, LINKED, OFF, SyncState
+from occ_app.work import runner, tasks, ticks
+from occ_app.work.tasks import turn
+
+Task = Callable[[Shop, Client], Any]
+
+
+# Topics ---------------------------------------------------------------------------------------------------------------------------
+
+
+def _news_of_order(delivery: Delivery, payload: dict[str, Any]) -> None:
+    number = payload.get("order_id") or (payload.get("order_edit") or {}).get("order_id") or payload.get("id")
+    booking.note(f"gid://shopify/Order/{int(number)}", clock.now())  # type: ignore[arg-type]
+    tasks.ask("orders", delivery.shop_id or 0)
+
+
+def _nudge_to_read(delivery: Delivery, payload: dict[str, Any]) -> None:
+    """A level changed: its mappings are read, unless the number is what we expect anyway (the echo of our own write)."""
+    item_gid = f"gid://shopify/InventoryItem/{int(payload['inventory_item_id'])}"
+    query = (
+        select(SyncState)
+        .join(Mapping, Mapping.id == SyncState.mapping_id)
+        .join(Variant, Variant.id == Mapping.variant_id)
+        .where(Variant.inventory_item_gid == item_gid, Mapping.ended_at.is_(None))
+    )
+    if any(state.expected != payload.get("available") for state in db.session.scalars(query)):
+        tasks.ask("reconcile", delivery.shop_id or 0)
+
+
+def _product_changed(delivery: Delivery, payload: dict[str, Any]) -> None:
+    """Only what is known is kept fresh; new products are read too, but never make items."""
+    shop = db.session.get_one(Shop, delivery.shop_id)
+    if shop.variants_pulled_at is not None:
+        catalog_pull.pull_product(connections().client(shop), f"gid://shopify/Product/{int(payload['id'])}")
+
+
+def _bulk_finished(delivery: Delivery, payload: dict[str, Any]) -> None:
+    tasks.ask("variants", delivery.shop_id or 0)
+
+
+def _locations_changed(delivery: Delivery, payload: dict[str, Any]) -> None:
+    shop = db.session.get_one(Shop, delivery.shop_id)
+    catalog_pull.pull_facts(connections().client(shop))
+    tasks.ask("reconcile", shop.id)
+
+
+def _uninstalled(delivery: Delivery, payload: dict[str, Any]) -> None:
+    """Unless the shop came back after this was triggered: then it is old news."""
+    shop = db.session.get_one(Shop, delivery.shop_id)
+    if delivery.triggered_at is None or delivery.triggered_at >= shop.installed_at:
+        install.uninstalled(shop, clock.now())
+
+
+def _scopes_changed(delivery: Delivery, payload: dict[str, Any]) -> None:
+    token = db.session.get(ShopToken, delivery.shop_id)
+    if token is not None:
+        token.scopes = ",".join(payload.get("current") or [])
+
+
+def _privacy(delivery: Delivery, payload: dict[str, Any]) -> None:
+    privacy.answer(
+        delivery.topic, delivery.shop_domain, delivery.webhook_id, payload, received_at=delivery.received_at, at=clock.now()
+    )
+
+
+TOPICS: dict[str, working.Handler] = {
+    **dict.fromkeys(("orders/create", "orders/updated", "orders/paid", "orders/cancelled", "orders/edited"), _news_of_order),
+    **dict.fromkeys(("refunds/create", "fulfillments/create", "fulfillments/update"), _news_of_order),
+    "inventory_levels/update": _nudge_to_read,
+    **dict.fromkeys(("products/create", "products/update", "products/delete"), _product_changed),
+    "bulk_operations/finish": _bulk_finished,
+    **dict.fromkeys(("locations/activate", "locations/deactivate"), _locations_changed),
+    "app/uninstalled": _uninstalled,
+    "app/scopes_update": _scopes_changed,
+    **dict.fromkeys(privacy.TOPICS, _privacy),
+}
+
+
+# Tasks ----------------------------------------------------------------------------------------------------------------------------
+
+
+def connections() -> Connections:
+    """The way to Shopify of this process."""
+    return current_app.extensions["occ_connections"]  # type: ignore[no-any-return]
+
+
+def for_active_shop(task: Task, kind: str) -> Callable[[int], None]:
+    """The task works for one shop, alone in its kind, and rests while the shop is not active or its access is refused."""
+
+    def run(shop_id: int) -> None:
+        with turn(db.engine, kind, shop_id) as is_ours:
+            if not is_ours:
+                return  # whoever is at it ends soon, and the sweep finds what it left
+            with shop_scope(shop_id):
+                shop = db.session.get(Shop, shop_id)
+                if shop is None or shop.status != ACTIVE:
+                    return
+                try:
+                    task(shop, connections().client(shop))
+                except ShopifyAccessError:
+                    db.session.rollback()
+                    db.session.refresh(shop)
+                    if shop.status == ACTIVE:
+                        raise
+
+    return run
+
+
+def _inbox(shop_id: int) -> None:
+    """Works for shops in any state: news of an uninstall or an erasure must be heard."""
+    with turn(db.engine, "inbox", shop_id) as is_ours:
+        if is_ours:
+            with shop_scope(shop_id):
+                working.work_off(shop_id, TOPICS)
+
+
+def _orders(shop: Shop, client: Client) -> None:
+    orders_pull.book_due(client)
+
+
+def _push(shop: Shop, client: Client) -> None:
+    push.push_due(client)
+
+
+def _link(shop: Shop, client: Client) -> None:
+    link.link_waiting(client, orders_pull.pull_open)
+
+
+def _reconcile(shop: Shop, client: Client) -> None:
+    link.link_waiting(client, orders_pull.pull_open)
+    reconcile.reconcile(client, orders_pull.pull_changed)
+
+
+def _hourly(shop: Shop, client: Client) -> None:
+    orders_pull.pull_changed(client)
+    orders_pull.book_due(client)
+    _reconcile(shop, client)
+
+
+def _variants(shop: Shop, client: Client) -> None:
+    """The pull of variants is at its end. It asks Shopify every second, or when Shopify says that it is done."""
+    import time
+
+    end = time.monotonic() + 240
+    while catalog_pull.advance(client):
+        if time.monotonic() > end:
+            return  # the sweep asks again
+        time.sleep(catalog_pull.LOOK_EVERY.total_seconds())
+
+
+def _audit(shop: Shop, client: Client) -> None:
+    found = ledger.audit(shop.id)
+    subject = f"shop:{shop.id}"
+    if found:
+        desk.raise_("audit", subject, {"differences": len(found)}, clock.now())
+    else:
+        desk.withdraw("audit", subject, clock.now())
+
+
+def _keep_alive(shop: Shop, client: Client) -> None:
+    connections().access_token(shop.id, shop.domain)
+
+
+def _first_day(shop: Shop, client: Client) -> None:
+    """A new shop: its facts, then all of its variants."""
+    catalog_pull.pull_facts(client)
+    catalog_pull.start(clock.now())
+    tasks.ask("variants", shop.id)
+
+
+def register_tasks() -> None:
+    """Every task has its function. Push, link and reconciliation share one turn: one sync per shop at a time."""
+    tasks.register("inbox", _inbox, "inbox")
+    for name, task, kind in (
+        ("orders", _orders, "orders"),
+        ("push", _push, "sync"),
+        ("link", _link, "sync"),
+        ("reconcile", _reconcile, "sync"),
+        ("hourly", _hourly, "sync"),
+        ("variants", _variants, "variants"),
+        ("audit", _audit, "audit"),
+        ("keep_alive", _keep_alive, "keep_alive"),
+        ("first_day", _first_day, "variants"),
+    ):
+        tasks.register(name, for_active_shop(task, kind), kind)
+
+
+# Clock ----------------------------------------------------------------------------------------------------------------------------
+
+
+def _ask_all(name: str, condition: Any = None) -> Callable[[], None]:
+    def fire() -> None:
+        query = select(Shop.id).where(Shop.status == ACTIVE)
+        for shop_id in db.session.scalars(query if condition is None else query.where(condition)):
+            tasks.ask(name, shop_id)
+
+    return fire
+
+
+def sweep() -> None:
+    """Whatever is due and was forgotten is asked for: deliveries, orders, pushes, calls without answer, pulls, links."""
+    at = clock.now()
+    due = {
+        "inbox": select(Delivery.shop_id).where(Delivery.state == WAITING, Delivery.next_try_at <= at, Delivery.shop_id.is_not(None)),
+        "orders": select(Order.shop_id).where(
+            Order.due_at.is_not(None), (Order.next_try_at.is_(None)) | (Order.next_try_at <= at), Order.tries < orders_pull.MOST_TRIES
+        ),
+        "push": select(SyncState.shop_id).where(
+            SyncState.state == LINKED,
+            SyncState.target != SyncState.expected,
+            (SyncState.next_try_at.is_(None)) | (SyncState.next_try_at <= at),
+        ),
+        "link": select(SyncState.shop_id).where(SyncState.state == AWAITING_LINK, SyncState.link_choice.is_not(None)),
+        "variants": select(VariantPull.shop_id).where(VariantPull.finished_at.is_(None), VariantPull.next_look_at <= at),
+    }
+    for name, query in due.items():
+        for shop_id in db.session.scalars(query.distinct()):
+            tasks.ask(name, shop_id)
+    for shop_id in db.session.scalars(select(Mutation.shop_id).where(Mutation.state.in_((READY, SENT))).distinct()):
+        tasks.ask("push", shop_id)
+
+
+def _tidy() -> None:
+    working.forget_bodies(clock.now())
+    runner.forget_old_jobs()
+
+
+def set_clock() -> None:
+    """What the clock does. Ticks only ask for tasks that merge."""
+    ticks.every(20, "sweep", sweep)
+    ticks.every(300, "reconcile", _ask_all("reconcile"))
+    ticks.every(3600, "hourly", _ask_all("hourly"))
+    ticks.every(86_400, "audit", _ask_all("audit"))
+    ticks.every(86_400, "keep_alive", _ask_all("keep_alive"))
+    ticks.every(86_400, "tidy", _tidy)
+
+
+# Upward calls ---------------------------------------------------------------------------------------------------------------------
+
+
+def _stock_changed(item_ids: set[int]) -> None:
+    booking.fill_backorders(item_ids)
+    booking.tell_backorders(item_ids)
+    targets.refresh(item_ids)
+
+
+def _mapping_made(mapping: Mapping) -> None:
+    targets.new_state(mapping)
+    targets.refresh([mapping.item_id])
+    booking.book_waiting([mapping.variant.variant_gid], clock.now())
+    tasks.ask("link", mapping.shop_id)
+
+
+def _mapping_ended(mapping: Mapping) -> None:
+    state = db.session.get(SyncState, mapping.id)
+    if state is not None:
+        state.state, state.cause = OFF, "Unmapped."
+    for kind in (desk.DRIFT, desk.GUARD, desk.PARKED, desk.LINK, desk.AMBIGUOUS):
+        desk.withdraw(kind, desk.subject_of(mapping.id), clock.now(), by="unmapping")
+
+
+def _after_install(shop: Shop) -> None:
+    tasks.ask("first_day", shop.id)
+    tasks.ask("inbox", shop.id)
+    tasks.ask("hourly", shop.id)
+
+
+def readiness() -> Sequence[str]:
+    """Why the app is not ready; empty when it is."""
+    reasons = []
+    try:
+        with across_shops():
+            oldest = db.session.scalar(select(Delivery.received_at).where(Delivery.state == WAITING).order_by(Delivery.id).limit(1))
+            beat = db.session.scalar(text("SELECT max(last_heartbeat) > now() - interval '30 seconds' FROM procrastinate_workers"))
+    except Exception as error:  # whatever it is, the answer is "not ready" with its name
+        db.session.rollback()
+        return [f"The database does not answer as it should: {type(error).__name__}"]
+    if not beat:
+        reasons.append("No worker has been seen for 30 seconds. Start one with: occ worker")
+    if oldest is not None and (clock.now() - oldest).total_seconds() > 600:
+        reasons.append("A delivery has waited for more than 10 minutes.")
+    return reasons
+
+
+def wire(app: Flask) -> None:
+    """Everybody knows whom to call."""
+    register_tasks()
+    set_clock()
+    ledger.after_booking(_stock_changed)
+    mappings.after_mapping(_mapping_made, _mapping_ended)
+    app.extensions["occ_after_install"] = [_after_install]
+    app.extensions["occ_readiness"] = readiness
+
+

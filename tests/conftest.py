@@ -1,0 +1,139 @@
+"""What all tests stand on: a migrated PostgreSQL of their own, the app on it, and devshop as its Shopify."""
+
+from __future__ import annotations
+
+import base64
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import psycopg
+import pytest
+from flask import Flask
+from flask_migrate import upgrade
+from sqlalchemy import URL, make_url
+
+from devshop import appconfig
+from devshop.app import create_app as create_devshop
+from devshop.webhooks import Sender
+from devshop.world import World
+from occ_app import create_app, database
+from occ_app.config import ROOT, Config
+from occ_app.extensions import db
+from occ_app.shopify import client as shopify_client
+from occ_app.shopify.transport import StandinTransport
+from tests.support.bench import Bench
+
+INSTANCE = Path(os.environ.get("OCC_TEST_INSTANCE") or ROOT / "instance" / "test")
+SECRET = "not-a-real-secret-only-for-tests"
+
+
+@pytest.fixture(autouse=True)
+def _push_request_context() -> None:
+    """pytest-flask's own keeps one request context over a whole test, and so hides what leaks between two requests."""
+
+
+@pytest.fixture(scope="session")
+def config() -> Config:
+    """Settings of the tests; nothing is read from the environment but where the database is."""
+    return Config(
+        env="test",
+        api_key="test-client-id",
+        api_secret=SECRET,
+        api_secret_old=None,
+        app_url="http://127.0.0.1:8000",
+        secret_key="tests",
+        token_encryption_keys=(base64.b64decode("YWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWE="),),
+        database_url=None,
+        standin_url="http://127.0.0.1:9290",
+        app_bridge_url="http://127.0.0.1:9290/app-bridge.js",
+        instance=INSTANCE,
+    )
+
+
+@pytest.fixture(scope="session")
+def server_url(tmp_path_factory: pytest.TempPathFactory) -> URL:
+    """The PostgreSQL server of the tests: that of `DATABASE_URL`, else the private one."""
+    if os.environ.get("DATABASE_URL"):
+        return make_url(os.environ["DATABASE_URL"]).set(drivername="postgresql+psycopg")
+    return database.private_url(INSTANCE, "postgres")
+
+
+@pytest.fixture(scope="session")
+def template(server_url: URL, config: Config) -> Iterator[str]:
+    """A migrated, empty database to copy."""
+    name = f"occ_template_{uuid.uuid4().hex[:10]}"
+    database.create_if_missing(server_url, name)
+    url = server_url.set(database=name)
+    app = create_app(config, database_url=url.render_as_string(hide_password=False))
+    with app.app_context():
+        upgrade()
+        db.session.remove()
+        db.engine.dispose()
+    yield name
+    drop_database(server_url, name)
+
+
+@pytest.fixture(scope="session")
+def database_url(server_url: URL, template: str) -> Iterator[URL]:
+    """This worker's database, a copy of the template."""
+    name = f"occ_test_{uuid.uuid4().hex[:10]}"
+    database.create_if_missing(server_url, name, template=template)
+    yield server_url.set(database=name)
+    drop_database(server_url, name)
+
+
+def drop_database(server: URL, name: str) -> None:
+    """The database is gone."""
+    with psycopg.connect(database.conninfo(server), autocommit=True) as connection:
+        connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+
+@pytest.fixture(scope="session")
+def world_app() -> Iterator[tuple[World, Flask]]:
+    """devshop, in this process."""
+    world = World("test-client-id", SECRET)
+    yield world, create_devshop(world)
+
+
+@pytest.fixture(scope="session")
+def app_of_session(config: Config, database_url: URL, world_app: tuple[World, Flask]) -> Iterator[Flask]:
+    """The app on this worker's database, with devshop as its Shopify."""
+    transport = StandinTransport(config.standin_url or "", httpx2.WSGITransport(app=world_app[1]))
+    app = create_app(config, database_url=database_url.render_as_string(hide_password=False), transport=transport)
+    yield app
+    with app.app_context():
+        db.engine.dispose()
+
+
+@pytest.fixture
+def world(world_app: tuple[World, Flask], app_of_session: Flask) -> World:
+    """An empty world that delivers its webhooks to the app when asked to."""
+    world, devshop = world_app
+    world.reset()
+    world.__init__("test-client-id", SECRET)  # type: ignore[misc]
+    world.config = appconfig.load(ROOT / "shopify.app.dev.toml", world.app_url)
+    devshop.extensions["devshop_sender"] = Sender(world, httpx2.WSGITransport(app=app_of_session))
+    return world
+
+
+@pytest.fixture
+def app(app_of_session: Flask, world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Flask]:
+    """The app with empty tables."""
+    monkeypatch.delenv("OCC_CLOCK_FILE", raising=False)
+    shopify_client._buckets.clear()
+    with app_of_session.app_context():
+        tables = ", ".join(f'"{table.name}"' for table in db.metadata.sorted_tables)
+        with db.engine.begin() as connection:
+            connection.exec_driver_sql("SET LOCAL occ.erasing = 'yes'")
+            connection.exec_driver_sql(f"TRUNCATE {tables}, procrastinate_jobs, procrastinate_workers RESTART IDENTITY CASCADE")
+        yield app_of_session
+        db.session.remove()
+
+
+@pytest.fixture
+def bench(app: Flask, world: World, world_app: tuple[World, Flask]) -> Bench:
+    """A store in devshop, the app, and the few moves that most tests make."""
+    return Bench(app, world, world_app[1].extensions["devshop_sender"])
