@@ -54,12 +54,13 @@ def _wire(app: Flask, config: Config, transport: object) -> None:
 def _add_pages(app: Flask) -> None:
     from occ_app import web
     from occ_app.cli import occ
-    from occ_app.desk import activity, exceptions, home, words
+    from occ_app.desk import activity, exceptions, home
     from occ_app.inbox.intake import blueprint as inbox
     from occ_app.shops.admission import admit
     from occ_app.shops.views import auth, health
     from occ_app.stock import views as lots
     from occ_app.sync import views as products
+    from occ_app.sync import words
 
     web.start(app, admit)
     words.register(app)

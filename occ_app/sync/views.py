@@ -1,3 +1,501 @@
-from flask import Blueprint
-blueprint = Blueprint("sync_views", __name__)
-def register(app): pass
+"""Products, a product and why its number is what it is, mapping, sync mode, settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlencode
+
+from flask import Blueprint, Response, g, request
+from sqlalchemy import String, case, cast, exists, func, or_, select
+from sqlalchemy.orm import joinedload
+
+from occ_app import clock
+from occ_app.catalog import mapping as mappings
+from occ_app.catalog import pull
+from occ_app.catalog.models import Item, Mapping, Variant
+from occ_app.errors import BadFileError, NotFoundError, RuleError
+from occ_app.extensions import db
+from occ_app.shops import settings
+from occ_app.stock import ledger
+from occ_app.stock.models import Balance, Lot, StockMove
+from occ_app.stock.rules import BACKORDER, COUNTED, sellable
+from occ_app.sync import desk, files, link, modes, targets
+from occ_app.sync.models import PushLine, SyncException, SyncState
+from occ_app.sync.words import status_of
+from occ_app.web import page, see_other
+from occ_app.work import tasks
+
+blueprint = Blueprint("products", __name__)
+PER_PAGE = 50
+VIEWS = ("all", "attention", "unmapped")
+
+
+@dataclass(frozen=True)
+class Pages:
+    """Where one is in a long list, and the paths to the pages before and after."""
+
+    first: int
+    last: int
+    total: int
+    previous: str | None
+    next: str | None
+
+
+def pages_of(total: int, number: int, path: str, query: dict[str, Any]) -> Pages:
+    """The pages of a list of `total` rows, seen at page `number` (from 1)."""
+
+    def to(other: int) -> str:
+        return f"{path}?{urlencode({**{k: v for k, v in query.items() if v}, 'page': other})}"
+
+    first = (number - 1) * PER_PAGE + 1 if total else 0
+    last = min(total, number * PER_PAGE)
+    return Pages(first, last, total, to(number - 1) if number > 1 else None, to(number + 1) if last < total else None)
+
+
+def page_number() -> int:
+    """The page that is asked for, 1 where it makes no sense."""
+    return min(100_000, max(1, request.args.get("page", 1, int)))
+
+
+def search_text() -> str:
+    """What is searched for, bounded."""
+    return request.args.get("q", "").strip()[:100]
+
+
+# Products -------------------------------------------------------------------------------------------------------------------------
+
+
+@blueprint.get("/products")
+def products() -> Response:
+    """Items with sellable, Shopify's number and whether the two agree."""
+    view = request.args.get("view", "all") if request.args.get("view") in VIEWS else "all"
+    q, sort, number = search_text(), request.args.get("sort", "status"), page_number()
+    rows, total = _product_rows(view, q, sort, number)
+    query = {"view": view, "q": q, "sort": sort}
+    return page(
+        "sync/products.html",
+        "sync/_products.html",
+        rows=rows,
+        pages=pages_of(total, number, "/products", query),
+        view=view,
+        q=q,
+        sort=sort,
+        counts=_product_counts(),
+        modes=settings.get(g.shop, "sync_mode"),
+    )
+
+
+def _product_query():  # type: ignore[no-untyped-def]
+    drifting = exists().where(
+        SyncException.mapping_id == SyncState.mapping_id, SyncException.kind == desk.DRIFT, SyncException.settled_at.is_(None)
+    )
+    short = (
+        select(func.sum(Balance.quantity)).where(Balance.item_id == Item.id, Balance.place == BACKORDER).correlate(Item).scalar_subquery()
+    )
+    rank = case(
+        (short < 0, 0),
+        (drifting, 1),
+        (SyncState.state.in_(("parked", "awaiting_approval", "awaiting_link")), 2),
+        (SyncState.mapping_id.is_(None), 3),
+        else_=4,
+    )
+    query = (
+        select(Item, SyncState, Variant, drifting.label("drifting"), func.coalesce(short, 0).label("short"))
+        .select_from(Item)
+        .outerjoin(Mapping, (Mapping.item_id == Item.id) & Mapping.ended_at.is_(None))
+        .outerjoin(SyncState, SyncState.mapping_id == Mapping.id)
+        .outerjoin(Variant, Variant.id == Mapping.variant_id)
+        .where(Item.archived_at.is_(None))
+    )
+    return query, rank
+
+
+def _product_rows(view: str, q: str, sort: str, number: int) -> tuple[list[dict[str, Any]], int]:
+    query, rank = _product_query()
+    if q:
+        like = f"%{q.replace('%', '').replace('_', '')}%"
+        query = query.where(or_(Item.name.ilike(like), Item.sku.ilike(like), Variant.barcode.ilike(like), Variant.sku.ilike(like)))
+    if view == "attention":
+        query = query.where(rank < 3)
+    if view == "unmapped":
+        query = query.where(SyncState.mapping_id.is_(None))
+    total = db.session.scalar(select(func.count()).select_from(query.subquery())) or 0
+    order = {
+        "name": (Item.name,),
+        "sellable": (SyncState.sellable.desc().nulls_last(), Item.name),
+        "shopify": (SyncState.read_available.desc().nulls_last(), Item.name),
+    }.get(sort, (rank, Item.name))
+    found = db.session.execute(query.order_by(*order, Item.id).limit(PER_PAGE).offset((number - 1) * PER_PAGE)).all()
+    held = ledger.holdings(item.id for item, state, *_ in found if state is None)
+    default = pull.default_location()
+    return [_product_row(*row, held, default.id if default else 0) for row in found], total
+
+
+def _product_row(item: Item, state: SyncState | None, variant: Variant | None, drifting: bool, short: int, held: Any, place: int) -> dict[str, Any]:
+    units = state.sellable if state else sellable(targets.equation(item, held.get((item.id, place), []), g.shop))
+    differs = state is not None and state.target != state.expected
+    return {
+        "item": item,
+        "variant": variant,
+        "mode": targets.mode_of(item, g.shop),
+        "sellable": max(0, units),
+        "shopify": state.read_available if state else None,
+        "target": max(0, state.target) if state else None,
+        "status": status_of(state.state if state else None, state.drift if state else 0, drifting, differs, int(short)),
+    }
+
+
+def _product_counts() -> dict[str, int]:
+    query, rank = _product_query()
+    inner = query.add_columns(rank.label("rank")).subquery()
+    row = db.session.execute(
+        select(
+            func.count(),
+            func.count().filter(inner.c.rank < 3),
+            func.count().filter(inner.c.rank == 3),
+        ).select_from(inner)
+    ).one()
+    return dict(zip(VIEWS, row, strict=True))
+
+
+@blueprint.get("/products/new")
+def new_item() -> Response:
+    """The form for a new item."""
+    return page("sync/item_form.html", errors={}, values={})
+
+
+@blueprint.post("/products")
+def create_item() -> Response:
+    """A new item is there, and its page is shown."""
+    values = {name: request.form.get(name, "").strip()[:200] for name in ("sku", "name", "safety_stock", "shelf_life_days")}
+    try:
+        item = _new_item(values)
+    except RuleError as error:
+        db.session.rollback()
+        return page("sync/item_form.html", status=422, errors={error.field: str(error)}, values=values)
+    db.session.commit()
+    return see_other(f"/products/{item.id}")
+
+
+def _new_item(values: dict[str, str]) -> Item:
+    for name, words in (("sku", "Give a SKU, such as CB-BAR-SS70-80."), ("name", "Give a name, such as Sea Salt Dark 70 % bar, 80 g.")):
+        if not values[name]:
+            raise RuleError(words, field=name)
+    if db.session.scalar(select(Item.id).where(Item.sku == values["sku"])):
+        raise RuleError(f"There is an item {values['sku']} already.", field="sku")
+    item = Item(sku=values["sku"], name=values["name"], unit="piece", created_at=clock.now())
+    item.safety_stock = _whole(values, "safety_stock", 0) or 0
+    item.shelf_life_days = _whole(values, "shelf_life_days", 1)
+    db.session.add(item)
+    db.session.flush()
+    return item
+
+
+def _whole(values: dict[str, str], name: str, least: int) -> int | None:
+    text = values.get(name, "")
+    if not text:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text) >= least):
+        raise RuleError(f"Give a whole number of {least} or more, or nothing.", field=name)
+    return int(text)
+
+
+def _item(item_id: int) -> Item:
+    item = db.session.scalar(select(Item).where(Item.id == item_id))
+    if item is None:
+        raise NotFoundError("There is no such product here.")
+    return item
+
+
+@blueprint.get("/products/<int:item_id>")
+def product(item_id: int) -> Response:
+    """Why the number is what it is, the last pushes, where it sells."""
+    item = _item(item_id)
+    states = modes.states_of_item(item.id)
+    chosen = next((s for s in states if str(s.mapping_id) == request.args.get("mapping")), states[0] if states else None)
+    facts = _why(item, chosen)
+    if request.headers.get("HX-Target", "").endswith("why"):
+        return page("sync/product.html", "sync/_why.html", item=item, state=chosen, **facts)
+    pushes = _pushes([state.mapping_id for state in states])
+    return page("sync/product.html", item=item, state=chosen, states=states, pushes=pushes, sold=_sold(item.id), **facts)
+
+
+def _why(item: Item, state: SyncState | None) -> dict[str, Any]:
+    default = pull.default_location()
+    place = state.mapping.location if state else default
+    holdings = ledger.holdings([item.id]).get((item.id, place.id if place else 0), [])
+    equation = targets.equation(item, holdings, g.shop)
+    names = [term.name for term in equation]
+    term = request.args.get("term") if request.args.get("term") in names else names[0]
+    today = targets.today(g.shop)
+    lots = {lot.id: lot for lot in db.session.scalars(select(Lot).where(Lot.item_id == item.id, Lot.id.in_([h.lot_id for h in holdings])))}
+    in_term = [h for h in holdings if _belongs(h, term or "", COUNTED[targets.mode_of(item, g.shop)], today)]
+    elsewhere: dict[str, int] = {}
+    for holding in holdings:
+        if holding.place not in names and holding.quantity > 0 and holding.place not in COUNTED[targets.mode_of(item, g.shop)]:
+            elsewhere[holding.place] = elsewhere.get(holding.place, 0) + holding.quantity
+    physical = {k: v for k, v in elsewhere.items() if k in ("completed", "packaged", "in_review", "on_hold", "committed") or ":" in k}
+    return {
+        "equation": equation,
+        "total": sellable(equation),
+        "term": term,
+        "in_term": sorted(in_term, key=lambda h: (h.expires_on is None, str(h.expires_on), h.lot_id or 0)),
+        "lots": lots,
+        "today": today,
+        "elsewhere": physical,
+        "place": place,
+        "mode": targets.mode_of(item, g.shop),
+        "moves": _moves(item.id, term or ""),
+    }
+
+
+def _belongs(holding: Any, term: str, counted: tuple[str, ...], today: Any) -> bool:
+    if term == "expired":
+        return holding.place in counted and holding.is_expired(today) and not holding.is_recalled
+    if term == "recalled":
+        return holding.place in counted and holding.is_recalled
+    return holding.place == term
+
+
+def _moves(item_id: int, term: str) -> list[StockMove]:
+    query = select(StockMove).where(StockMove.item_id == item_id)
+    if term not in ("expired", "recalled", "safety_stock"):
+        query = query.where(or_(StockMove.from_place == term, StockMove.to_place == term))
+    return list(db.session.scalars(query.order_by(StockMove.id.desc()).limit(15)))
+
+
+def _pushes(mapping_ids: list[int]) -> list[PushLine]:
+    query = select(PushLine).where(PushLine.mapping_id.in_(mapping_ids)).order_by(PushLine.id.desc()).limit(8)
+    return list(db.session.scalars(query))
+
+
+def _sold(item_id: int) -> list[tuple[Any, int]]:
+    """(day, units) of the last 30 days in the shop's time zone, days without a sale too."""
+    zone, today = settings.get(g.shop, "time_zone"), targets.today(g.shop)
+    day = func.date(func.timezone(zone, StockMove.moved_at))
+    query = (
+        select(day, func.sum(StockMove.quantity))
+        .where(StockMove.item_id == item_id, StockMove.reason == "order_take", StockMove.to_place == "committed")
+        .where(StockMove.moved_at > clock.now() - timedelta(days=32))
+        .group_by(day)
+    )
+    sums = {found: int(units) for found, units in db.session.execute(query)}
+    return [(when, sums.get(when, 0)) for when in (today - timedelta(days=n) for n in range(29, -1, -1))]
+
+
+@blueprint.post("/products/<int:item_id>/mode")
+def set_mode(item_id: int) -> Response:
+    """The item has a mode of its own, or the shop's again."""
+    modes.set_mode_of_item(_item(item_id), request.form.get("sync_mode") or None)
+    db.session.commit()
+    return see_other(f"/products/{item_id}")
+
+
+@blueprint.post("/products/<int:item_id>/sync")
+def sync_now(item_id: int) -> Response:
+    """The product's numbers are compared with Shopify's now."""
+    tasks.ask("reconcile", g.shop_id)
+    db.session.commit()
+    return see_other(f"/products/{item_id}")
+
+
+@blueprint.get("/export/<any(items, lots, mappings):kind>.csv")
+def export(kind: str) -> Response:
+    """A CSV file."""
+    headers = {"Content-Disposition": f"attachment; filename={kind}.csv"}
+    return Response(files.KINDS[kind].give(), mimetype="text/csv", headers=headers)
+
+
+# Mapping --------------------------------------------------------------------------------------------------------------------------
+
+
+@blueprint.get("/mapping")
+def mapping() -> Response:
+    """Suggestions, what is mapped, and the pull of variants."""
+    view = request.args.get("view", "suggested") if request.args.get("view") in ("suggested", "mapped", "import") else "suggested"
+    q, number = search_text(), page_number()
+    shown, total = _mapped_rows(q, number) if view == "mapped" else ([], 0)
+    return page(
+        "sync/mapping.html",
+        view=view,
+        q=q,
+        suggestions=mappings.suggestions() if view == "suggested" else [],
+        mapped=shown,
+        pages=pages_of(total, number, "/mapping", {"view": view, "q": q}),
+        counts=_mapping_counts(),
+        pull=pull.newest(),
+        place=pull.default_location(),
+        unmapped=_unmapped_items(q) if view == "suggested" else [],
+        bad_lines=[],
+    )
+
+
+def _mapped_rows(q: str, number: int) -> tuple[list[SyncState], int]:
+    query = (
+        select(SyncState)
+        .join(Mapping, Mapping.id == SyncState.mapping_id)
+        .join(Item, Item.id == Mapping.item_id)
+        .join(Variant, Variant.id == Mapping.variant_id)
+        .where(Mapping.ended_at.is_(None))
+    )
+    if q:
+        like = f"%{q.replace('%', '').replace('_', '')}%"
+        query = query.where(or_(Item.name.ilike(like), Item.sku.ilike(like), Variant.sku.ilike(like), Variant.product_title.ilike(like)))
+    total = db.session.scalar(select(func.count()).select_from(query.subquery())) or 0
+    loaded = query.options(
+        joinedload(SyncState.mapping).options(joinedload(Mapping.item), joinedload(Mapping.variant), joinedload(Mapping.location))
+    )
+    rows = db.session.scalars(loaded.order_by(Item.name, SyncState.mapping_id).limit(PER_PAGE).offset((number - 1) * PER_PAGE))
+    return list(rows), total
+
+
+def _mapping_counts() -> dict[str, int]:
+    living = select(func.count()).select_from(Mapping).where(Mapping.ended_at.is_(None))
+    variants = select(func.count()).select_from(Variant).where(Variant.deleted_at.is_(None))
+    return {"mapped": db.session.scalar(living) or 0, "variants": db.session.scalar(variants) or 0}
+
+
+def _unmapped_items(q: str) -> list[Item]:
+    mapped = select(Mapping.item_id).where(Mapping.ended_at.is_(None))
+    query = select(Item).where(Item.archived_at.is_(None), Item.id.not_in(mapped)).order_by(Item.name).limit(PER_PAGE)
+    return list(db.session.scalars(query))
+
+
+@blueprint.get("/mapping/pull")
+def pull_progress() -> Response:
+    """How far the pull of variants is; asks again until it is done."""
+    newest = pull.newest()
+    response = page("sync/_pull.html", pull=newest)
+    if newest and newest.finished_at:
+        response.headers["HX-Refresh"] = "true"  # the suggestions can be made now
+    return response
+
+
+@blueprint.post("/mapping/pull")
+def pull_again() -> Response:
+    """All variants are pulled anew."""
+    pull.start(clock.now())
+    tasks.ask("variants", g.shop_id)
+    db.session.commit()
+    return see_other("/mapping")
+
+
+@blueprint.get("/mapping/variants")
+def find_variants() -> Response:
+    """Variants that a search finds, to choose from."""
+    q = search_text()
+    like = f"%{q.replace('%', '').replace('_', '')}%"
+    query = select(Variant).where(
+        Variant.deleted_at.is_(None),
+        or_(Variant.product_title.ilike(like), Variant.sku.ilike(like), Variant.barcode.ilike(like), cast(Variant.title, String).ilike(like)),
+    )
+    found = db.session.scalars(query.order_by(Variant.product_title, Variant.id).limit(20)).all() if q else []
+    return page("sync/_variants.html", variants=found, q=q)
+
+
+@blueprint.post("/mapping")
+def make_mappings() -> Response:
+    """The chosen pairs are mapped at the default location; each asks which side is right, unless that was chosen too."""
+    pairs = [pair.split(":") for pair in request.form.getlist("pair")[:500]]
+    if request.form.get("item") and request.form.get("variant"):
+        pairs.append([request.form["item"], request.form["variant"]])
+    place, choice = pull.default_location(), request.form.get("first_link", "")
+    if not pairs or any(len(pair) != 2 or not all(part.isdecimal() for part in pair) for pair in pairs):
+        raise RuleError("Tick the mappings to make.")
+    if place is None:
+        raise RuleError("No location is set yet. It comes with the first pull of your store; try again in a minute.")
+    for item_id, variant_id in pairs:
+        item, variant = _item(int(item_id)), db.session.scalar(select(Variant).where(Variant.id == int(variant_id)))
+        if variant is None:
+            raise RuleError("Shopify no longer has one of these variants. Load the page again.")
+        text = request.form.get(f"units-{item_id}-{variant_id}") or request.form.get("units") or "1"
+        units = int(text) if text.isascii() and text.isdigit() and len(text) < 7 else 0
+        made = mappings.make(item, variant, place, units_per_variant=units, at=clock.now())
+        if choice in link.CHOICES:
+            state = db.session.get_one(SyncState, made.id)
+            state.mapping = made
+            link.choose(state, choice, clock.now())
+    db.session.commit()
+    return see_other("/mapping?view=mapped")
+
+
+@blueprint.post("/mapping/<int:mapping_id>/end")
+def unmap(mapping_id: int) -> Response:
+    """The variant no longer sells the item; Shopify's number stays."""
+    mappings.end(mappings.get(mapping_id), clock.now())
+    db.session.commit()
+    return see_other("/mapping?view=mapped")
+
+
+@blueprint.post("/mapping/<int:mapping_id>/switch")
+def switch(mapping_id: int) -> Response:
+    """Sync of the mapping is on or off."""
+    files.switch(mappings.get(mapping_id), request.form.get("on") == "yes")
+    db.session.commit()
+    return see_other("/mapping?view=mapped")
+
+
+@blueprint.post("/import/<any(items, lots, mappings):kind>")
+def take_file(kind: str) -> Response:
+    """A CSV file is taken whole, or every bad line is named."""
+    upload = request.files.get("file")
+    data = upload.read() if upload else b""
+    try:
+        taken = files.KINDS[kind].take(data, g.user, clock.now())
+    except BadFileError as error:
+        db.session.rollback()
+        facts = {"view": "import", "q": "", "suggestions": [], "mapped": [], "counts": _mapping_counts(), "pull": pull.newest()}
+        facts |= {"place": pull.default_location(), "unmapped": [], "pages": pages_of(0, 1, "/mapping", {})}
+        return page("sync/mapping.html", status=422, bad_lines=error.lines, **facts)
+    db.session.commit()
+    return page("message.html", title=f"Took {taken} {kind}", message="The file was taken whole. Shopify follows within seconds.")
+
+
+# Sync mode and settings -------------------------------------------------------------------------------------------------------------
+
+
+@blueprint.get("/settings/sync-mode")
+def sync_mode() -> Response:
+    """The six modes in plain words."""
+    chosen = request.args.get("mode") if request.args.get("mode") in settings.MODES else settings.get(g.shop, "sync_mode")
+    return page("sync/sync_mode.html", "sync/_preview.html", current=settings.get(g.shop, "sync_mode"), mode=chosen, **_preview(chosen))
+
+
+def _preview(mode: str) -> dict[str, Any]:
+    changes = list(modes.what_would_change(mode))
+    rise = sum(max(0, change.then) - max(0, change.now) for change in changes if change.then > change.now)
+    fall = sum(max(0, change.now) - max(0, change.then) for change in changes if change.then < change.now)
+    return {"changes": changes[:100], "total": len(changes), "rise": rise, "fall": fall}
+
+
+@blueprint.post("/settings/sync-mode")
+def save_sync_mode() -> Response:
+    """The shop counts by this mode from now on."""
+    modes.apply_setting(g.shop, "sync_mode", request.form.get("mode", ""))
+    db.session.commit()
+    return see_other("/settings/sync-mode")
+
+
+@blueprint.get("/settings")
+def shop_settings() -> Response:
+    """The shop's settings."""
+    return page("sync/settings.html", values=settings.everything(g.shop), locations=pull.locations(), errors={})
+
+
+@blueprint.post("/settings")
+def save_settings() -> Response:
+    """The settings have these values; one that cannot be is named beside its field, and nothing is saved."""
+    names = [name for name in settings.SETTINGS if name in request.form and name != "sync_mode"]
+    try:
+        for name in names:
+            modes.apply_setting(g.shop, name, request.form[name][:200])
+    except RuleError as error:
+        db.session.rollback()
+        values = settings.everything(g.shop) | {name: request.form[name] for name in names}
+        return page("sync/settings.html", status=422, values=values, locations=pull.locations(), errors={error.field: str(error)})
+    db.session.commit()
+    return see_other("/settings")
+
+

@@ -1,0 +1,209 @@
+"""How the pages say things: numbers, money, times, places, modes, and what each exception is about."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from babel.numbers import format_currency
+from flask import Flask, g
+from jinja2 import StrictUndefined
+
+from occ_app import clock
+from occ_app.shops import settings
+from occ_app.sync import desk
+from occ_app.sync.models import SyncException, SyncState
+
+MODES = {
+    "released": ("Released only", "Lots that passed review. Shopify follows by itself."),
+    "completed": ("Completed production", "Everything that was made, also what is still to be packaged or reviewed."),
+    "packaged": ("Packaged only", "What is packed and labelled, also before review."),
+    "manual": ("Manual approval", "As released, but each new number waits until a person approves it."),
+    "allocation": ("Channel allocation", "Only what you gave to Shopify."),
+    "none": ("No auto-sync", "We show the number. You type it into Shopify yourself."),
+}
+PLACES = {
+    "completed": "Completed",
+    "packaged": "Packaged",
+    "in_review": "In review",
+    "released": "Released",
+    "on_hold": "On hold",
+    "committed": "Sold, not shipped",
+    "shipped": "Shipped",
+    "scrap": "Scrapped",
+    "production": "Production",
+    "opening": "Opening stock",
+    "correction": "Correction",
+    "supplier": "Supplier",
+    "backorder": "Backorder",
+    "safety_stock": "Safety stock",
+    "expired": "Expired",
+    "recalled": "Recalled",
+}
+TERM_NOTES = {"safety_stock": "your rule", "expired": "past their date", "backorder": "sold, not there yet"}
+
+
+@dataclass(frozen=True)
+class Case:
+    """An exception in words: title, what is so and what follows, its badge and tone, its remedies as (name, words)."""
+
+    title: str
+    words: str
+    badge: str
+    tone: str
+    remedies: tuple[tuple[str, str], ...]
+
+
+def units(number: int | Decimal | None) -> str:
+    """A number of units: 10,184; a true minus; nothing for None."""
+    return "" if number is None else f"{number:,}".replace("-", "\N{MINUS SIGN}")
+
+
+def signed(number: int) -> str:
+    """A change: +9, −12, 0."""
+    return f"{number:+,}".replace("-", "\N{MINUS SIGN}") if number else "0"
+
+
+def money(amount: Decimal | None) -> str:
+    """An amount in the shop's currency."""
+    return "" if amount is None else format_currency(amount, g.shop.currency, locale="en_GB")
+
+
+def place(name: str) -> str:
+    """A place or term as people call it."""
+    return f"Given to {name.split(':')[1]}" if name.startswith("allocated:") else PLACES.get(name, name.replace("_", " "))
+
+
+def local(moment: datetime) -> datetime:
+    """A moment in the shop's time zone."""
+    return moment.astimezone(ZoneInfo(settings.get(g.shop, "time_zone")))
+
+
+def ago(moment: datetime | None) -> str:
+    """A moment as people say it: now, 4 min ago, today 18:00, Fri 13 Nov."""
+    if moment is None:
+        return "never"
+    passed, here, today = clock.now() - moment, local(moment), local(clock.now()).date()
+    if timedelta(0) <= passed < timedelta(seconds=60):
+        return f"{int(passed.total_seconds())} s ago"
+    if timedelta(0) <= passed < timedelta(hours=1):
+        return f"{int(passed.total_seconds() // 60)} min ago"
+    if here.date() == today:
+        return f"today {here:%H:%M}"
+    return f"{here:%a} {here.day} {here:%b}" if here.year == today.year else day(here.date())
+
+
+def day(value: date | None) -> str:
+    """A date: 13 Nov 2026."""
+    return f"{value.day} {value:%b %Y}" if value else ""
+
+
+def name_of(state: SyncState) -> str:
+    """What a mapping is called: its item, and the variant's own title where it has one."""
+    title = state.mapping.variant.title
+    return f"{state.mapping.item.name}, {title}" if title and state.mapping.units_per_variant > 1 else state.mapping.item.name
+
+
+def status_of(state: str | None, drift: int, has_drift: bool, differs: bool, backorder: int) -> tuple[str, str, bool]:
+    """(words, tone, quiet) of a product's status."""
+    if state is None:
+        return "Not mapped", "neutral", False
+    if backorder < 0:
+        return f"Backorder {-backorder}", "critical", False
+    if has_drift:
+        return f"Drift {signed(drift)}", "warning", False
+    known = {
+        "awaiting_link": ("Which side is right?", "warning", False),
+        "awaiting_approval": ("Waits for approval", "warning", False),
+        "parked": ("Parked", "critical", False),
+        "off": ("Off", "neutral", False),
+    }
+    if state in known:
+        return known[state]
+    return ("Sending", "info", False) if differs else ("In step", "success", True)
+
+
+def case(exception: SyncException, name: str) -> Case:
+    """The exception in words."""
+    facts = exception.facts
+    maker = _CASES.get(exception.kind)
+    if maker is None:
+        return Case(exception.kind.replace("_", " ").capitalize(), ", ".join(f"{k} {v}" for k, v in facts.items()), "Look", "warning", ())
+    return maker(name, facts)
+
+
+def _drift(name: str, facts: dict[str, Any]) -> Case:
+    here, expected, target = facts["available"], facts["expected"], max(0, facts["target"])
+    return Case(
+        f"{name}: Shopify has {units(here)}, we expect {units(expected)}",
+        f"{facts['why']} Until you answer, our pushes never raise it.",
+        "Drift",
+        "warning",
+        (("hub", f"Set Shopify to {units(target)}"), ("shopify", f"Book {signed(here - expected)} here")),
+    )
+
+
+def _guard(name: str, facts: dict[str, Any]) -> Case:
+    return Case(
+        f"{name}: {units(facts['from'])} to {units(facts['to'])} is a big step",
+        f"A step of {units(abs(facts['to'] - facts['from']))} is over your limit, so it waits.",
+        "Guard",
+        "warning",
+        (("approve", f"Approve {units(facts['to'])}"), ("reject", "Reject")),
+    )
+
+
+def _parked(name: str, facts: dict[str, Any]) -> Case:
+    words = f"{facts['cause']} Nothing is sent for it until this is mended; all others go on."
+    return Case(f"{name} is parked", words, "Parked", "critical", (("retry", "Try again"), ("stop", "Stop syncing it")))
+
+
+def _link(name: str, facts: dict[str, Any]) -> Case:
+    here, target = facts["available"], max(0, facts["target"])
+    waits = facts["committed"] != facts["booked_committed"]
+    words = f"It is mapped for the first time. Shopify shows {units(here)} available and {units(facts['committed'])} committed."
+    words += " An order is still on its way to us; your answer takes effect when it is here." if waits else " Which side is right?"
+    return Case(
+        f"{name}: we have {units(target)}, Shopify has {units(here)}",
+        words,
+        "First link",
+        "info",
+        (("hub", f"Set Shopify to {units(target)}"), ("shopify", f"Take Shopify's {units(here)}")),
+    )
+
+
+def _ambiguous(name: str, facts: dict[str, Any]) -> Case:
+    words = f"Our change from {units(facts['from'])} to {units(facts['to'])} got no clear answer. Nothing more is sent until orders and stock agree."
+    return Case(f"{name}: did Shopify take our change?", words, "Unclear", "warning", (("look", "Look again"),))
+
+
+def _backorder(name: str, facts: dict[str, Any]) -> Case:
+    words = "More was sold than there was. It ends by itself when a lot is released; or refund the order in Shopify."
+    return Case(f"{units(facts['units'])} of {name} sold that are not there", words, "Backorder", "critical", ())
+
+
+_CASES = {
+    desk.DRIFT: _drift,
+    desk.GUARD: _guard,
+    desk.PARKED: _parked,
+    desk.LINK: _link,
+    desk.AMBIGUOUS: _ambiguous,
+    desk.BACKORDER: _backorder,
+}
+
+
+def register(app: Flask) -> None:
+    """The templates know these words, and refuse what is undefined."""
+    from occ_app.config import ROOT
+
+    app.jinja_env.undefined = StrictUndefined
+    app.jinja_env.filters |= {"units": units, "signed": signed, "money": money, "place": place, "ago": ago, "day": day, "local": local}
+    app.jinja_env.globals |= {"MODES": MODES, "TERM_NOTES": TERM_NOTES, "case_of": case, "name_of": name_of}
+    config = app.extensions["occ_config"]
+    files = [ROOT / "static" / name for name in ("app.css", "app.js")]
+    version = str(int(max(path.stat().st_mtime for path in files)))
+    app.jinja_env.globals |= {"app_bridge_url": config.app_bridge_url, "api_key": config.api_key, "asset_version": version}
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
