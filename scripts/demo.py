@@ -1,0 +1,114 @@
+"""`make demo`: devshop with a chocolate maker's store, the app on its private PostgreSQL, and the first data. Ctrl-C stops all of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import Request, urlopen
+
+ROOT = Path(__file__).resolve().parent.parent
+DEVSHOP_PORT, APP_PORT = int(os.environ.get("DEVSHOP_PORT", "9290")), int(os.environ.get("PORT", "8000"))
+DEVSHOP, APP = f"http://127.0.0.1:{DEVSHOP_PORT}", f"http://127.0.0.1:{APP_PORT}"
+SHOP = "cocoa-bristol.myshopify.com"
+
+
+def main() -> None:
+    """Everything runs until one part ends or Ctrl-C."""
+    sys.path.insert(0, str(ROOT))
+    os.chdir(ROOT)
+    os.environ.setdefault("OCC_INSTANCE", str(ROOT / "instance" / "demo"))
+    os.environ["SHOPIFY_STANDIN_URL"], os.environ["APP_BRIDGE_URL"] = DEVSHOP, f"{DEVSHOP}/app-bridge.js"
+    os.environ["SHOPIFY_APP_URL"] = APP
+    from occ_app import config
+
+    settings = config.load()
+    environment = {**os.environ, "SHOPIFY_API_KEY": settings.api_key, "SHOPIFY_API_SECRET": settings.api_secret}
+    python = sys.executable
+    occ = [python, "-m", "occ_app.cli"]
+    devshop = [python, "-m", "devshop", "--port", str(DEVSHOP_PORT), "--config", "shopify.app.dev.toml", "--app-url", APP]
+    fresh = not (settings.instance / "postgres").exists()
+    subprocess.run([*occ, "migrate"], check=True, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _forget_old_shop(settings) if not fresh else None
+    children = [
+        subprocess.Popen([*devshop, "--seed", "devshop/seed/demo.json"], env=environment, stdout=subprocess.DEVNULL),
+        subprocess.Popen([*occ, "serve", "--port", str(APP_PORT)], env=environment),
+    ]
+    try:
+        _wait_for(f"{DEVSHOP}/_devshop/health", children)
+        _wait_for(f"{APP}/health", children)
+        _first_data(occ, environment)
+        print(f"\n  Open {DEVSHOP}/store/cocoa-bristol/apps/occ-inventory-hub-dev\n\n  Ctrl-C stops it.\n", flush=True)  # noqa: T201
+        while all(child.poll() is None for child in children):
+            time.sleep(0.5)
+    except KeyboardInterrupt:
+        pass
+    finally:
+        for child in reversed(children):
+            child.send_signal(signal.SIGTERM)
+        for child in children:
+            child.wait()
+
+
+def _forget_old_shop(settings: object) -> None:
+    """devshop keeps nothing over a restart, so the demo's database begins anew too."""
+    import psycopg
+
+    from occ_app import database
+
+    url = database.private_url(settings.instance, "postgres")  # type: ignore[attr-defined]
+    with psycopg.connect(database.conninfo(url), autocommit=True) as connection:
+        connection.execute("DROP DATABASE IF EXISTS occ WITH (FORCE)")
+    database.private_url(settings.instance, "occ")  # type: ignore[attr-defined]
+    subprocess.run([sys.executable, "-m", "occ_app.cli", "migrate"], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def _first_data(occ: list[str], environment: dict[str, str]) -> None:
+    """The store opens the app once, its variants are pulled, and items, lots and mappings are there; first links ask."""
+    token = _post(f"/_devshop/shops/{SHOP}/install", {}) and _post(f"/_devshop/shops/{SHOP}/id-token", {})["id_token"]
+    urlopen(Request(f"{APP}/", headers={"Authorization": f"Bearer {token}"}), timeout=20).read()  # noqa: S310
+    for kind in ("items", "lots", "mappings"):
+        path = ROOT / "devshop" / "seed" / f"{kind}.csv"
+        for _ in range(60):
+            done = subprocess.run([*occ, "import", kind, str(path), "--shop", SHOP], env=environment, capture_output=True, text=True)
+            if done.returncode == 0:
+                break
+            time.sleep(0.5)
+        else:
+            sys.exit(done.stderr)
+    _wait_until_linked(occ, environment)
+
+
+def _wait_until_linked(occ: list[str], environment: dict[str, str]) -> None:
+    for _ in range(60):
+        shown = subprocess.run([*occ, "stock", "show", "--shop", SHOP, "--json"], env=environment, capture_output=True, text=True)
+        rows = [row for row in json.loads(shown.stdout) if row["variant_gid"]]
+        if all(row["expected"] == row["target"] for row in rows):
+            return
+        time.sleep(0.5)
+
+
+def _post(path: str, body: dict[str, object]) -> dict[str, str]:
+    request = Request(DEVSHOP + path, json.dumps(body).encode(), {"Content-Type": "application/json"})  # noqa: S310
+    return json.loads(urlopen(request, timeout=10).read())  # noqa: S310
+
+
+def _wait_for(url: str, children: list[subprocess.Popen[bytes]]) -> None:
+    for _ in range(240):
+        if any(child.poll() is not None for child in children):
+            sys.exit("A part of the demo ended. Is one of its ports taken? Set PORT and DEVSHOP_PORT to free ones.")
+        try:
+            urlopen(url, timeout=2).read()  # noqa: S310
+            return
+        except (URLError, ConnectionError, TimeoutError):
+            time.sleep(0.25)
+    sys.exit(f"{url} does not answer.")
+
+
+if __name__ == "__main__":
+    main()
