@@ -7,7 +7,7 @@ from sqlalchemy import event
 from sqlalchemy.orm import Session
 
 from occ_app import config as settings
-from occ_app import database
+from occ_app import database, logs
 from occ_app.config import ROOT, Config
 from occ_app.extensions import db, migrate
 
@@ -18,6 +18,7 @@ def create_app(config: Config | None = None, *, database_url: str | None = None,
     `database_url` and `transport` are the edges at which tests put their own.
     """
     config = config or settings.load()
+    logs.start(config.env)
     app = Flask(__name__, template_folder=str(ROOT / "templates"), static_folder=str(ROOT / "static"), static_url_path="/static")
     app.extensions["occ_config"] = config
     app.config.update(SECRET_KEY=config.secret_key, MAX_CONTENT_LENGTH=8 * 1024 * 1024, TESTING=config.env == "test")
@@ -66,4 +67,5 @@ def _add_pages(app: Flask) -> None:
     words.register(app)
     for blueprint in (inbox, auth, health, home.blueprint, products.blueprint, lots.blueprint, exceptions.blueprint, activity.blueprint):
         app.register_blueprint(blueprint)
-    app.cli.add_command(occ)
+    for name, command in occ.commands.items():
+        app.cli.add_command(command, name)

@@ -38,9 +38,7 @@ def main() -> None:
     """The console script `occ`: the group's commands, without `flask` in front. Exit 0 done, 1 no, 2 wrong usage."""
     from occ_app import create_app
 
-    group = FlaskGroup("occ", create_app=create_app, add_default_commands=False, help=occ.help)
-    for name, command in occ.commands.items():
-        group.add_command(command, name)
+    group = FlaskGroup(add_default_commands=False, create_app=create_app, name="occ", help=occ.help)
     try:
         group.main(prog_name="occ")
     except OccError as error:
@@ -92,7 +90,7 @@ def migrate() -> None:
 def serve(host: str, port: int, workers: int, no_worker: bool) -> None:
     """Serve the app in production, with one worker beside it."""
     server = [sys.executable, "-m", "granian", "--interface", "wsgi", "--host", host, "--port", str(port)]
-    server += ["--workers", str(workers), "--blocking-threads", "32", "--backpressure", "128", "--no-ws", "--log-level", "warning", "wsgi:app"]
+    server += ["--workers", str(workers), "--blocking-threads", "16", "--backpressure", "64", "--no-ws", "--log-level", "warning", "wsgi:app"]
     here = str(Path(__file__).resolve().parent.parent)
     commands = [server] if no_worker else [server, [sys.executable, "-m", "occ_app.cli", "worker"]]
     children = [subprocess.Popen(command, cwd=here) for command in commands]  # noqa: S603 - our own programs

@@ -8,6 +8,8 @@ from __future__ import annotations
 import procrastinate
 
 queue = procrastinate.App(connector=procrastinate.PsycopgConnector())
+# Asks for tasks on a connection that is given. An app of its own: an open worker's connector would take the connection for an async one.
+asking = procrastinate.App(connector=procrastinate.SyncPsycopgConnector())
 HEARTBEAT_SECONDS = 2.0
 STALLED_SECONDS = 10.0
 

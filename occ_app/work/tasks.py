@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from occ_app.extensions import db
 from occ_app.work.models import Turn
-from occ_app.work.queue import queue
+from occ_app.work.queue import asking
 
 TaskFunction = Callable[[int], None]
 _registered: dict[str, TaskFunction] = {}
@@ -46,7 +46,7 @@ def ask(name: str, shop_id: int) -> None:
             with db.session.begin_nested():
                 connection = db.session.connection().connection.dbapi_connection
                 lock = f"{_kinds[name]}:{shop_id}"
-                job = queue.configure_task("run", queueing_lock=key, lock=lock, connection=connection)
+                job = asking.configure_task("run", queueing_lock=key, lock=lock, connection=connection)
                 job.defer(name=name, shop_id=shop_id)
             break
         except exceptions.AlreadyEnqueued:
