@@ -51,8 +51,9 @@ def _nudge_to_read(delivery: Delivery, payload: dict[str, Any]) -> None:
         .join(Variant, Variant.id == Mapping.variant_id)
         .where(Variant.inventory_item_gid == item_gid, Mapping.ended_at.is_(None))
     )
-    if any(state.expected != payload.get("available") for state in db.session.scalars(query)):
-        tasks.ask("reconcile", delivery.shop_id or 0)
+    unexpected = [state.mapping_id for state in db.session.scalars(query) if state.expected != payload.get("available")]
+    if unexpected:
+        reconcile.nudge(unexpected, clock.now())
 
 
 def _product_changed(delivery: Delivery, payload: dict[str, Any]) -> None:
@@ -159,6 +160,10 @@ def _reconcile(shop: Shop, client: Client) -> None:
     reconcile.reconcile(client, orders_pull.pull_changed)
 
 
+def _look(shop: Shop, client: Client) -> None:
+    reconcile.look_due(client, orders_pull.pull_changed)
+
+
 def _hourly(shop: Shop, client: Client) -> None:
     orders_pull.pull_changed(client)
     orders_pull.book_due(client)
@@ -204,6 +209,7 @@ def register_tasks() -> None:
         ("push", _push, "sync"),
         ("link", _link, "sync"),
         ("reconcile", _reconcile, "sync"),
+        ("look", _look, "sync"),
         ("hourly", _hourly, "sync"),
         ("variants", _variants, "variants"),
         ("audit", _audit, "audit"),
@@ -239,6 +245,7 @@ def sweep() -> None:
             (SyncState.next_try_at.is_(None)) | (SyncState.next_try_at <= at),
         ),
         "link": select(SyncState.shop_id).where(SyncState.state == AWAITING_LINK, SyncState.link_choice.is_not(None)),
+        "look": select(SyncState.shop_id).where(SyncState.look_at.is_not(None), SyncState.look_at <= at),
         "variants": select(VariantPull.shop_id).where(VariantPull.finished_at.is_(None), VariantPull.next_look_at <= at),
     }
     for name, query in due.items():
@@ -255,7 +262,7 @@ def _tidy() -> None:
 
 def set_clock() -> None:
     """What the clock does. Ticks only ask for tasks that merge."""
-    ticks.every(20, "sweep", sweep)
+    ticks.every(5, "sweep", sweep)
     ticks.every(300, "reconcile", _ask_all("reconcile"))
     ticks.every(3600, "hourly", _ask_all("hourly"))
     ticks.every(86_400, "audit", _ask_all("audit"))

@@ -72,6 +72,7 @@ def _first_data(occ: list[str], environment: dict[str, str]) -> None:
     """The store opens the app once, its variants are pulled, and items, lots and mappings are there; first links ask."""
     token = _post(f"/_devshop/shops/{SHOP}/install", {}) and _post(f"/_devshop/shops/{SHOP}/id-token", {})["id_token"]
     urlopen(Request(f"{APP}/", headers={"Authorization": f"Bearer {token}"}), timeout=20).read()  # noqa: S310
+    subprocess.run([*occ, "settings", "set", "--shop", SHOP, "drift_grace_seconds", "5"], env=environment, check=True)
     for kind in ("items", "lots", "mappings"):
         path = ROOT / "devshop" / "seed" / f"{kind}.csv"
         for _ in range(60):

@@ -548,6 +548,7 @@ def upgrade() -> None:
         sa.Column("drift", sa.Integer(), nullable=False),
         sa.Column("drift_since", sa.DateTime(timezone=True), nullable=True),
         sa.Column("drift_looks", sa.Integer(), nullable=False),
+        sa.Column("look_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("tries", sa.Integer(), nullable=False),
         sa.Column("next_try_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("approved_target", sa.Integer(), nullable=True),

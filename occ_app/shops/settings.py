@@ -61,7 +61,7 @@ SETTINGS: dict[str, Setting] = {
     "sync_mode": Setting(_one_of(*MODES), "released", "Which lots count as sellable"),
     "default_location": Setting(_location, "", "Where lots and mappings are kept when nothing else is said"),
     "drift_rule": Setting(_one_of(*DRIFT_RULES), "ask", "Who is right when Shopify's number changed by itself"),
-    "drift_grace_seconds": Setting(_whole(0, 86_400), 60, "How long a drift may last before it counts as one"),
+    "drift_grace_seconds": Setting(_whole(0, 86_400), 30, "How long a drift may last before it counts as one"),
     "guard_percent": Setting(_whole(1, 100), 50, "A step beyond this share of Shopify's number ..."),
     "guard_units": Setting(_whole(1, 1_000_000), 20, "... and beyond this many units waits for approval"),
     "time_zone": Setting(_time_zone, "UTC", "When a day begins and a lot expires"),

@@ -53,6 +53,7 @@ class SyncState(ShopScoped, db.Model):
     drift: Mapped[int] = mapped_column(default=0)  # read_available - expected at the last reading, 0 while unlinked
     drift_since: Mapped[datetime | None]
     drift_looks: Mapped[int] = mapped_column(default=0)  # readings in a row that showed it
+    look_at: Mapped[datetime | None]  # to be read again then, sooner than the next reconciliation; null: no need
     tries: Mapped[int] = mapped_column(default=0)  # failed pushes in a row
     next_try_at: Mapped[datetime | None]  # not before; null: at once
     approved_target: Mapped[int | None]  # a person approved pushing up to this target (guard, manual approval)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from occ_app import clock
 from occ_app.extensions import db
@@ -24,6 +24,7 @@ from occ_app.sync.rules import Reading, explanation, first_write, is_foreign
 from occ_app.sync.targets import refresh_all, shop
 from occ_app.work import tasks
 
+LOOK_AGAIN = timedelta(seconds=5)
 PullOrders = Callable[[Client], None]
 
 
@@ -49,11 +50,25 @@ def reconcile(client: Client, pull_orders: PullOrders, mapping_ids: Sequence[int
         run.cause = str(error)
     run.reads, run.points = client.calls - before[0], client.points - before[1]
     run.finished_at = clock.now()
-    shop().reconciled_at = run.finished_at
+    if mapping_ids is None:
+        shop().reconciled_at = run.finished_at
     if push.due_states():
         tasks.ask("push", shop().id)
     db.session.commit()
     return run
+
+
+def look_due(client: Client, pull_orders: PullOrders) -> SyncRun | None:
+    """Mappings that were nudged, or whose drift has outlasted its grace, have been read again. None where there was none."""
+    due = select(SyncState.mapping_id).where(SyncState.look_at.is_not(None), SyncState.look_at <= clock.now())
+    ids = list(db.session.scalars(due))
+    return reconcile(client, pull_orders, ids) if ids else None
+
+
+def nudge(mapping_ids: Sequence[int], at: datetime) -> None:
+    """These mappings are read again at once."""
+    db.session.execute(update(SyncState).where(SyncState.mapping_id.in_(mapping_ids)).values(look_at=at))
+    tasks.ask("look", shop().id)
 
 
 def look(client: Client, run: SyncRun, mapping_ids: Sequence[int] | None) -> list[int]:
@@ -101,6 +116,7 @@ def _agrees(state: SyncState, reading: Reading, at: datetime) -> bool:
     """Whether Shopify has what we expect. If not: the drift is counted, and decided once it has lasted."""
     before = readings.last_of(state)
     readings.keep(state, reading)
+    state.look_at = None
     subject = desk.subject_of(state.mapping_id)
     state.next_try_at = None if state.tries == 0 else state.next_try_at
     if state.drift == 0:
@@ -111,6 +127,8 @@ def _agrees(state: SyncState, reading: Reading, at: datetime) -> bool:
     grace = timedelta(seconds=settings.get(shop(), "drift_grace_seconds"))
     if reading.committed == state.booked_committed and is_foreign(state.drift_looks, state.drift_since, at, grace):
         _decide(state, before, reading, at)
+    else:
+        state.look_at = max(at + LOOK_AGAIN, state.drift_since + grace)
     return state.drift == 0
 
 

@@ -61,10 +61,11 @@ def settle(exception_id: int, remedy: str, *, actor: str, at: datetime) -> Settl
 
 
 def _state(exception: SyncException) -> SyncState:
+    """The mapping's sync state, locked until the decision is committed."""
+    db.session.execute(select(SyncState.mapping_id).where(SyncState.mapping_id == exception.mapping_id).with_for_update())
     states = readings.living_states([exception.mapping_id or 0])
     if not states:
         raise RuleError("The mapping that this was about has ended.")
-    db.session.refresh(states[0], with_for_update=True)
     return states[0]
 
 

@@ -1,0 +1,192 @@
+"""The whole product as a person meets it: devshop and `occ serve` with its worker as processes, and a real Chromium."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import Request, urlopen
+
+import pytest
+from playwright.sync_api import Browser, Frame, Page, sync_playwright
+from sqlalchemy import URL
+
+from occ_app import database
+from occ_app.config import ROOT
+from tests.conftest import SECRET, drop_database
+
+SHOP = "cocoa-bristol.myshopify.com"
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+SHOTS = ROOT / "shots"
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class Stack:
+    """The running product. `post` and `get` speak to devshop's control API about the store, `occ` runs a command."""
+
+    devshop: str
+    app: str
+    environment: dict[str, str]
+    app_process: subprocess.Popen[bytes] | None = None
+
+    def start_app(self) -> None:
+        """The app serves, with its worker."""
+        command = [sys.executable, "-m", "occ_app.cli", "serve", "--port", self.app.rsplit(":", 1)[1], "--workers", "1"]
+        self.app_process = subprocess.Popen(command, cwd=ROOT, env=self.environment, start_new_session=True)
+        wait_for(f"{self.app}/health")
+
+    def stop_app(self) -> None:
+        """Neither the app nor its worker runs."""
+        if self.app_process is not None:
+            self.app_process.send_signal(signal.SIGTERM)
+            self.app_process.wait(30)
+            self.app_process = None
+
+    def post(self, path: str, body: object) -> dict[str, object]:
+        """A request to devshop's control API."""
+        url = f"{self.devshop}/_devshop/shops/{SHOP}/{path}" if not path.startswith("/") else self.devshop + path
+        request = Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
+        return json.loads(urlopen(request, timeout=20).read())
+
+    def available(self, sku: str) -> int:
+        """Shopify's number."""
+        rows = json.loads(urlopen(f"{self.devshop}/_devshop/shops/{SHOP}/inventory", timeout=20).read())
+        return int(next(row["available"] for row in rows if row["sku"] == sku))
+
+    def occ(self, *words: str) -> str:
+        """What a command prints."""
+        command = [sys.executable, "-m", "occ_app.cli", *words]
+        done = subprocess.run(command, cwd=ROOT, env=self.environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+
+def wait_for(url: str) -> None:
+    """The address answers."""
+    eventually(lambda: _answers(url), 60)
+
+
+def _answers(url: str) -> bool:
+    try:
+        return urlopen(url, timeout=2).status == 200
+    except (URLError, ConnectionError, TimeoutError):
+        return False
+
+
+def eventually(is_true: object, seconds: float = 15) -> None:
+    """The condition holds before the time is up."""
+    end = time.monotonic() + seconds
+    while not is_true():  # type: ignore[operator]
+        assert time.monotonic() < end, "it did not come true in time"
+        time.sleep(0.1)
+
+
+@pytest.fixture(scope="session")
+def stack(server_url: URL, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """devshop and the app, with the demo's store, its items, lots and mappings."""
+    name = f"occ_browser_{uuid.uuid4().hex[:10]}"
+    database.create_if_missing(server_url, name, template=template)
+    devshop, app = f"http://127.0.0.1:{free_port()}", f"http://127.0.0.1:{free_port()}"
+    environment = {
+        **os.environ,
+        "OCC_ENV": "test",
+        "OCC_INSTANCE": str(tmp_path_factory.mktemp("instance")),
+        "DATABASE_URL": server_url.set(drivername="postgresql", database=name).render_as_string(hide_password=False),
+        "SHOPIFY_API_KEY": "test-client-id",
+        "SHOPIFY_API_SECRET": SECRET,
+        "SHOPIFY_APP_URL": app,
+        "SHOPIFY_STANDIN_URL": devshop,
+        "APP_BRIDGE_URL": f"{devshop}/app-bridge.js",
+    }
+    options = ["--port", devshop.rsplit(":", 1)[1], "--app-url", app, "--config", "shopify.app.dev.toml", "--seed", "devshop/seed/demo.json"]
+    shopify = subprocess.Popen([sys.executable, "-m", "devshop", *options], cwd=ROOT, env=environment)
+    stack = Stack(devshop, app, environment)
+    try:
+        wait_for(f"{devshop}/_devshop/health")
+        stack.start_app()
+        fill(stack)
+        yield stack
+    finally:
+        stack.stop_app()
+        shopify.terminate()
+        shopify.wait(20)
+        drop_database(server_url, name)
+
+
+def fill(stack: Stack) -> None:
+    """The store has opened the app; its items, lots and mappings are there and linked."""
+    stack.post("install", {})
+    token = stack.post("id-token", {})["id_token"]
+    urlopen(Request(f"{stack.app}/", headers={"Authorization": f"Bearer {token}"}), timeout=20).read()
+    eventually(lambda: "default_location = gid" in stack.occ("settings", "show", "--shop", SHOP), 30)
+    eventually(lambda: "EC85" in _variant_skus(stack), 30)
+    stack.occ("settings", "set", "--shop", SHOP, "drift_grace_seconds", "0")
+    for kind in ("items", "lots", "mappings"):
+        stack.occ("import", kind, f"devshop/seed/{kind}.csv", "--shop", SHOP)
+    eventually(lambda: all(row["expected"] == row["target"] for row in shown(stack) if row["variant_gid"]), 60)
+
+
+def _variant_skus(stack: Stack) -> str:
+    command = [sys.executable, "-m", "occ_app.cli", "import", "mappings", "-", "--shop", SHOP, "--dry-run"]
+    lines = "item_sku,variant_sku\nnone,CB-BAR-EC85-80\n"
+    done = subprocess.run(command, cwd=ROOT, env=stack.environment, input=lines, capture_output=True, text=True, check=False)
+    pulled = stack.occ("work", "status")
+    return "EC85" if "variants" not in pulled and "none" in done.stderr else ""
+
+
+def shown(stack: Stack) -> list[dict[str, object]]:
+    """`occ stock show`."""
+    return json.loads(stack.occ("stock", "show", "--shop", SHOP, "--json"))
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """A Chromium that is installed."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=os.environ.get("OCC_CHROMIUM") or _chromium(), args=FLAGS)
+        yield browser
+        browser.close()
+
+
+def _chromium() -> str:
+    return subprocess.run([str(ROOT / "scripts" / "browser")], capture_output=True, text=True, check=True).stdout.strip()
+
+
+@pytest.fixture
+def tab(chromium: Browser, stack: Stack) -> Iterator[Page]:
+    """A fresh tab of a desktop."""
+    context = chromium.new_context(viewport={"width": 1440, "height": 900})
+    yield context.new_page()
+    context.close()
+
+
+def open_app(tab: Page, stack: Stack, path: str = "") -> Frame:
+    """The app's page in the admin, loaded; its frame."""
+    tab.goto(f"{stack.devshop}/store/cocoa-bristol/apps/occ-inventory-hub-dev{path}")
+    tab.frame_locator("#app").locator("h1").first.wait_for()
+    frame = next(frame for frame in tab.frames if frame.url.startswith(stack.app))
+    return frame
+
+
+def keep_shot(tab: Page, name: str) -> Path:
+    """A picture of the tab, to be looked at."""
+    SHOTS.mkdir(exist_ok=True)
+    path = SHOTS / f"{name}.png"
+    tab.screenshot(path=path)
+    return path

@@ -1,0 +1,59 @@
+"""Every page, wide and narrow: axe finds nothing, nothing scrolls sideways, and a picture is kept to be looked at."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Browser
+
+from occ_app.config import ROOT
+from tests.browser.conftest import Stack, keep_shot, open_app
+
+pytestmark = pytest.mark.browser
+PAGES = {
+    "home": "",
+    "products": "/products",
+    "product": "/products/1",
+    "lots": "/lots",
+    "lot": "/lots/1",
+    "lot-new": "/lots/new",
+    "mapping": "/mapping",
+    "mapped": "/mapping?view=mapped",
+    "import": "/mapping?view=import",
+    "exceptions": "/exceptions",
+    "past": "/exceptions?view=past",
+    "activity": "/activity",
+    "orders": "/activity?view=order",
+    "settings": "/settings",
+    "sync-mode": "/settings/sync-mode?mode=completed",
+}
+AXE = (ROOT / "static" / "vendor" / "axe.min.js").read_text(encoding="utf-8")
+RULES = "{runOnly: ['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa', 'best-practice']}"
+
+
+@pytest.mark.parametrize("width", [1440, 390])
+@pytest.mark.parametrize("name", list(PAGES))
+def test_page_is_accessible_and_fits(chromium: Browser, stack: Stack, name: str, width: int) -> None:
+    context = chromium.new_context(viewport={"width": width, "height": 900}, bypass_csp=True)
+    tab = context.new_page()
+    frame = open_app(tab, stack, PAGES[name])
+    frame.evaluate(AXE)
+    found = frame.evaluate(f"axe.run(document, {RULES})")
+    sideways = frame.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    keep_shot(tab, f"{name}-{width}")
+    context.close()
+
+    assert [(v["id"], v["nodes"][0]["html"][:200]) for v in found["violations"]] == []
+    assert sideways <= 0
+
+
+def test_pages_run_under_their_own_policy_without_a_complaint(chromium: Browser, stack: Stack) -> None:
+    context = chromium.new_context(viewport={"width": 1440, "height": 900})
+    tab = context.new_page()
+    said: list[str] = []
+    tab.on("console", lambda message: said.append(message.text) if message.type in ("error", "warning") else None)
+    tab.on("pageerror", lambda error: said.append(str(error)))
+    for path in PAGES.values():
+        open_app(tab, stack, path)
+    context.close()
+
+    assert [words for words in said if "favicon" not in words] == []
