@@ -35,7 +35,7 @@ def main() -> None:
     sender.start()
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
     server = make_server(options.host, options.port, app, threaded=True, request_handler=_handler(world))
-    print(f"devshop at http://{options.host}:{server.server_port}/", flush=True)  # noqa: T201
+    print(f"devshop at http://{options.host}:{server.server_port}/", flush=True)
     try:
         server.serve_forever()
     except KeyboardInterrupt:

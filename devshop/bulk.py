@@ -31,7 +31,14 @@ def start(context: Context, query: str, group: bool) -> tuple[Typed | None, tupl
     if not _CONNECTION.search(query):
         return None, ("INVALID", "Bulk queries must contain at least one connection.")
     number = store.world.new_id()
-    store.bulk[number] = {"id": number, "query": query, "status": "CREATED", "looks": 0, "created": store.now(), "count": 0}
+    store.bulk[number] = {
+        "id": number,
+        "query": query,
+        "status": "CREATED",
+        "looks": 0,
+        "created": store.now(),
+        "count": 0,
+    }
     store.bulk[number] |= {"completed": None, "error": None, "lines": None, "group": group, "context": context}
     return look(context, number), None
 
@@ -104,9 +111,7 @@ def _widened(match: re.Match[str]) -> str:
 
 def _unpaged(subject: Any, info: Any, **arguments: Any) -> Any:
     if arguments.get("first") == 1 and str(info.return_type).rstrip("!").endswith("Connection"):
-        arguments["first"] = 1
-        page = _everything(subject, info, arguments)
-        return page
+        return _everything(subject, info, arguments)
     return resolve(subject, info, **arguments)
 
 
@@ -126,7 +131,11 @@ def _everything(subject: Any, info: Any, arguments: dict[str, Any]) -> Typed:
 def _flatten(value: Any, parent: str | None, lines: list[str]) -> None:
     rows = value.get("nodes") or [edge["node"] for edge in value.get("edges", [])] if isinstance(value, dict) else []
     for row in rows:
-        nested = {key: inner for key, inner in row.items() if isinstance(inner, dict) and ("edges" in inner or "nodes" in inner)}
+        nested = {
+            key: inner
+            for key, inner in row.items()
+            if isinstance(inner, dict) and ("edges" in inner or "nodes" in inner)
+        }
         own = {key: inner for key, inner in row.items() if key not in nested}
         lines.append(json.dumps({**own, **({"__parentId": parent} if parent else {})}))
         for inner in nested.values():

@@ -76,8 +76,16 @@ def add_shop() -> Response:
 
 
 def _store(store: Store) -> dict[str, Any]:
-    places = [{"gid": place.gid, "name": place.name, "is_active": place.is_active} for place in store.locations.values()]
-    return {"domain": store.domain, "shop_gid": store.gid, "name": store.name, "is_installed": store.is_installed, "locations": places}
+    places = [
+        {"gid": place.gid, "name": place.name, "is_active": place.is_active} for place in store.locations.values()
+    ]
+    return {
+        "domain": store.domain,
+        "shop_gid": store.gid,
+        "name": store.name,
+        "is_installed": store.is_installed,
+        "locations": places,
+    }
 
 
 @blueprint.get("/shops/<domain>/products")
@@ -116,7 +124,9 @@ def update_product(store: Store) -> Response:
     key = data.pop("variant_gid", None) or data.pop("sku", None)
     variant = store.variant(key) if key else None
     gid = data.pop("product_gid", None)
-    product = store.products[variant.product_id] if variant else next(p for p in store.products.values() if p.gid == gid)
+    product = (
+        store.products[variant.product_id] if variant else next(p for p in store.products.values() if p.gid == gid)
+    )
     if "new_sku" in data:
         data["sku"] = data.pop("new_sku")
     products.update(store, product, variant, data)
@@ -145,7 +155,12 @@ def list_inventory(store: Store) -> Response:
 
 def _level(store: Store, level: Level) -> dict[str, Any]:
     variant, place = store.items[level.item_id], store.locations[level.location_id]
-    shown = {"variant_gid": variant.gid, "inventory_item_gid": variant.item_gid, "sku": variant.sku, "location_gid": place.gid}
+    shown = {
+        "variant_gid": variant.gid,
+        "inventory_item_gid": variant.item_gid,
+        "sku": variant.sku,
+        "location_gid": place.gid,
+    }
     return {**shown, "is_active": level.is_active and place.is_active, **level.quantities, "on_hand": level.on_hand}
 
 
@@ -280,7 +295,11 @@ def forget_calls(store: Store) -> Response:
 def bulk_result(number: int) -> Response | tuple[Response, int]:
     """The result file of a bulk operation."""
     lines = bulk.result(world().store(request.host.split(":")[0]), number)
-    return Response(lines, mimetype="application/jsonl") if lines is not None else (jsonify({"error": "no such result"}), 404)
+    return (
+        Response(lines, mimetype="application/jsonl")
+        if lines is not None
+        else (jsonify({"error": "no such result"}), 404)
+    )
 
 
 # The app and its access ----------------------------------------------------------------------------------------------------------

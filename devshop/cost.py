@@ -51,7 +51,9 @@ def actual(data: Any) -> int:
 
 
 class _Counter:
-    def __init__(self, schema: GraphQLSchema, fragments: dict[str, FragmentDefinitionNode], variables: dict[str, Any]) -> None:
+    def __init__(
+        self, schema: GraphQLSchema, fragments: dict[str, FragmentDefinitionNode], variables: dict[str, Any]
+    ) -> None:
         self._schema, self._fragments, self._variables = schema, fragments, variables
 
     def selections(self, parent: Any, selection_set: SelectionSetNode | None) -> int:
@@ -64,7 +66,9 @@ class _Counter:
                 total += self.selections(on, node.selection_set)
             elif isinstance(node, FragmentSpreadNode):
                 fragment = self._fragments[node.name.value]
-                total += self.selections(self._schema.get_type(fragment.type_condition.name.value), fragment.selection_set)
+                total += self.selections(
+                    self._schema.get_type(fragment.type_condition.name.value), fragment.selection_set
+                )
         return total
 
     def _field(self, parent: Any, node: FieldNode) -> int:
@@ -79,7 +83,9 @@ class _Counter:
             return inner * max(1, self._size(node))
         if named.name.endswith("Edge") or named.name == "PageInfo":
             return inner
-        times = len(self._argument(node, "ids") or ()) if node.name.value == "nodes" and parent.name == "QueryRoot" else 1
+        times = (
+            len(self._argument(node, "ids") or ()) if node.name.value == "nodes" and parent.name == "QueryRoot" else 1
+        )
         return (1 + inner) * times
 
     def _size(self, node: FieldNode) -> int:

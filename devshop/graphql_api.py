@@ -47,7 +47,9 @@ def graphql(version: str) -> Response:
         body = request.get_json(silent=True)
         if not isinstance(body, dict) or not isinstance(body.get("query"), str):
             return _json({"errors": "query is missing"}, 400, world)
-        answer = run(store, token, body["query"], body.get("variables") or {}, body.get("operationName"), request.host_url)
+        answer = run(
+            store, token, body["query"], body.get("variables") or {}, body.get("operationName"), request.host_url
+        )
         return _json(answer, 200, world)
 
 
@@ -75,13 +77,18 @@ def run(
     call = {"operation": operation.name.value if operation.name else "", "kind": operation.operation.value}
     call |= {"at": store.now().isoformat(), "throttled": False, "error_codes": [], "actual_cost": 0}
     store.calls.append(call)
-    fragments = {node.name.value: node for node in document.definitions if not isinstance(node, OperationDefinitionNode)}
+    fragments = {
+        node.name.value: node for node in document.definitions if not isinstance(node, OperationDefinitionNode)
+    }
     asked = cost.requested(schema.load(), operation, fragments, variables)
     call["requested_cost"] = asked
     store.bucket.fill(store.world.clock.now())
     refusal = _denied(store, document, operation) or _too_dear(store, asked)
     if refusal:
-        call["error_codes"], call["throttled"] = [refusal["extensions"]["code"]], refusal["extensions"]["code"] == "THROTTLED"
+        call["error_codes"], call["throttled"] = (
+            [refusal["extensions"]["code"]],
+            refusal["extensions"]["code"] == "THROTTLED",
+        )
         return {"errors": [refusal], "extensions": {"cost": _cost(store, asked, None)}}
     found = execute(
         schema.load(),

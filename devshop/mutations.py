@@ -12,10 +12,25 @@ from devshop import bulk, inventory, orders
 from devshop.resolvers import Typed, connection, iso, number_of, on, store_of
 from devshop.world import DevshopError, Level, Store
 
-REASONS = (
-    "correction cycle_count_available damaged movement_created movement_updated movement_received movement_canceled other promotion"
-    " quality_control received reservation_created reservation_updated reservation_deleted restock safety_stock shrinkage"
-).split()
+REASONS = [
+    "correction",
+    "cycle_count_available",
+    "damaged",
+    "movement_created",
+    "movement_updated",
+    "movement_received",
+    "movement_canceled",
+    "other",
+    "promotion",
+    "quality_control",
+    "received",
+    "reservation_created",
+    "reservation_updated",
+    "reservation_deleted",
+    "restock",
+    "safety_stock",
+    "shrinkage",
+]
 MOST_ROWS = 250
 HIGHEST = 1_000_000_000
 Problem = tuple[list[str], str, str]  # field path, code, message
@@ -32,7 +47,8 @@ def idempotent(payload: str) -> Callable[[Callable[..., Any]], Callable[..., Any
             key = _key_of(info)
             if key is None:
                 raise GraphQLError(
-                    f"The @idempotent directive is required for the {info.field_name} mutation", extensions={"code": "BAD_REQUEST"}
+                    f"The @idempotent directive is required for the {info.field_name} mutation",
+                    extensions={"code": "BAD_REQUEST"},
                 )
             fingerprint = info.field_name + json.dumps(arguments, sort_keys=True, default=str)
             known = store_of(info).idempotent.get(key)
@@ -70,7 +86,11 @@ def _set_quantities(store: Store, info: GraphQLResolveInfo, input: dict[str, Any
     payload, rows = "InventorySetQuantitiesPayload", input["quantities"]
     _limit(rows, "quantities")
     if input["name"] not in ("available", "on_hand"):
-        return _answer(payload, None, [(["input", "name"], "INVALID_NAME", "The quantity name must be either 'available' or 'on_hand'.")])
+        return _answer(
+            payload,
+            None,
+            [(["input", "name"], "INVALID_NAME", "The quantity name must be either 'available' or 'on_hand'.")],
+        )
     if input["reason"] not in REASONS:
         return _answer(payload, None, [(["input", "reason"], "INVALID_REASON", "The specified reason is invalid.")])
     problems = [_check(store, n, row, input["name"]) for n, row in enumerate(rows)]
@@ -89,7 +109,9 @@ def _set_quantities(store: Store, info: GraphQLResolveInfo, input: dict[str, Any
 def _check(store: Store, n: int, row: dict[str, Any], name: str) -> Problem | None:
     path = ["input", "quantities", str(n)]
     if "changeFromQuantity" not in row:
-        raise GraphQLError("changeFromQuantity must be given; null skips the comparison", extensions={"code": "BAD_REQUEST"})
+        raise GraphQLError(
+            "changeFromQuantity must be given; null skips the comparison", extensions={"code": "BAD_REQUEST"}
+        )
     variant = store.items.get(number_of(row["inventoryItemId"], "InventoryItem"))
     location = store.locations.get(number_of(row["locationId"], "Location"))
     if variant is None:
@@ -97,7 +119,11 @@ def _check(store: Store, n: int, row: dict[str, Any], name: str) -> Problem | No
     if location is None or not location.is_active:
         return [*path, "locationId"], "INVALID_LOCATION", "The specified location could not be found."
     if variant.is_bundle:
-        return [*path, "inventoryItemId"], "NON_MUTABLE_INVENTORY_ITEM", "The specified inventory item is not allowed to be adjusted."
+        return (
+            [*path, "inventoryItemId"],
+            "NON_MUTABLE_INVENTORY_ITEM",
+            "The specified inventory item is not allowed to be adjusted.",
+        )
     if row["quantity"] < 0:
         return [*path, "quantity"], "INVALID_QUANTITY_NEGATIVE", "The quantity can't be negative."
     if row["quantity"] > HIGHEST:
@@ -105,7 +131,11 @@ def _check(store: Store, n: int, row: dict[str, Any], name: str) -> Problem | No
     found = store.levels.get((variant.item_id, location.id))
     there = found.quantity(name) if found else 0
     if row["changeFromQuantity"] is not None and row["changeFromQuantity"] != there:
-        return [*path, "changeFromQuantity"], "CHANGE_FROM_QUANTITY_STALE", "The changeFromQuantity does not match the persisted quantity."
+        return (
+            [*path, "changeFromQuantity"],
+            "CHANGE_FROM_QUANTITY_STALE",
+            "The changeFromQuantity does not match the persisted quantity.",
+        )
     return None
 
 
@@ -116,7 +146,9 @@ def _doubles(rows: list[dict[str, Any]]) -> list[Problem | None]:
         pair = (row["inventoryItemId"], row["locationId"])
         if pair in seen:
             code = "NO_DUPLICATE_INVENTORY_ITEM_ID_GROUP_ID_PAIR"
-            found.append((["input", "quantities", str(n)], code, "The combination of inventory item and location is not unique."))
+            found.append(
+                (["input", "quantities", str(n)], code, "The combination of inventory item and location is not unique.")
+            )
         seen.add(pair)
     return found
 
@@ -157,7 +189,9 @@ def _adjust_quantities(store: Store, info: GraphQLResolveInfo, input: dict[str, 
             return _answer(payload, None, [problem])
         levels.append(problem)
     for row, found in zip(rows, levels, strict=True):
-        inventory.set_available(store, found, found.quantities["available"] + row["delta"], who="app", why=input["reason"])
+        inventory.set_available(
+            store, found, found.quantities["available"] + row["delta"], who="app", why=input["reason"]
+        )
     return _answer(payload, _group(store, input), [])
 
 
@@ -174,11 +208,20 @@ def _check_change(store: Store, n: int, row: dict[str, Any]) -> Problem | Level:
 
 @on("Mutation", "inventoryActivate")
 @idempotent("InventoryActivatePayload")
-def _activate(store: Store, info: GraphQLResolveInfo, inventoryItemId: str, locationId: str, available: int | None = None, **_: Any) -> Typed:
+def _activate(
+    store: Store,
+    info: GraphQLResolveInfo,
+    inventoryItemId: str,
+    locationId: str,
+    available: int | None = None,
+    **_: Any,
+) -> Typed:
     variant = store.items.get(number_of(inventoryItemId, "InventoryItem"))
     location = store.locations.get(number_of(locationId, "Location"))
     if variant is None or location is None:
-        error = Typed("UserError", {"field": ["inventoryItemId"], "message": "The item or the location could not be found."})
+        error = Typed(
+            "UserError", {"field": ["inventoryItemId"], "message": "The item or the location could not be found."}
+        )
         return Typed("InventoryActivatePayload", {"inventoryLevel": None, "userErrors": [error]})
     found = inventory.level(store, variant, location)
     found.is_active = True
@@ -199,7 +242,11 @@ def _limit(rows: list[Any], name: str) -> None:
 @on("Mutation", "bulkOperationRunQuery")
 def _run_query(_: Any, info: GraphQLResolveInfo, query: str, groupObjects: bool = False) -> Typed:
     operation, problem = bulk.start(info.context, query, groupObjects)
-    errors = [Typed("BulkOperationUserError", {"field": ["query"], "code": problem[0], "message": problem[1]})] if problem else []
+    errors = (
+        [Typed("BulkOperationUserError", {"field": ["query"], "code": problem[0], "message": problem[1]})]
+        if problem
+        else []
+    )
     return Typed("BulkOperationRunQueryPayload", {"bulkOperation": operation, "userErrors": errors})
 
 
@@ -229,13 +276,18 @@ def _subscribe(_: Any, info: GraphQLResolveInfo, topic: str, webhookSubscription
     number = store.world.new_id()
     store.subscriptions[number] = {
         "id": number,
-        "topic": topic.lower().replace("_", "/", 1) if not topic.startswith(("INVENTORY_", "DRAFT_", "BULK_")) else _topic(topic),
+        "topic": topic.lower().replace("_", "/", 1)
+        if not topic.startswith(("INVENTORY_", "DRAFT_", "BULK_"))
+        else _topic(topic),
         "uri": webhookSubscription.get("uri") or webhookSubscription.get("callbackUrl"),
         "include_fields": webhookSubscription.get("includeFields"),
         "filter": webhookSubscription.get("filter"),
         "failures": 0,
     }
-    return Typed("WebhookSubscriptionCreatePayload", {"webhookSubscription": _subscription(store.subscriptions[number]), "userErrors": []})
+    return Typed(
+        "WebhookSubscriptionCreatePayload",
+        {"webhookSubscription": _subscription(store.subscriptions[number]), "userErrors": []},
+    )
 
 
 @on("Mutation", "webhookSubscriptionDelete")
@@ -259,5 +311,3 @@ def _subscription(row: dict[str, Any]) -> Typed:
     fields = {"id": f"gid://shopify/WebhookSubscription/{row['id']}", "uri": row["uri"], "filter": row["filter"]}
     fields |= {"topic": row["topic"].upper().replace("/", "_"), "includeFields": row["include_fields"] or []}
     return Typed("WebhookSubscription", fields)
-
-

@@ -22,7 +22,7 @@ from devshop.world import AccessToken, Store, World, new_secret
 blueprint = Blueprint("oauth", __name__)
 ACCESS_LIFE, REFRESH_LIFE = timedelta(hours=1), timedelta(days=90)
 EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
-ONLINE = "urn:shopify:params:oauth:token-type:online-access-token"  # noqa: S105
+ONLINE = "urn:shopify:params:oauth:token-type:online-access-token"
 _codes: dict[str, tuple[str, str]] = {}
 
 
@@ -67,7 +67,9 @@ def grant_scopes(store: Store, scopes: tuple[str, ...]) -> None:
 def issue(store: Store, *, expiring: bool, online: bool = False, previous: AccessToken | None = None) -> AccessToken:
     """A new access token; with `expiring` also what renews it."""
     now = store.world.clock.now()
-    token = AccessToken(new_secret("shpat_"), store.granted, now + ACCESS_LIFE if expiring or online else None, is_online=online)
+    token = AccessToken(
+        new_secret("shpat_"), store.granted, now + ACCESS_LIFE if expiring or online else None, is_online=online
+    )
     if expiring and not online:
         token.refresh_token, token.refresh_expires_at = new_secret("shprt_"), now + REFRESH_LIFE
         token.previous_refresh = previous.refresh_token if previous else None
@@ -100,7 +102,11 @@ def _secrets(world: World) -> list[str | None]:
 def _exchange(store: Store, body: dict[str, Any]) -> tuple[Response, int] | Response:
     try:
         claims = jwt.decode(
-            body.get("subject_token", ""), store.world.client_secret, algorithms=["HS256"], audience=store.world.client_id, leeway=10
+            body.get("subject_token", ""),
+            store.world.client_secret,
+            algorithms=["HS256"],
+            audience=store.world.client_id,
+            leeway=10,
         )
     except jwt.InvalidTokenError:
         return _refuse("invalid_subject_token", "the ID token is not valid")
@@ -143,8 +149,17 @@ def _answer(token: AccessToken, store: Store) -> Response:
     if token.refresh_token:
         body |= {"refresh_token": token.refresh_token, "refresh_token_expires_in": int(REFRESH_LIFE.total_seconds())}
     if token.is_online:
-        user = {"id": 42, "first_name": "Dev", "last_name": "Shop", "email": "owner@example.com", "email_verified": True}
-        body |= {"associated_user_scope": body["scope"], "associated_user": {**user, "account_owner": True, "locale": "en", "collaborator": False}}
+        user = {
+            "id": 42,
+            "first_name": "Dev",
+            "last_name": "Shop",
+            "email": "owner@example.com",
+            "email_verified": True,
+        }
+        body |= {
+            "associated_user_scope": body["scope"],
+            "associated_user": {**user, "account_owner": True, "locale": "en", "collaborator": False},
+        }
     return jsonify(body)
 
 
@@ -164,12 +179,20 @@ def authorize() -> Any:
     if redirect_uri not in allowed:
         return Response("Oauth error invalid_request: The redirect_uri is not whitelisted", 400)
     if request.method == "GET":
-        return render_template_string(_GRANT_PAGE, store=store, scopes=request.args.get("scope", ""), query=request.query_string.decode())
+        return render_template_string(
+            _GRANT_PAGE, store=store, scopes=request.args.get("scope", ""), query=request.query_string.decode()
+        )
     if request.form.get("decision") != "accept":
         return redirect(f"/store/{store.handle}", 303)
     code = uuid.uuid4().hex
     _codes[code] = (store.domain, redirect_uri)
-    fields = {"code": code, "host": host_parameter(store), "shop": store.domain, "state": state, "timestamp": str(int(time.time()))}
+    fields = {
+        "code": code,
+        "host": host_parameter(store),
+        "shop": store.domain,
+        "state": state,
+        "timestamp": str(int(time.time())),
+    }
     return redirect(f"{redirect_uri}?{urlencode({**fields, 'hmac': sign_query(world, fields)})}", 303)
 
 
@@ -177,7 +200,8 @@ _GRANT_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Ins
 <link rel="stylesheet" href="/_devshop/static/admin.css"><main class="narrow"><h1>Install this app on {{ store.name }}?</h1>
 <p>It asks for: {{ scopes or "the scopes of its configuration" }}</p>
 <form method="post" action="?{{ query }}"><input type="hidden" name="shop" value="{{ store.domain }}">
-<button name="decision" value="accept" class="primary">Install app</button> <button name="decision" value="decline">Cancel</button></form></main>"""
+<button name="decision" value="accept" class="primary">Install app</button>
+<button name="decision" value="decline">Cancel</button></form></main>"""
 
 
 def host_parameter(store: Store) -> str:
@@ -203,5 +227,3 @@ def launch_query(store: Store) -> dict[str, str]:
         "id_token": make_id_token(store),
     }
     return {**fields, "hmac": sign_query(store.world, fields)}
-
-

@@ -55,7 +55,9 @@ def _line(store: Store, row: dict[str, Any], location: str | None) -> Line:
     return Line(store.world.new_id(), title, quantity, variant.price, variant, where.id)
 
 
-def _stock(store: Store, order: Order, line: Line, changes: dict[str, int], why: str, location_id: int | None = None) -> None:
+def _stock(
+    store: Store, order: Order, line: Line, changes: dict[str, int], why: str, location_id: int | None = None
+) -> None:
     if line.variant is None or not line.variant.tracked or line.variant.item_id not in store.items:
         return
     where = store.locations[location_id or line.location_id or next(iter(store.locations))]
@@ -63,7 +65,9 @@ def _stock(store: Store, order: Order, line: Line, changes: dict[str, int], why:
     inventory.change(store, found, changes, who=order.name, why=why)
 
 
-def fulfil(store: Store, order: Order, rows: list[dict[str, Any]] | None = None, tracking_number: str = "") -> Fulfillment:
+def fulfil(
+    store: Store, order: Order, rows: list[dict[str, Any]] | None = None, tracking_number: str = ""
+) -> Fulfillment:
     """A parcel has left with the named quantities, or with all that is open."""
     _alive(order)
     parts = [(line, int(quantity)) for line, quantity in _parts(order, rows, "unfulfilled")]
@@ -95,7 +99,11 @@ def refund(store: Store, order: Order, rows: list[dict[str, Any]], *, topic: str
     """Units of lines were refunded, each put back for sale or not, as `restock_type` says."""
     made = Refund(store.world.new_id(), store.now(), [])
     for row in rows:
-        line, quantity, kind = _line_of(order, row), int(row["quantity"]), str(row.get("restock_type", "no_restock")).lower()
+        line, quantity, kind = (
+            _line_of(order, row),
+            int(row["quantity"]),
+            str(row.get("restock_type", "no_restock")).lower(),
+        )
         _check_refund(line, quantity, kind)
         location = store.location(row["location_gid"]).id if row.get("location_gid") else line.location_id
         made.lines.append(RefundLine(line, quantity, kind.upper(), location))
@@ -112,7 +120,9 @@ def refund(store: Store, order: Order, rows: list[dict[str, Any]], *, topic: str
 def _check_refund(line: Line, quantity: int, kind: str) -> None:
     if kind not in RESTOCK_TYPES:
         raise DevshopError(f"restock_type is one of {', '.join(RESTOCK_TYPES)}")
-    most = {"cancel": line.unfulfilled, "return": line.current_quantity - line.unfulfilled}.get(kind, line.current_quantity)
+    most = {"cancel": line.unfulfilled, "return": line.current_quantity - line.unfulfilled}.get(
+        kind, line.current_quantity
+    )
     if not 1 <= quantity <= most:
         raise DevshopError(f"of {line.title} {most} can be refunded as {kind}")
 

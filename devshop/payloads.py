@@ -12,7 +12,9 @@ def build(store: Store, topic: str, subject: Any) -> dict[str, Any]:
     if topic in ("orders/create", "orders/updated", "orders/paid", "orders/cancelled"):
         return order(store, subject[0] if isinstance(subject, tuple) else subject)
     if topic == "orders/edited":
-        return {"order_edit": {"id": store.world.new_id(), "order_id": subject.id, "created_at": _at(subject.updated_at)}}
+        return {
+            "order_edit": {"id": store.world.new_id(), "order_id": subject.id, "created_at": _at(subject.updated_at)}
+        }
     if topic == "refunds/create":
         return refund(store, *subject)
     if topic in ("fulfillments/create", "fulfillments/update"):
@@ -32,7 +34,12 @@ def build(store: Store, topic: str, subject: Any) -> dict[str, Any]:
     if topic in ("shop/redact", "customers/redact", "customers/data_request"):
         return {"shop_id": store.id, "shop_domain": store.domain, **(subject or {})}
     if topic.startswith("locations/"):
-        return {"id": subject.id, "name": subject.name, "active": subject.is_active, "admin_graphql_api_id": subject.gid}
+        return {
+            "id": subject.id,
+            "name": subject.name,
+            "active": subject.is_active,
+            "admin_graphql_api_id": subject.gid,
+        }
     raise ValueError(f"devshop has no payload for {topic}")
 
 
@@ -75,7 +82,12 @@ def order(store: Store, subject: Order) -> dict[str, Any]:
         "email": "customer@example.com",
         "phone": None,
         "customer": {"id": 7, "email": "customer@example.com", "first_name": "Ada", "last_name": "Example"},
-        "shipping_address": {"name": "Ada Example", "address1": "1 High Street", "city": "Bristol", "country_code": "GB"},
+        "shipping_address": {
+            "name": "Ada Example",
+            "address1": "1 High Street",
+            "city": "Bristol",
+            "country_code": "GB",
+        },
         "test": subject.test,
         "tags": ", ".join(subject.tags),
         "source_identifier": subject.source_identifier,
@@ -95,7 +107,11 @@ def _line(line: Line) -> dict[str, Any]:
         "quantity": line.quantity,
         "current_quantity": line.current_quantity,
         "fulfillable_quantity": line.unfulfilled,
-        "fulfillment_status": "fulfilled" if line.fulfilled and not line.unfulfilled else "partial" if line.fulfilled else None,
+        "fulfillment_status": "fulfilled"
+        if line.fulfilled and not line.unfulfilled
+        else "partial"
+        if line.fulfilled
+        else None,
         "price": str(line.price),
         "sku": line.variant.sku if line.variant else "",
         "variant_id": line.variant.id if line.variant else None,
@@ -201,7 +217,13 @@ def bulk(row: dict[str, Any]) -> dict[str, Any]:
 def shop(store: Store) -> dict[str, Any]:
     """The shop, flat."""
     fields = {"id": store.id, "name": store.name, "domain": store.domain, "myshopify_domain": store.domain}
-    return {**fields, "currency": store.currency, "iana_timezone": store.time_zone, "email": "owner@example.com", "plan_name": store.plan}
+    return {
+        **fields,
+        "currency": store.currency,
+        "iana_timezone": store.time_zone,
+        "email": "owner@example.com",
+        "plan_name": store.plan,
+    }
 
 
 def _at(moment: Any) -> str | None:

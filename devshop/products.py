@@ -79,7 +79,11 @@ def generate(store: Store, count: int, available: int) -> None:
 def update(store: Store, product: Product, variant: Variant | None, fields: dict[str, Any]) -> None:
     """Fields of the product, or of the variant when one is given, have new values."""
     subject: Any = variant or product
-    allowed = {"sku", "barcode", "title", "price", "tracked"} if variant else {"title", "status", "vendor", "product_type", "tags", "image_url"}
+    allowed = (
+        {"sku", "barcode", "title", "price", "tracked"}
+        if variant
+        else {"title", "status", "vendor", "product_type", "tags", "image_url"}
+    )
     _known(fields, allowed)
     for name, value in fields.items():
         setattr(subject, name, Decimal(str(value)) if name == "price" else value)

@@ -68,7 +68,13 @@ def typename(value: Any, *_: Any) -> str:
     """The GraphQL type of a value, for `node` and unions."""
     if isinstance(value, Typed):
         return value.typename
-    names = {Product: "Product", Variant: "ProductVariant", Location: "Location", Level: "InventoryLevel", Order: "Order"}
+    names = {
+        Product: "Product",
+        Variant: "ProductVariant",
+        Location: "Location",
+        Level: "InventoryLevel",
+        Order: "Order",
+    }
     names |= {Line: "LineItem", Refund: "Refund", Item: "InventoryItem", Store: "Shop"}
     return names[type(value)]
 
@@ -201,7 +207,9 @@ on("InventoryItem", "variant")(lambda item, info: item.variant)
 
 
 @on("InventoryItem", "inventoryLevel")
-def _level_of_item(item: Item, info: GraphQLResolveInfo, locationId: str, includeInactive: bool = False) -> Level | None:
+def _level_of_item(
+    item: Item, info: GraphQLResolveInfo, locationId: str, includeInactive: bool = False
+) -> Level | None:
     return store_of(info).levels.get((item.variant.item_id, number_of(locationId, "Location")))
 
 
@@ -212,8 +220,12 @@ def _levels_of_item(item: Item, info: GraphQLResolveInfo, **arguments: Any) -> T
 
 
 plain("InventoryLevel", updatedAt=lambda level: iso(level.updated_at))
-on("InventoryLevel", "id")(lambda level, info: f"gid://shopify/InventoryLevel/{level.location_id}?inventory_item_id={level.item_id}")
-on("InventoryLevel", "isActive")(lambda level, info: level.is_active and store_of(info).locations[level.location_id].is_active)
+on("InventoryLevel", "id")(
+    lambda level, info: f"gid://shopify/InventoryLevel/{level.location_id}?inventory_item_id={level.item_id}"
+)
+on("InventoryLevel", "isActive")(
+    lambda level, info: level.is_active and store_of(info).locations[level.location_id].is_active
+)
 on("InventoryLevel", "item")(lambda level, info: Item(store_of(info).items[level.item_id]))
 on("InventoryLevel", "location")(lambda level, info: store_of(info).locations[level.location_id])
 
@@ -245,7 +257,9 @@ def _variant(_: Any, info: GraphQLResolveInfo, id: str) -> Variant | None:
 on("QueryRoot", "productVariantsCount")(
     lambda _, info, **__: Typed("Count", {"count": len(store_of(info).variants), "precision": "EXACT"})
 )
-on("QueryRoot", "productsCount")(lambda _, info, **__: Typed("Count", {"count": len(store_of(info).products), "precision": "EXACT"}))
+on("QueryRoot", "productsCount")(
+    lambda _, info, **__: Typed("Count", {"count": len(store_of(info).products), "precision": "EXACT"})
+)
 
 plain(
     "Product",
@@ -295,7 +309,9 @@ def _display_name(variant: Variant, info: GraphQLResolveInfo) -> str:
 
 @on("ProductVariant", "inventoryQuantity")
 def _inventory_quantity(variant: Variant, info: GraphQLResolveInfo) -> int:
-    return sum(level.quantities["available"] for key, level in store_of(info).levels.items() if key[0] == variant.item_id)
+    return sum(
+        level.quantities["available"] for key, level in store_of(info).levels.items() if key[0] == variant.item_id
+    )
 
 
 # Orders ---------------------------------------------------------------------------------------------------------------------------
@@ -329,7 +345,9 @@ RESOLVERS["Order", "refunds"] = lambda order, info, first=None, **_: order.refun
 on("Order", "currencyCode")(lambda order, info: store_of(info).currency)
 on("Order", "lineItems")(lambda order, info, **arguments: connection(order.lines, arguments, "LineItem"))
 on("Order", "fulfillmentOrders")(
-    lambda order, info, **arguments: connection(_fulfillment_orders(order, store_of(info)), arguments, "FulfillmentOrder")
+    lambda order, info, **arguments: connection(
+        _fulfillment_orders(order, store_of(info)), arguments, "FulfillmentOrder"
+    )
 )
 on("Order", "fulfillments")(lambda order, info, first=None, **_: [_fulfillment(f) for f in order.fulfillments[:first]])
 
@@ -397,9 +415,13 @@ plain(
     isGiftCard=lambda line: False,
     sku=lambda line: line.variant.sku if line.variant else None,
 )
-on("LineItem", "variant")(lambda line, info: line.variant if line.variant and line.variant.id in store_of(info).variants else None)
+on("LineItem", "variant")(
+    lambda line, info: line.variant if line.variant and line.variant.id in store_of(info).variants else None
+)
 on("LineItem", "originalUnitPriceSet", "discountedUnitPriceSet")(
-    lambda line, info, **_: Typed("MoneyBag", {"shopMoney": _money(line.price, info), "presentmentMoney": _money(line.price, info)})
+    lambda line, info, **_: Typed(
+        "MoneyBag", {"shopMoney": _money(line.price, info), "presentmentMoney": _money(line.price, info)}
+    )
 )
 
 
@@ -430,7 +452,9 @@ def _refund_location(part: RefundLine, info: GraphQLResolveInfo) -> Location | N
 @on("QueryRoot", "nodes")
 def _nodes(_: Any, info: GraphQLResolveInfo, ids: list[str]) -> list[Any]:
     if len(ids) > MOST_PER_PAGE:
-        raise GraphQLError(f"The input array size of {len(ids)} is greater than the maximum allowed of {MOST_PER_PAGE}.")
+        raise GraphQLError(
+            f"The input array size of {len(ids)} is greater than the maximum allowed of {MOST_PER_PAGE}."
+        )
     return [_node(None, info, gid) for gid in ids]
 
 

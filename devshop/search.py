@@ -40,13 +40,23 @@ ORDER: Subject = {
     "tag": lambda o: o.tags,
     "source_identifier": lambda o: o.source_identifier or "",
     "financial_status": lambda o: o.financial_status,
-    "fulfillment_status": lambda o: {"UNFULFILLED": ["unfulfilled", "unshipped"], "PARTIALLY_FULFILLED": ["partial", "unfulfilled"]}.get(
-        o.fulfillment_status, ["fulfilled", "shipped"]
-    ),
+    "fulfillment_status": lambda o: {
+        "UNFULFILLED": ["unfulfilled", "unshipped"],
+        "PARTIALLY_FULFILLED": ["partial", "unfulfilled"],
+    }.get(o.fulfillment_status, ["fulfilled", "shipped"]),
     "status": lambda o: "cancelled" if o.cancelled_at else "open" if o.fulfillment_status != "FULFILLED" else "closed",
 }
 _TERM = re.compile(r"(-)?(\w+):(<=|>=|<|>)?(?:'([^']*)'|\"([^\"]*)\"|(\S+))")
-SORT = {"ID": "id", "UPDATED_AT": "updated_at", "CREATED_AT": "created_at", "TITLE": "title", "SKU": "sku", "ORDER_NUMBER": "id", "PROCESSED_AT": "created_at", "FULL_TITLE": "title"}
+SORT = {
+    "ID": "id",
+    "UPDATED_AT": "updated_at",
+    "CREATED_AT": "created_at",
+    "TITLE": "title",
+    "SKU": "sku",
+    "ORDER_NUMBER": "id",
+    "PROCESSED_AT": "created_at",
+    "FULL_TITLE": "title",
+}
 
 
 def find(rows: list[Any], subject: Subject, query: str | None, sort_key: str | None) -> list[Any]:
@@ -54,7 +64,9 @@ def find(rows: list[Any], subject: Subject, query: str | None, sort_key: str | N
     field = SORT.get(sort_key or "ID")
     if field is None or field not in subject:
         raise GraphQLError(f"devshop does not model sortKey {sort_key}")
-    tests = [_alternatives(part, subject) for part in re.split(r"\s+OR\s+", (query or "").strip("() "))] if query else []
+    tests = (
+        [_alternatives(part, subject) for part in re.split(r"\s+OR\s+", (query or "").strip("() "))] if query else []
+    )
     kept = [row for row in rows if not tests or any(all(test(row) for test in group) for group in tests)]
     return sorted(kept, key=lambda row: (subject[field](row), row.id))
 

@@ -104,7 +104,11 @@ class Sender:
             self.deliveries.append(Delivery(store, subscription, None, "shop/redact", *ids, due, body, due))
 
     def _is_repeated(self, new: Delivery) -> bool:
-        recent = [d for d in self.deliveries[-50:] if d.store is new.store and d.topic == new.topic and d.subscription == new.subscription]
+        recent = [
+            d
+            for d in self.deliveries[-50:]
+            if d.store is new.store and d.topic == new.topic and d.subscription == new.subscription
+        ]
         return any(d.body == new.body and new.triggered_at - d.triggered_at < DEBOUNCE for d in recent)
 
     def start(self) -> None:

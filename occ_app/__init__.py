@@ -19,7 +19,9 @@ def create_app(config: Config | None = None, *, database_url: str | None = None,
     """
     config = config or settings.load()
     logs.start(config.env)
-    app = Flask(__name__, template_folder=str(ROOT / "templates"), static_folder=str(ROOT / "static"), static_url_path="/static")
+    app = Flask(
+        __name__, template_folder=str(ROOT / "templates"), static_folder=str(ROOT / "static"), static_url_path="/static"
+    )
     app.extensions["occ_config"] = config
     app.config.update(SECRET_KEY=config.secret_key, MAX_CONTENT_LENGTH=8 * 1024 * 1024, TESTING=config.env == "test")
     _open_database(app, database_url or str(database.url_of(config).render_as_string(hide_password=False)))
@@ -65,7 +67,16 @@ def _add_pages(app: Flask) -> None:
 
     web.start(app, admit)
     words.register(app)
-    for blueprint in (inbox, auth, health, home.blueprint, products.blueprint, lots.blueprint, exceptions.blueprint, activity.blueprint):
+    for blueprint in (
+        inbox,
+        auth,
+        health,
+        home.blueprint,
+        products.blueprint,
+        lots.blueprint,
+        exceptions.blueprint,
+        activity.blueprint,
+    ):
         app.register_blueprint(blueprint)
     for name, command in occ.commands.items():
         app.cli.add_command(command, name)

@@ -90,7 +90,18 @@ def migrate() -> None:
 def serve(host: str, port: int, workers: int, no_worker: bool) -> None:
     """Serve the app in production, with one worker beside it."""
     server = [sys.executable, "-m", "granian", "--interface", "wsgi", "--host", host, "--port", str(port)]
-    server += ["--workers", str(workers), "--blocking-threads", "16", "--backpressure", "64", "--no-ws", "--log-level", "warning", "wsgi:app"]
+    server += [
+        "--workers",
+        str(workers),
+        "--blocking-threads",
+        "16",
+        "--backpressure",
+        "64",
+        "--no-ws",
+        "--log-level",
+        "warning",
+        "wsgi:app",
+    ]
     here = str(Path(__file__).resolve().parent.parent)
     commands = [server] if no_worker else [server, [sys.executable, "-m", "occ_app.cli", "worker"]]
     children = [subprocess.Popen(command, cwd=here) for command in commands]  # noqa: S603 - our own programs
@@ -150,7 +161,9 @@ def status() -> None:
             click.echo(f"{state:8} {row.task:12} {domains.get(row.shop_id, row.shop_id)} {row.number}")
         for failure in runner.failures():
             kind = "parked" if failure.tries >= runner.PARKED_FROM else "failed"
-            click.echo(f"{kind:8} {failure.task:12} {domains.get(failure.shop_id, failure.shop_id)} {failure.tries} tries: {failure.cause}")
+            click.echo(
+                f"{kind:8} {failure.task:12} {domains.get(failure.shop_id, failure.shop_id)} {failure.tries} tries: {failure.cause}"
+            )
 
 
 @occ.command()
@@ -181,7 +194,10 @@ def audit(domain: str | None) -> None:
             raise NotFoundError(f"There is no shop {domain}.")
         found = ledger.audit(shop.id if shop else None)
     for row in found:
-        click.echo(f"shop {row.shop_id} item {row.item_id} lot {row.lot_id} {row.place}: balance {row.balance}, moves {row.moves}", err=True)
+        click.echo(
+            f"shop {row.shop_id} item {row.item_id} lot {row.lot_id} {row.place}: balance {row.balance}, moves {row.moves}",
+            err=True,
+        )
     if found:
         sys.exit(1)
     click.echo("Every balance is the sum of its moves.")
@@ -201,7 +217,9 @@ def stock_show(domain: str, sku: str | None, as_json: bool) -> None:
         return
     for row in rows:
         terms = " ".join(f"{term['quantity']:+d} {term['name']}" for term in row["terms"])
-        click.echo(f"{row['item_sku']}: sellable {row['sellable']} ({terms}), target {row['target']}, expected {row['expected']}, {row['state']}")
+        click.echo(
+            f"{row['item_sku']}: sellable {row['sellable']} ({terms}), target {row['target']}, expected {row['expected']}, {row['state']}"
+        )
 
 
 @occ.group()
@@ -284,7 +302,9 @@ def approvals_list(domain: str) -> None:
     """Mappings that wait for approval, by id."""
     with of_shop(domain):
         for state in _waiting_for_approval():
-            click.echo(f"{state.mapping_id} {state.mapping.item.sku}: {state.expected} -> {max(0, state.target)}  {state.cause or 'manual approval'}")
+            click.echo(
+                f"{state.mapping_id} {state.mapping.item.sku}: {state.expected} -> {max(0, state.target)}  {state.cause or 'manual approval'}"
+            )
 
 
 @approvals.command("approve")
@@ -328,7 +348,9 @@ def _chosen(ids: tuple[int, ...], everything: bool) -> list[SyncState]:
         return waiting
     missing = set(ids) - {state.mapping_id for state in waiting}
     if missing or not ids:
-        raise RuleError(f"Give ids of mappings that wait for approval: {', '.join(str(s.mapping_id) for s in waiting) or 'none waits'}.")
+        raise RuleError(
+            f"Give ids of mappings that wait for approval: {', '.join(str(s.mapping_id) for s in waiting) or 'none waits'}."
+        )
     return [state for state in waiting if state.mapping_id in ids]
 
 
@@ -360,7 +382,9 @@ def exceptions_list(domain: str, as_json: bool) -> None:
         click.echo(json.dumps(rows, indent=2))
         return
     for row in rows:
-        click.echo(f"{row['id']} {row['kind']} {row['subject']} {json.dumps(row['facts'])} remedies: {', '.join(row['remedies']) or 'none'}")
+        click.echo(
+            f"{row['id']} {row['kind']} {row['subject']} {json.dumps(row['facts'])} remedies: {', '.join(row['remedies']) or 'none'}"
+        )
 
 
 @exceptions.command("settle")

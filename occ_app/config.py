@@ -100,7 +100,9 @@ def _keys(text: str) -> tuple[bytes, ...]:
     try:
         keys = tuple(base64.urlsafe_b64decode(part.strip()) for part in text.split(","))
     except ValueError as error:
-        raise NotConfiguredError("TOKEN_ENCRYPTION_KEYS is not base64. Make one with: openssl rand -base64 32") from error
+        raise NotConfiguredError(
+            "TOKEN_ENCRYPTION_KEYS is not base64. Make one with: openssl rand -base64 32"
+        ) from error
     if any(len(key) != 32 for key in keys):
         raise NotConfiguredError("TOKEN_ENCRYPTION_KEYS needs keys of 32 bytes. Make one with: openssl rand -base64 32")
     return keys

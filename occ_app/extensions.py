@@ -17,7 +17,16 @@ from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import DateTime, ForeignKey, MetaData, TypeDecorator, event
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import DeclarativeBase, Mapped, ORMExecuteState, Session, declared_attr, mapped_column, registry, with_loader_criteria
+from sqlalchemy.orm import (
+    DeclarativeBase,
+    Mapped,
+    ORMExecuteState,
+    Session,
+    declared_attr,
+    mapped_column,
+    registry,
+    with_loader_criteria,
+)
 
 NAMES = {
     "ix": "ix_%(column_0_N_label)s",
@@ -122,4 +131,6 @@ def _new_rows_belong_to_shop(session: Session, *_: Any) -> None:
         if row.shop_id is None and shop_id != EVERY_SHOP:
             row.shop_id = shop_id
         if shop_id not in (EVERY_SHOP, row.shop_id):
-            raise NoShopInScopeError(f"a {type(row).__name__} of shop {row.shop_id} was added while shop {shop_id} is in scope")
+            raise NoShopInScopeError(
+                f"a {type(row).__name__} of shop {row.shop_id} was added while shop {shop_id} is in scope"
+            )

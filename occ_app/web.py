@@ -32,7 +32,9 @@ def is_fragment() -> bool:
     )
 
 
-def page(template: str, fragment: str | None = None, *, status: int = 200, toast: str | None = None, **facts: Any) -> Response:
+def page(
+    template: str, fragment: str | None = None, *, status: int = 200, toast: str | None = None, **facts: Any
+) -> Response:
     """The page, or its fragment where htmx asks for a part. `toast`: a success to be shown in passing."""
     name = fragment if fragment and is_fragment() else template
     response = Response(render_template(name, toast=toast if not is_fragment() else None, **facts), status)
@@ -132,4 +134,6 @@ def _not_found(error: NotFoundError) -> Response:
 def _http_error(error: HTTPException) -> Response:
     if request.blueprint in PUBLIC or error.code is None or g.get("shop_id") is None:
         return Response(error.description or error.name, error.code or 500, mimetype="text/plain")
-    return page("message.html", "_error.html", status=error.code, message=error.description or error.name, title=error.name)
+    return page(
+        "message.html", "_error.html", status=error.code, message=error.description or error.name, title=error.name
+    )

@@ -88,12 +88,19 @@ def _scopes_changed(delivery: Delivery, payload: dict[str, Any]) -> None:
 
 def _privacy(delivery: Delivery, payload: dict[str, Any]) -> None:
     privacy.answer(
-        delivery.topic, delivery.shop_domain, delivery.webhook_id, payload, received_at=delivery.received_at, at=clock.now()
+        delivery.topic,
+        delivery.shop_domain,
+        delivery.webhook_id,
+        payload,
+        received_at=delivery.received_at,
+        at=clock.now(),
     )
 
 
 TOPICS: dict[str, working.Handler] = {
-    **dict.fromkeys(("orders/create", "orders/updated", "orders/paid", "orders/cancelled", "orders/edited"), _news_of_order),
+    **dict.fromkeys(
+        ("orders/create", "orders/updated", "orders/paid", "orders/cancelled", "orders/edited"), _news_of_order
+    ),
     **dict.fromkeys(("refunds/create", "fulfillments/create", "fulfillments/update"), _news_of_order),
     "inventory_levels/update": _nudge_to_read,
     **dict.fromkeys(("products/create", "products/update", "products/delete"), _product_changed),
@@ -235,9 +242,13 @@ def sweep() -> None:
     """Whatever is due and was forgotten is asked for: deliveries, orders, pushes, calls without answer, pulls, links."""
     at = clock.now()
     due = {
-        "inbox": select(Delivery.shop_id).where(Delivery.state == WAITING, Delivery.next_try_at <= at, Delivery.shop_id.is_not(None)),
+        "inbox": select(Delivery.shop_id).where(
+            Delivery.state == WAITING, Delivery.next_try_at <= at, Delivery.shop_id.is_not(None)
+        ),
         "orders": select(Order.shop_id).where(
-            Order.due_at.is_not(None), (Order.next_try_at.is_(None)) | (Order.next_try_at <= at), Order.tries < orders_pull.MOST_TRIES
+            Order.due_at.is_not(None),
+            (Order.next_try_at.is_(None)) | (Order.next_try_at <= at),
+            Order.tries < orders_pull.MOST_TRIES,
         ),
         "push": select(SyncState.shop_id).where(
             SyncState.state == LINKED,
@@ -246,7 +257,9 @@ def sweep() -> None:
         ),
         "link": select(SyncState.shop_id).where(SyncState.state == AWAITING_LINK, SyncState.link_choice.is_not(None)),
         "look": select(SyncState.shop_id).where(SyncState.look_at.is_not(None), SyncState.look_at <= at),
-        "variants": select(VariantPull.shop_id).where(VariantPull.finished_at.is_(None), VariantPull.next_look_at <= at),
+        "variants": select(VariantPull.shop_id).where(
+            VariantPull.finished_at.is_(None), VariantPull.next_look_at <= at
+        ),
     }
     for name, query in due.items():
         for shop_id in db.session.scalars(query.distinct()):
@@ -305,8 +318,12 @@ def readiness() -> Sequence[str]:
     reasons = []
     try:
         with across_shops():
-            oldest = db.session.scalar(select(Delivery.received_at).where(Delivery.state == WAITING).order_by(Delivery.id).limit(1))
-            beat = db.session.scalar(text("SELECT max(last_heartbeat) > now() - interval '30 seconds' FROM procrastinate_workers"))
+            oldest = db.session.scalar(
+                select(Delivery.received_at).where(Delivery.state == WAITING).order_by(Delivery.id).limit(1)
+            )
+            beat = db.session.scalar(
+                text("SELECT max(last_heartbeat) > now() - interval '30 seconds' FROM procrastinate_workers")
+            )
     except Exception as error:  # whatever it is, the answer is "not ready" with its name
         db.session.rollback()
         return [f"The database does not answer as it should: {type(error).__name__}"]
@@ -325,5 +342,3 @@ def wire(app: Flask) -> None:
     mappings.after_mapping(_mapping_made, _mapping_ended)
     app.extensions["occ_after_install"] = [_after_install]
     app.extensions["occ_readiness"] = readiness
-
-

@@ -31,7 +31,17 @@ def main() -> None:
     environment = {**os.environ, "SHOPIFY_API_KEY": settings.api_key, "SHOPIFY_API_SECRET": settings.api_secret}
     python = sys.executable
     occ = [python, "-m", "occ_app.cli"]
-    devshop = [python, "-m", "devshop", "--port", str(DEVSHOP_PORT), "--config", "shopify.app.dev.toml", "--app-url", APP]
+    devshop = [
+        python,
+        "-m",
+        "devshop",
+        "--port",
+        str(DEVSHOP_PORT),
+        "--config",
+        "shopify.app.dev.toml",
+        "--app-url",
+        APP,
+    ]
     fresh = not (settings.instance / "postgres").exists()
     subprocess.run([*occ, "migrate"], check=True, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     _forget_old_shop(settings) if not fresh else None
@@ -43,7 +53,7 @@ def main() -> None:
         _wait_for(f"{DEVSHOP}/_devshop/health", children)
         _wait_for(f"{APP}/health", children)
         _first_data(occ, environment)
-        print(f"\n  Open {DEVSHOP}/store/cocoa-bristol/apps/occ-inventory-hub-dev\n\n  Ctrl-C stops it.\n", flush=True)  # noqa: T201
+        print(f"\n  Open {DEVSHOP}/store/cocoa-bristol/apps/occ-inventory-hub-dev\n\n  Ctrl-C stops it.\n", flush=True)
         while all(child.poll() is None for child in children):
             time.sleep(0.5)
     except KeyboardInterrupt:
@@ -65,18 +75,25 @@ def _forget_old_shop(settings: object) -> None:
     with psycopg.connect(database.conninfo(url), autocommit=True) as connection:
         connection.execute("DROP DATABASE IF EXISTS occ WITH (FORCE)")
     database.private_url(settings.instance, "occ")  # type: ignore[attr-defined]
-    subprocess.run([sys.executable, "-m", "occ_app.cli", "migrate"], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    subprocess.run(
+        [sys.executable, "-m", "occ_app.cli", "migrate"],
+        check=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
 
 
 def _first_data(occ: list[str], environment: dict[str, str]) -> None:
     """The store opens the app once, its variants are pulled, and items, lots and mappings are there; first links ask."""
     token = _post(f"/_devshop/shops/{SHOP}/install", {}) and _post(f"/_devshop/shops/{SHOP}/id-token", {})["id_token"]
-    urlopen(Request(f"{APP}/", headers={"Authorization": f"Bearer {token}"}), timeout=20).read()  # noqa: S310
+    urlopen(Request(f"{APP}/", headers={"Authorization": f"Bearer {token}"}), timeout=20).read()
     subprocess.run([*occ, "settings", "set", "--shop", SHOP, "drift_grace_seconds", "5"], env=environment, check=True)
     for kind in ("items", "lots", "mappings"):
         path = ROOT / "devshop" / "seed" / f"{kind}.csv"
         for _ in range(60):
-            done = subprocess.run([*occ, "import", kind, str(path), "--shop", SHOP], env=environment, capture_output=True, text=True)
+            done = subprocess.run(
+                [*occ, "import", kind, str(path), "--shop", SHOP], env=environment, capture_output=True, text=True
+            )
             if done.returncode == 0:
                 break
             time.sleep(0.5)
@@ -87,7 +104,9 @@ def _first_data(occ: list[str], environment: dict[str, str]) -> None:
 
 def _wait_until_linked(occ: list[str], environment: dict[str, str]) -> None:
     for _ in range(60):
-        shown = subprocess.run([*occ, "stock", "show", "--shop", SHOP, "--json"], env=environment, capture_output=True, text=True)
+        shown = subprocess.run(
+            [*occ, "stock", "show", "--shop", SHOP, "--json"], env=environment, capture_output=True, text=True
+        )
         rows = [row for row in json.loads(shown.stdout) if row["variant_gid"]]
         if all(row["expected"] == row["target"] for row in rows):
             return
@@ -95,8 +114,8 @@ def _wait_until_linked(occ: list[str], environment: dict[str, str]) -> None:
 
 
 def _post(path: str, body: dict[str, object]) -> dict[str, str]:
-    request = Request(DEVSHOP + path, json.dumps(body).encode(), {"Content-Type": "application/json"})  # noqa: S310
-    return json.loads(urlopen(request, timeout=10).read())  # noqa: S310
+    request = Request(DEVSHOP + path, json.dumps(body).encode(), {"Content-Type": "application/json"})
+    return json.loads(urlopen(request, timeout=10).read())
 
 
 def _wait_for(url: str, children: list[subprocess.Popen[bytes]]) -> None:
@@ -104,7 +123,7 @@ def _wait_for(url: str, children: list[subprocess.Popen[bytes]]) -> None:
         if any(child.poll() is not None for child in children):
             sys.exit("A part of the demo ended. Is one of its ports taken? Set PORT and DEVSHOP_PORT to free ones.")
         try:
-            urlopen(url, timeout=2).read()  # noqa: S310
+            urlopen(url, timeout=2).read()
             return
         except (URLError, ConnectionError, TimeoutError):
             time.sleep(0.25)

@@ -128,7 +128,9 @@ def app(app_of_session: Flask, world: World, monkeypatch: pytest.MonkeyPatch) ->
         tables = ", ".join(f'"{table.name}"' for table in db.metadata.sorted_tables)
         with db.engine.begin() as connection:
             connection.exec_driver_sql("SET LOCAL occ.erasing = 'yes'")
-            connection.exec_driver_sql(f"TRUNCATE {tables}, procrastinate_jobs, procrastinate_workers RESTART IDENTITY CASCADE")
+            connection.exec_driver_sql(
+                f"TRUNCATE {tables}, procrastinate_jobs, procrastinate_workers RESTART IDENTITY CASCADE"
+            )
         yield app_of_session
         db.session.remove()
 

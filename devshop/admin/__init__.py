@@ -7,7 +7,17 @@ from functools import wraps
 from typing import Any
 from urllib.parse import urlencode
 
-from flask import Blueprint, Response, abort, current_app, jsonify, redirect, render_template, request, send_from_directory
+from flask import (
+    Blueprint,
+    Response,
+    abort,
+    current_app,
+    jsonify,
+    redirect,
+    render_template,
+    request,
+    send_from_directory,
+)
 
 from devshop import inventory, oauth, orders
 from devshop.world import DevshopError, Store, World
@@ -39,7 +49,11 @@ def in_store(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def _frame(store: Store | None) -> dict[str, Any]:
     config = world().config
-    return {"app_name": config.name if config else "App", "app_handle": config.handle if config else "app", "store": store}
+    return {
+        "app_name": config.name if config else "App",
+        "app_handle": config.handle if config else "app",
+        "store": store,
+    }
 
 
 @blueprint.get("/")
@@ -54,7 +68,11 @@ def products(store: Store) -> str:
     """Products with their stock."""
     page = max(1, request.args.get("page", 1, int))
     text = request.args.get("q", "").lower()
-    found = [v for v in store.variants.values() if text in v.sku.lower() or text in store.products[v.product_id].title.lower()]
+    found = [
+        v
+        for v in store.variants.values()
+        if text in v.sku.lower() or text in store.products[v.product_id].title.lower()
+    ]
     rows = [_row(store, variant) for variant in found[(page - 1) * 50 : page * 50]]
     return render_template("products.html", rows=rows, total=len(found), page=page, q=text, **_frame(store))
 
@@ -129,7 +147,9 @@ def settings(store: Store) -> str:
     """Locations, the app's access, webhooks and calls."""
     sender = current_app.extensions["devshop_sender"]
     told = [delivery for delivery in reversed(sender.deliveries) if delivery.store is store][:50]
-    return render_template("settings.html", told=told, calls=list(reversed(store.calls))[:50], sender=sender, **_frame(store))
+    return render_template(
+        "settings.html", told=told, calls=list(reversed(store.calls))[:50], sender=sender, **_frame(store)
+    )
 
 
 @blueprint.post("/store/<name>/settings/<any(location, uninstall, install, pause):verb>")

@@ -42,12 +42,20 @@ def make(item: Item, variant: Variant, location: Location, *, units_per_variant:
     if variant.deleted_at:
         raise RuleError(f"Shopify no longer has the variant {variant.sku or variant.variant_gid}.", field="variant")
     if variant.is_bundle:
-        raise RuleError(f"{variant.full_title} is a bundle: Shopify computes its stock itself. Map its parts.", field="variant")
+        raise RuleError(
+            f"{variant.full_title} is a bundle: Shopify computes its stock itself. Map its parts.", field="variant"
+        )
     taken = living(variant.id, location.id)
     if taken:
-        raise RuleError(f"{variant.full_title} already sells {taken.item.sku} at {location.name}. Unmap it first.", field="variant")
+        raise RuleError(
+            f"{variant.full_title} already sells {taken.item.sku} at {location.name}. Unmap it first.", field="variant"
+        )
     mapping = Mapping(
-        item_id=item.id, variant_id=variant.id, location_id=location.id, units_per_variant=units_per_variant, created_at=at
+        item_id=item.id,
+        variant_id=variant.id,
+        location_id=location.id,
+        units_per_variant=units_per_variant,
+        created_at=at,
     )
     mapping.item, mapping.variant, mapping.location = item, variant, location
     db.session.add(mapping)
@@ -77,7 +85,9 @@ def living(variant_id: int, location_id: int) -> Mapping | None:
 def get(mapping_id: int) -> Mapping:
     """The shop's living mapping with that id, with item, variant and location. Raises NotFoundError."""
     query = select(Mapping).where(Mapping.id == mapping_id, Mapping.ended_at.is_(None))
-    found = db.session.scalar(query.options(joinedload(Mapping.item), joinedload(Mapping.variant), joinedload(Mapping.location)))
+    found = db.session.scalar(
+        query.options(joinedload(Mapping.item), joinedload(Mapping.variant), joinedload(Mapping.location))
+    )
     if found is None:
         raise NotFoundError(f"There is no mapping {mapping_id} here.")
     return found
@@ -89,7 +99,9 @@ def suggestions(limit: int = 200) -> Sequence[Suggestion]:
     items = db.session.scalars(_unmapped_items().order_by(Item.name).limit(limit)).all()
     skus = {item.sku.lower() for item in items}
     free = select(Variant).where(Variant.deleted_at.is_(None), Variant.id.not_in(mapped), ~Variant.is_bundle)
-    by_code = db.session.scalars(free.where(func.lower(Variant.sku).in_(skus) | func.lower(Variant.barcode).in_(skus))).all()
+    by_code = db.session.scalars(
+        free.where(func.lower(Variant.sku).in_(skus) | func.lower(Variant.barcode).in_(skus))
+    ).all()
     found = _by_code(items, by_code)
     rest = [item for item in items if item.id not in {suggestion.item.id for suggestion in found}]
     if rest:
@@ -118,7 +130,9 @@ def _by_code(items: Sequence[Item], variants: Sequence[Variant]) -> list[Suggest
 def _by_title(items: Sequence[Item], variants: Sequence[Variant]) -> list[Suggestion]:
     found = []
     for item in items:
-        scored = sorted(((likeness(item.name, variant.full_title), -variant.id, variant) for variant in variants), reverse=True)
+        scored = sorted(
+            ((likeness(item.name, variant.full_title), -variant.id, variant) for variant in variants), reverse=True
+        )
         if scored and scored[0][0] >= 0.75 and (len(scored) == 1 or scored[1][0] < scored[0][0]):
             found.append(Suggestion(item, scored[0][2], "title"))
     return found

@@ -86,7 +86,10 @@ def advance(client: Client) -> bool:
         db.session.commit()
         return True
     if operation is None or operation["status"] != "COMPLETED":
-        pull.finished_at, pull.cause = at, f"Shopify ended the bulk operation: {(operation or {}).get('errorCode') or 'unknown'}."
+        pull.finished_at, pull.cause = (
+            at,
+            f"Shopify ended the bulk operation: {(operation or {}).get('errorCode') or 'unknown'}.",
+        )
         db.session.commit()
         return False
     _take(client, pull, operation["url"])

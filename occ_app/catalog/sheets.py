@@ -93,7 +93,9 @@ def take_all(lines: Sequence[Line], take: Callable[[Line], None]) -> None:
         raise BadFileError(bad)
 
 
-def whole(line: Line, column: str, *, least: int = 0, most: int = 100_000_000, default: int | None = None) -> int | None:
+def whole(
+    line: Line, column: str, *, least: int = 0, most: int = 100_000_000, default: int | None = None
+) -> int | None:
     """The whole number in a cell, or `default` where it is empty. Raises RuleError for fractions, other text and what is out of bounds."""
     text = line.cells.get(column, "")
     if not text:

@@ -29,7 +29,15 @@ def index() -> Response:
     view = request.args.get("view", "run") if request.args.get("view") in VIEWS else "run"
     rows = {"run": _runs, "push": _pushes, "order": _orders, "delivery": _deliveries, "parked": list}[view]()
     parked = {"deliveries": _deliveries(PARKED), "orders": _parked_orders(), "tasks": _failures()}
-    return page("desk/activity.html", "desk/_activity.html", view=view, rows=rows, parked=parked, count=sum(map(len, parked.values())), names=_names(rows))
+    return page(
+        "desk/activity.html",
+        "desk/_activity.html",
+        view=view,
+        rows=rows,
+        parked=parked,
+        count=sum(map(len, parked.values())),
+        names=_names(rows),
+    )
 
 
 def _runs() -> list[SyncRun]:
@@ -52,7 +60,11 @@ def _orders() -> list[Order]:
 
 
 def _parked_orders() -> list[Order]:
-    return list(db.session.scalars(select(Order).where(Order.due_at.is_not(None), Order.tries > 0).order_by(Order.id.desc()).limit(PER_PAGE)))
+    return list(
+        db.session.scalars(
+            select(Order).where(Order.due_at.is_not(None), Order.tries > 0).order_by(Order.id.desc()).limit(PER_PAGE)
+        )
+    )
 
 
 def _deliveries(state: str | None = None) -> list[Delivery]:
@@ -77,7 +89,9 @@ def try_delivery(delivery_id: int) -> Response:
 @blueprint.post("/activity/orders/<int:order_id>/again")
 def try_order(order_id: int) -> Response:
     """The order is read and booked again."""
-    statement = update(Order).where(Order.id == order_id, Order.tries > 0).values(tries=0, next_try_at=None, due_at=clock.now())
+    statement = (
+        update(Order).where(Order.id == order_id, Order.tries > 0).values(tries=0, next_try_at=None, due_at=clock.now())
+    )
     if not db.session.execute(statement).rowcount:  # type: ignore[attr-defined]
         raise RuleError("This order does not wait any more.")
     tasks.ask("orders", g.shop_id)
@@ -93,5 +107,3 @@ def try_task(name: str) -> Response:
     tasks.ask(name, g.shop_id)
     db.session.commit()
     return see_other("/activity?view=parked")
-
-

@@ -37,7 +37,10 @@ def index() -> Response:
     """Open exceptions, or past ones, with who settled them."""
     view = "past" if request.args.get("view") == "past" else "open"
     shown = open_cases() if view == "open" else _past()
-    number = db.session.scalar(select(func.count()).select_from(SyncException).where(SyncException.settled_at.is_(None))) or 0
+    number = (
+        db.session.scalar(select(func.count()).select_from(SyncException).where(SyncException.settled_at.is_(None)))
+        or 0
+    )
     return page("desk/exceptions.html", "desk/_desk.html", shown=shown, view=view, number=number)
 
 
@@ -53,7 +56,13 @@ def settle_one(exception_id: int, remedy: str) -> Response:
         return page("_error.html", "_error.html", status=422, message=str(error))
     db.session.commit()
     if is_fragment():
-        return page("desk/_settled.html", "desk/_settled.html", toast=outcome.sentence, sentence=outcome.sentence, exception_id=exception_id)
+        return page(
+            "desk/_settled.html",
+            "desk/_settled.html",
+            toast=outcome.sentence,
+            sentence=outcome.sentence,
+            exception_id=exception_id,
+        )
     return see_other("/exceptions")
 
 
@@ -99,7 +108,11 @@ def _risk(exception: SyncException, price: Decimal | None) -> tuple[Decimal | No
 
 def _states(ids: set[int]) -> dict[int, SyncState]:
     query = select(SyncState).where(SyncState.mapping_id.in_(ids))
-    loaded = query.options(joinedload(SyncState.mapping).options(joinedload(Mapping.item), joinedload(Mapping.variant), joinedload(Mapping.location)))
+    loaded = query.options(
+        joinedload(SyncState.mapping).options(
+            joinedload(Mapping.item), joinedload(Mapping.variant), joinedload(Mapping.location)
+        )
+    )
     return {state.mapping_id: state for state in db.session.scalars(loaded)}
 
 

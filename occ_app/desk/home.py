@@ -29,8 +29,17 @@ def home() -> Response:
     steps = _steps()
     if not all(step["done"] for step in steps):
         return page("desk/setup.html", "desk/_setup.html", steps=steps, pull=pull.newest())
-    number = db.session.scalar(select(func.count()).select_from(SyncException).where(SyncException.settled_at.is_(None))) or 0
-    facts = {"metrics": _metrics(), "number": number, "cases": open_cases(limit=3), "runs": _runs(), "now": local(clock.now())}
+    number = (
+        db.session.scalar(select(func.count()).select_from(SyncException).where(SyncException.settled_at.is_(None)))
+        or 0
+    )
+    facts = {
+        "metrics": _metrics(),
+        "number": number,
+        "cases": open_cases(limit=3),
+        "runs": _runs(),
+        "now": local(clock.now()),
+    }
     return page("desk/home.html", **facts)
 
 
@@ -54,18 +63,54 @@ def _steps() -> list[dict[str, Any]]:
     has_items = db.session.scalar(select(Item.id).limit(1)) is not None
     has_lots = db.session.scalar(select(Lot.id).limit(1)) is not None
     has_mappings = db.session.scalar(select(Mapping.id).limit(1)) is not None
-    is_linked = db.session.scalar(select(SyncState.mapping_id).where(SyncState.expected.is_not(None)).limit(1)) is not None
+    is_linked = (
+        db.session.scalar(select(SyncState.mapping_id).where(SyncState.expected.is_not(None)).limit(1)) is not None
+    )
     return [
-        {"title": "Your store", "words": place.name if place else "We are reading its locations and variants", "done": place is not None, "path": "/settings", "do": "Change"},
-        {"title": "Your items", "words": "What you keep stock of, one by one or as CSV", "done": has_items, "path": "/products/new", "do": "Add an item"},
-        {"title": "Map your items", "words": "Say which variant in Shopify sells each", "done": has_mappings, "path": "/mapping", "do": "Map"},
-        {"title": "A first lot", "words": "What you finished together, such as today's 120 bars", "done": has_lots, "path": "/lots/new", "do": "Make a lot"},
-        {"title": "Compare with Shopify", "words": "For each number, say which side is right", "done": is_linked, "path": "/exceptions", "do": "Compare"},
+        {
+            "title": "Your store",
+            "words": place.name if place else "We are reading its locations and variants",
+            "done": place is not None,
+            "path": "/settings",
+            "do": "Change",
+        },
+        {
+            "title": "Your items",
+            "words": "What you keep stock of, one by one or as CSV",
+            "done": has_items,
+            "path": "/products/new",
+            "do": "Add an item",
+        },
+        {
+            "title": "Map your items",
+            "words": "Say which variant in Shopify sells each",
+            "done": has_mappings,
+            "path": "/mapping",
+            "do": "Map",
+        },
+        {
+            "title": "A first lot",
+            "words": "What you finished together, such as today's 120 bars",
+            "done": has_lots,
+            "path": "/lots/new",
+            "do": "Make a lot",
+        },
+        {
+            "title": "Compare with Shopify",
+            "words": "For each number, say which side is right",
+            "done": is_linked,
+            "path": "/exceptions",
+            "do": "Compare",
+        },
     ]
 
 
 def _metrics() -> dict[str, Any]:
-    living = select(SyncState).join(Mapping, Mapping.id == SyncState.mapping_id).where(Mapping.ended_at.is_(None), Mapping.sync_enabled)
+    living = (
+        select(SyncState)
+        .join(Mapping, Mapping.id == SyncState.mapping_id)
+        .where(Mapping.ended_at.is_(None), Mapping.sync_enabled)
+    )
     inner = living.subquery()
     right = (inner.c.state == LINKED) & (inner.c.target == inner.c.expected) & (inner.c.drift == 0)
     total, agreeing, waiting = db.session.execute(
@@ -77,10 +122,18 @@ def _metrics() -> dict[str, Any]:
     ).one()
     midnight = local(clock.now()).replace(hour=0, minute=0, second=0, microsecond=0)
     orders = db.session.scalar(select(func.count()).select_from(Order).where(Order.booked_at >= midnight)) or 0
-    return {"total": total, "right": agreeing, "waiting": waiting, "orders": orders, "reconciled_at": g.shop.reconciled_at}
+    return {
+        "total": total,
+        "right": agreeing,
+        "waiting": waiting,
+        "orders": orders,
+        "reconciled_at": g.shop.reconciled_at,
+    }
 
 
 def _runs() -> dict[str, Any]:
-    past = db.session.scalars(select(SyncRun).where(SyncRun.finished_at.is_not(None)).order_by(SyncRun.id.desc()).limit(5)).all()
+    past = db.session.scalars(
+        select(SyncRun).where(SyncRun.finished_at.is_not(None)).order_by(SyncRun.id.desc()).limit(5)
+    ).all()
     last = g.shop.reconciled_at
     return {"past": past, "next_at": last + timedelta(minutes=5) if last else None}

@@ -37,7 +37,9 @@ def receive() -> Response:
     body = request.stream.read(MOST_BYTES + 1)
     if len(body) > MOST_BYTES:
         return _answer(413, "The body is larger than a webhook's.")
-    if not is_signed_by_shopify(current_app.extensions["occ_config"], body, request.headers.get("X-Shopify-Hmac-SHA256", "")):
+    if not is_signed_by_shopify(
+        current_app.extensions["occ_config"], body, request.headers.get("X-Shopify-Hmac-SHA256", "")
+    ):
         return _answer(401, "The signature is wrong.")
     row = _row(body)
     if row is None:

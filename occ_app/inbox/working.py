@@ -37,7 +37,9 @@ def work_off(shop_id: int, handlers: dict[str, Handler]) -> int:
 
 def work_on(delivery_id: int, handlers: dict[str, Handler]) -> bool:
     """The delivery is done, ignored, waiting for another try, or parked. Its effects and its state are one transaction."""
-    query = select(Delivery).where(Delivery.id == delivery_id, Delivery.state == WAITING).with_for_update(skip_locked=True)
+    query = (
+        select(Delivery).where(Delivery.id == delivery_id, Delivery.state == WAITING).with_for_update(skip_locked=True)
+    )
     delivery = db.session.scalars(query).one_or_none()
     if delivery is None:
         db.session.rollback()
@@ -59,13 +61,17 @@ def work_on(delivery_id: int, handlers: dict[str, Handler]) -> bool:
 
 def try_again(shop_id: int, delivery_id: int, at: datetime) -> bool:
     """A parked delivery of the shop waits again. False where it is not parked (any more)."""
-    statement = update(Delivery).where(Delivery.id == delivery_id, Delivery.shop_id == shop_id, Delivery.state == PARKED)
+    statement = update(Delivery).where(
+        Delivery.id == delivery_id, Delivery.shop_id == shop_id, Delivery.state == PARKED
+    )
     return bool(db.session.execute(statement.values(state=WAITING, tries=0, next_try_at=at)).rowcount)
 
 
 def forget_bodies(at: datetime) -> None:
     """Payloads older than the keeping time are emptied; that they came stays known."""
-    old = update(Delivery).where(Delivery.received_at < at - KEPT, Delivery.state.in_((DONE, IGNORED)), Delivery.body != b"")
+    old = update(Delivery).where(
+        Delivery.received_at < at - KEPT, Delivery.state.in_((DONE, IGNORED)), Delivery.body != b""
+    )
     db.session.execute(old.values(body=b""))
 
 

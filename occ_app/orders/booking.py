@@ -15,7 +15,19 @@ from occ_app import clock
 from occ_app.catalog.models import Item, Location, Mapping, Variant
 from occ_app.extensions import current_shop_id, db
 from occ_app.orders.models import Order, OrderLine
-from occ_app.orders.rules import EFFECTS, FLOWS, LOST, RESTOCKED, RETURNED, SHIPPED, TAKEN, Booked, LineSnapshot, Step, steps
+from occ_app.orders.rules import (
+    EFFECTS,
+    FLOWS,
+    LOST,
+    RESTOCKED,
+    RETURNED,
+    SHIPPED,
+    TAKEN,
+    Booked,
+    LineSnapshot,
+    Step,
+    steps,
+)
 from occ_app.stock import ledger
 from occ_app.stock.ledger import Move
 from occ_app.stock.models import Balance, StockMove
@@ -197,14 +209,18 @@ def _moves(line: OrderLine, mapping: Mapping, step: Step, booking: int) -> list[
         return _take(line, mapping, units, source)
     if step.flow in (SHIPPED, LOST) and step.change > 0:
         to = SHIPPED_PLACE if step.flow == SHIPPED else CORRECTION
-        return _leave_committed(line, mapping, units, to, "order_ship" if step.flow == SHIPPED else "order_loss", source)
-    if step.flow == RESTOCKED and step.change > 0 or step.flow == TAKEN and step.change < 0:
+        return _leave_committed(
+            line, mapping, units, to, "order_ship" if step.flow == SHIPPED else "order_loss", source
+        )
+    if (step.flow == RESTOCKED and step.change > 0) or (step.flow == TAKEN and step.change < 0):
         return _give_back(line, mapping, units, source)
     if step.flow == RETURNED and step.change > 0:
         return _from_shipped(line, mapping, units, _place_for_returns(mapping), "order_return", source)
     if step.flow in (SHIPPED, LOST) and step.change < 0:
         origin = SHIPPED_PLACE if step.flow == SHIPPED else CORRECTION
-        return _from_outside(line, mapping, units, origin, COMMITTED, "order_ship" if step.flow == SHIPPED else "order_loss", source)
+        return _from_outside(
+            line, mapping, units, origin, COMMITTED, "order_ship" if step.flow == SHIPPED else "order_loss", source
+        )
     if step.flow == RETURNED:
         return _take_into(line, mapping, units, SHIPPED_PLACE, source)
     return _take_into(line, mapping, units, COMMITTED, source)
@@ -220,18 +236,38 @@ def _take_into(line: OrderLine, mapping: Mapping, units: int, to_place: str, sou
     held = ledger.holdings([mapping.item_id]).get((mapping.item_id, mapping.location_id), [])
     parts, missing = take([holding for holding in held if holding.place in counted], units, today(shop()))
     moves = [
-        Move(mapping.item_id, holding.lot_id, mapping.location_id, holding.place, to_place, given, "order_take", f"{source}:{n}")
+        Move(
+            mapping.item_id,
+            holding.lot_id,
+            mapping.location_id,
+            holding.place,
+            to_place,
+            given,
+            "order_take",
+            f"{source}:{n}",
+        )
         for n, (holding, given) in enumerate(parts)
     ]
     if missing:
         line.short += missing
         moves.append(
-            Move(mapping.item_id, None, mapping.location_id, BACKORDER, to_place, missing, "order_take", f"{source}:{len(parts)}")
+            Move(
+                mapping.item_id,
+                None,
+                mapping.location_id,
+                BACKORDER,
+                to_place,
+                missing,
+                "order_take",
+                f"{source}:{len(parts)}",
+            )
         )
     return moves
 
 
-def _leave_committed(line: OrderLine, mapping: Mapping, units: int, to_place: str, reason: str, source: str) -> list[Move]:
+def _leave_committed(
+    line: OrderLine, mapping: Mapping, units: int, to_place: str, reason: str, source: str
+) -> list[Move]:
     parts = _committed_parts(line, mapping, units)
     return [
         Move(mapping.item_id, lot_id, mapping.location_id, COMMITTED, to_place, given, reason, f"{source}:{n}")
@@ -246,11 +282,24 @@ def _give_back(line: OrderLine, mapping: Mapping, units: int, source: str) -> li
     if from_short:
         line.short -= from_short
         moves.append(
-            Move(mapping.item_id, None, mapping.location_id, COMMITTED, BACKORDER, from_short, "order_restock", f"{source}:short")
+            Move(
+                mapping.item_id,
+                None,
+                mapping.location_id,
+                COMMITTED,
+                BACKORDER,
+                from_short,
+                "order_restock",
+                f"{source}:short",
+            )
         )
     place = _place_for_returns(mapping)
     for n, (lot_id, given) in enumerate(_committed_parts(line, mapping, units - from_short, skip_short=from_short)):
-        moves.append(Move(mapping.item_id, lot_id, mapping.location_id, COMMITTED, place, given, "order_restock", f"{source}:{n}"))
+        moves.append(
+            Move(
+                mapping.item_id, lot_id, mapping.location_id, COMMITTED, place, given, "order_restock", f"{source}:{n}"
+            )
+        )
     return moves
 
 
@@ -267,7 +316,9 @@ def _from_outside(
         given = min(units, there)
         if given:
             units -= given
-            moves.append(Move(mapping.item_id, lot_id, mapping.location_id, origin, place, given, reason, f"{source}:{n}"))
+            moves.append(
+                Move(mapping.item_id, lot_id, mapping.location_id, origin, place, given, reason, f"{source}:{n}")
+            )
     if units:  # it left before anybody counted, so no lot is known
         moves.append(Move(mapping.item_id, None, mapping.location_id, origin, place, units, reason, f"{source}:old"))
     return moves
@@ -278,7 +329,9 @@ def _place_for_returns(mapping: Mapping) -> str:
     return counted[-1] if counted else RELEASED
 
 
-def _committed_parts(line: OrderLine, mapping: Mapping, units: int, skip_short: int = 0) -> list[tuple[int | None, int]]:
+def _committed_parts(
+    line: OrderLine, mapping: Mapping, units: int, skip_short: int = 0
+) -> list[tuple[int | None, int]]:
     """(lot, units) of what the line has committed; what was moved by hand since is taken from what is committed of the item."""
     parts: list[tuple[int | None, int]] = []
     for lot_id, there in _of_line(line, COMMITTED):
@@ -303,7 +356,9 @@ def _of_line(line: OrderLine, place: str) -> list[tuple[int | None, int]]:
             there[move.lot_id] = there.get(move.lot_id, 0) + move.quantity
         if move.from_place == place:
             there[move.lot_id] = there.get(move.lot_id, 0) - move.quantity
-    return sorted(((lot, units) for lot, units in there.items() if units > 0), key=lambda pair: (pair[0] is None, pair[0] or 0))
+    return sorted(
+        ((lot, units) for lot, units in there.items() if units > 0), key=lambda pair: (pair[0] is None, pair[0] or 0)
+    )
 
 
 def book_waiting(variant_gids: Sequence[str], at: datetime) -> list[str]:
@@ -323,7 +378,9 @@ def book_waiting(variant_gids: Sequence[str], at: datetime) -> list[str]:
 def fill_backorders(item_ids: set[int]) -> None:
     """Units that came in go to the lines that were sold short, oldest first, so that every order knows its lots."""
     short_items = db.session.scalars(
-        select(Balance.item_id).where(Balance.item_id.in_(item_ids), Balance.place == BACKORDER, Balance.quantity < 0).distinct()
+        select(Balance.item_id)
+        .where(Balance.item_id.in_(item_ids), Balance.place == BACKORDER, Balance.quantity < 0)
+        .distinct()
     )
     for item_id in list(short_items):
         _fill(item_id)
@@ -360,7 +417,9 @@ def _fill_moves(line: OrderLine, mapping: Mapping, parts: list, day: date) -> li
         committed -= given if to_place == COMMITTED else 0
         line.short -= given
         ids = (mapping.item_id, mapping.location_id)
-        moves.append(Move(ids[0], holding.lot_id, ids[1], holding.place, to_place, given, "backorder_fill", f"{source}:{n}:in"))
+        moves.append(
+            Move(ids[0], holding.lot_id, ids[1], holding.place, to_place, given, "backorder_fill", f"{source}:{n}:in")
+        )
         moves.append(Move(ids[0], None, ids[1], to_place, BACKORDER, given, "backorder_fill", f"{source}:{n}:out"))
     return moves
 

@@ -134,7 +134,9 @@ def _state(client: Client, node: dict[str, Any]) -> OrderState:
     )
 
 
-def _line(row: dict[str, Any], places: dict[str, str], removals: dict[str, list[Removal]], is_cancelled: bool) -> LineState:
+def _line(
+    row: dict[str, Any], places: dict[str, str], removals: dict[str, list[Removal]], is_cancelled: bool
+) -> LineState:
     return LineState(
         line_gid=row["id"],
         variant_gid=(row["variant"] or {}).get("id"),
@@ -142,7 +144,9 @@ def _line(row: dict[str, Any], places: dict[str, str], removals: dict[str, list[
         sku=row["sku"] or "",
         title=row["title"],
         unit_price=Decimal(row["originalUnitPriceSet"]["shopMoney"]["amount"]),
-        snapshot=LineSnapshot(row["quantity"], row["unfulfilledQuantity"], is_cancelled, tuple(removals.get(row["id"], ()))),
+        snapshot=LineSnapshot(
+            row["quantity"], row["unfulfilledQuantity"], is_cancelled, tuple(removals.get(row["id"], ()))
+        ),
     )
 
 

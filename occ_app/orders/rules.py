@@ -73,7 +73,9 @@ def wanted(line: LineSnapshot, booked: Booked) -> Booked:
     return Booked(taken, restocked, lost, gone - lost, min(returned, gone - lost))
 
 
-def steps(booked: Booked, line: LineSnapshot, *, placed_at: datetime, changed_at: datetime, is_first: bool) -> list[Step]:
+def steps(
+    booked: Booked, line: LineSnapshot, *, placed_at: datetime, changed_at: datetime, is_first: bool
+) -> list[Step]:
     """What to book now, in an order in which no intermediate state is impossible: takes, un-shipping, the rest, returns.
 
     A take of a new line happened when the order was placed, a later one when the order was changed; a restock when its refund was made.

@@ -1,11 +1,11 @@
 """What Shopify's answers mean for us.
 
-    ShopifyError
-    ├── ShopifyUnavailableError   no answer, 429, 5xx, throttled, internal error: wait and try again, bounded
-    │   └── NoAnswerError         a mutation went out and nothing came back: it may have been applied
-    ├── ShopifyAccessError        the token is refused or lacks a scope: the shop is paused until it is connected again
-    ├── InvalidIdTokenError       the browser's ID token is not, or no longer, good: answer so that it fetches a new one
-    └── ShopifyRefusedError       the request itself is wrong: parked, on the desk, with the cause
+ShopifyError
+├── ShopifyUnavailableError   no answer, 429, 5xx, throttled, internal error: wait and try again, bounded
+│   └── NoAnswerError         a mutation went out and nothing came back: it may have been applied
+├── ShopifyAccessError        the token is refused or lacks a scope: the shop is paused until it is connected again
+├── InvalidIdTokenError       the browser's ID token is not, or no longer, good: answer so that it fetches a new one
+└── ShopifyRefusedError       the request itself is wrong: parked, on the desk, with the cause
 """
 
 from __future__ import annotations

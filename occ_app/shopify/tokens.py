@@ -43,7 +43,7 @@ class TokenEndpoint:
         self._client = OAuth2Client(
             client_id,
             client_secret,
-            token_endpoint_auth_method="client_secret_post",
+            token_endpoint_auth_method="client_secret_post",  # noqa: S106 - the name of a way
             transport=transport,
             timeout=TIMEOUT,
         )

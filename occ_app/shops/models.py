@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, LargeBinary, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from occ_app.extensions import ShopScoped, db
+from occ_app.extensions import db
 
 ACTIVE, PAUSED, NEEDS_RECONNECTING, UNINSTALLED = "active", "paused", "needs_reconnecting", "uninstalled"
 

@@ -19,7 +19,9 @@ from occ_app.shops.models import PrivacyRequest, Shop
 TOPICS = ("customers/data_request", "customers/redact", "shop/redact")
 
 
-def answer(topic: str, domain: str, webhook_id: str, payload: dict[str, Any], *, received_at: datetime, at: datetime) -> str:
+def answer(
+    topic: str, domain: str, webhook_id: str, payload: dict[str, Any], *, received_at: datetime, at: datetime
+) -> str:
     """The request is done and recorded; returns the sentence of the record. A repeated request is recorded once."""
     orders = payload.get("orders_requested") or payload.get("orders_to_redact") or []
     if topic == "shop/redact":

@@ -31,7 +31,9 @@ def unseal(keys: tuple[bytes, ...], sealed: bytes, place: str) -> str:
             return AESGCM(key).decrypt(nonce, ciphertext, place.encode()).decode()
         except InvalidTag:
             break
-    raise NotConfiguredError("A stored token cannot be read. Put the key it was made with back into TOKEN_ENCRYPTION_KEYS.")
+    raise NotConfiguredError(
+        "A stored token cannot be read. Put the key it was made with back into TOKEN_ENCRYPTION_KEYS."
+    )
 
 
 def is_sealed_with_first(keys: tuple[bytes, ...], sealed: bytes) -> bool:

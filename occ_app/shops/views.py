@@ -22,7 +22,9 @@ def patch_id_token() -> Response:
     g.shop_domain = domain
     refusal = id_tokens.patch_page(config, url=config.app_url + request.full_path)
     body = refusal.body.replace("https://cdn.shopify.com/shopifycloud/app-bridge.js", config.app_bridge_url)
-    return Response(body, refusal.status, {k: v for k, v in refusal.headers.items() if k.lower() != "content-security-policy"})
+    return Response(
+        body, refusal.status, {k: v for k, v in refusal.headers.items() if k.lower() != "content-security-policy"}
+    )
 
 
 @health.get("/health")

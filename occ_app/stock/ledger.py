@@ -94,7 +94,14 @@ def _check(moves: Sequence[Move]) -> None:
 
 def _change_balances(shop_id: int, changes: dict[tuple[int, int, str, int | None], int]) -> None:
     rows = [
-        {"shop_id": shop_id, "item_id": item, "location_id": location, "place": place, "lot_id": lot, "quantity": change}
+        {
+            "shop_id": shop_id,
+            "item_id": item,
+            "location_id": location,
+            "place": place,
+            "lot_id": lot,
+            "quantity": change,
+        }
         for (item, location, place, lot), change in sorted(changes.items(), key=lambda pair: str(pair[0]))
         if change
     ]

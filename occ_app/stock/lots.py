@@ -68,7 +68,14 @@ def make(
 
 
 def move(
-    lot: Lot, to_place: str, quantity: int | None = None, *, from_place: str | None = None, location_id: int | None = None, actor: str, at: datetime
+    lot: Lot,
+    to_place: str,
+    quantity: int | None = None,
+    *,
+    from_place: str | None = None,
+    location_id: int | None = None,
+    actor: str,
+    at: datetime,
 ) -> int:
     """Units of the lot stand at `to_place`: `quantity` of them, or all that can go there. Returns how many moved.
 
@@ -87,7 +94,9 @@ def move(
     wanted = total if quantity is None else quantity
     if wanted > total or total == 0:
         where = from_place.replace("_", " ") if from_place else "elsewhere"
-        raise RuleError(f"Lot {lot.lot_number} has {total} units {where} to move. Give {total} or fewer.", field="quantity")
+        raise RuleError(
+            f"Lot {lot.lot_number} has {total} units {where} to move. Give {total} or fewer.", field="quantity"
+        )
     ledger.book(list(_parts(lot, there, to_place, wanted)), actor=actor, at=at)
     return wanted
 
@@ -152,7 +161,9 @@ def _parts(lot: Lot, there: list[Balance], to_place: str, wanted: int):  # type:
         if not units:
             return
         wanted -= units
-        reason = "unrelease" if balance.place == RELEASED and to_place in _STEPS else _REASON_OF_TARGET.get(to_place, "step")
+        reason = (
+            "unrelease" if balance.place == RELEASED and to_place in _STEPS else _REASON_OF_TARGET.get(to_place, "step")
+        )
         source = f"lot:{lot.id}:move:{batch}:{position}"
         yield ledger.Move(lot.item_id, lot.id, balance.location_id, balance.place, to_place, units, reason, source)
 

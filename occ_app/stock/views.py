@@ -28,9 +28,28 @@ VIEWS = {
     "released": ("Released", (RELEASED,)),
     "all": ("All", None),
 }
-NEXT_STEP = {COMPLETED: ("release", "Release"), PACKAGED: ("release", "Release"), IN_REVIEW: ("release", "Release"), ON_HOLD: ("release", "Release")}
-VERBS = {"package": PACKAGED, "review": IN_REVIEW, "release": RELEASED, "hold": ON_HOLD, "scrap": SCRAP, "unrelease": IN_REVIEW}
-SAID = {"package": "Packaged", "review": "Sent to review", "release": "Released", "hold": "Put on hold", "scrap": "Scrapped", "unrelease": "Un-released"}
+NEXT_STEP = {
+    COMPLETED: ("release", "Release"),
+    PACKAGED: ("release", "Release"),
+    IN_REVIEW: ("release", "Release"),
+    ON_HOLD: ("release", "Release"),
+}
+VERBS = {
+    "package": PACKAGED,
+    "review": IN_REVIEW,
+    "release": RELEASED,
+    "hold": ON_HOLD,
+    "scrap": SCRAP,
+    "unrelease": IN_REVIEW,
+}
+SAID = {
+    "package": "Packaged",
+    "review": "Sent to review",
+    "release": "Released",
+    "hold": "Put on hold",
+    "scrap": "Scrapped",
+    "unrelease": "Un-released",
+}
 
 
 @blueprint.get("/lots")
@@ -42,7 +61,15 @@ def index() -> Response:
     rows, total = _rows(view, q, number)
     pages = _pages(total, number, view, q)
     today = clock.local_date(clock.now(), settings.get(g.shop, "time_zone"))
-    facts = {"rows": rows, "pages": pages, "view": view, "q": q, "views": _tabs(), "today": today, "next_step": NEXT_STEP}
+    facts = {
+        "rows": rows,
+        "pages": pages,
+        "view": view,
+        "q": q,
+        "views": _tabs(),
+        "today": today,
+        "next_step": NEXT_STEP,
+    }
     return page("stock/lots.html", "stock/_lots.html", **facts)
 
 
@@ -59,7 +86,9 @@ def _pages(total: int, number: int, view: str, q: str) -> dict[str, Any]:
 
 
 def _tabs() -> list[tuple[str, str, int | None]]:
-    here = select(Balance.place, func.count(Balance.lot_id.distinct())).where(Balance.quantity > 0, Balance.lot_id.is_not(None))
+    here = select(Balance.place, func.count(Balance.lot_id.distinct())).where(
+        Balance.quantity > 0, Balance.lot_id.is_not(None)
+    )
     counts = dict(db.session.execute(here.group_by(Balance.place)).all())
     shown: dict[str, int | None] = {"hold": counts.get(ON_HOLD, 0), "released": counts.get(RELEASED, 0)}
     return [(key, words, shown.get(key)) for key, (words, _) in VIEWS.items()]
@@ -70,7 +99,11 @@ def _rows(view: str, q: str, number: int) -> tuple[list[dict[str, Any]], int]:
     places = VIEWS[view][1]
     if places is not None:
         query = query.where(
-            Lot.id.in_(select(Balance.lot_id).where(Balance.place.in_(places), Balance.quantity > 0, Balance.lot_id.is_not(None)))
+            Lot.id.in_(
+                select(Balance.lot_id).where(
+                    Balance.place.in_(places), Balance.quantity > 0, Balance.lot_id.is_not(None)
+                )
+            )
         )
     if q:
         like = f"%{q.replace('%', '').replace('_', '')}%"
@@ -128,7 +161,10 @@ def _make(values: dict[str, str]) -> Lot:
         raise RuleError("Choose an item.", field="item")
     place = next((p for p in pull.locations() if str(p.id) == values["location"]), None) or pull.default_location()
     if place is None:
-        raise RuleError("No location is set yet. It comes with the first pull of your store; try again in a minute.", field="location")
+        raise RuleError(
+            "No location is set yet. It comes with the first pull of your store; try again in a minute.",
+            field="location",
+        )
     return lots.make(
         item,
         _quantity(values["quantity"]) or 0,
@@ -166,9 +202,18 @@ def one(lot_id: int) -> Response:
 
 def _shown(lot: Lot, error: str = "", status: int = 200, toast: str | None = None) -> Response:
     item = db.session.get_one(Item, lot.item_id)
-    moves = db.session.scalars(select(StockMove).where(StockMove.lot_id == lot.id).order_by(StockMove.id.desc()).limit(100)).all()
+    moves = db.session.scalars(
+        select(StockMove).where(StockMove.lot_id == lot.id).order_by(StockMove.id.desc()).limit(100)
+    ).all()
     today = clock.local_date(clock.now(), settings.get(g.shop, "time_zone"))
-    facts = {"lot": lot, "item": item, "moves": moves, "places": _standing([lot.id]).get(lot.id, {}), "today": today, "error": error}
+    facts = {
+        "lot": lot,
+        "item": item,
+        "moves": moves,
+        "places": _standing([lot.id]).get(lot.id, {}),
+        "today": today,
+        "error": error,
+    }
     return page("stock/lot.html", "stock/_path.html", status=status, toast=toast, verbs=VERBS, **facts)
 
 
@@ -206,14 +251,19 @@ def _split(lot: Lot, form: Any) -> None:
     origin = form.get("from_place", "")
     if origin not in LOT_PLACES:
         raise NotFoundError("There is no such place.")
-    parts = {to: _quantity(form.get(name, "").strip()) or 0 for name, to in (("release", RELEASED), ("hold", ON_HOLD), ("scrap", SCRAP))}
+    parts = {
+        to: _quantity(form.get(name, "").strip()) or 0
+        for name, to in (("release", RELEASED), ("hold", ON_HOLD), ("scrap", SCRAP))
+    }
     there = lots.places_of(lot).get(origin, 0)
     asked = sum(parts.values())
     if asked == 0:
         raise RuleError("Give how many to release, hold or scrap.", field="quantity")
     if asked > there:
         words = " + ".join(str(units) for units in parts.values())
-        raise RuleError(f"{words} are {asked}, but only {there} are there. Take {asked - there} off one of them.", field="quantity")
+        raise RuleError(
+            f"{words} are {asked}, but only {there} are there. Take {asked - there} off one of them.", field="quantity"
+        )
     for to, units in parts.items():
         if units and to != origin:
             lots.move(lot, to, units, from_place=origin, actor=g.user, at=clock.now())

@@ -51,7 +51,9 @@ def _mapped(state: SyncState, held: dict[tuple[int, int], Any], kinds: dict[int,
         "target": target([(units, mapping.units_per_variant)]),
         "expected": state.expected,
         "drift": state.drift if state.expected is not None else None,
-        "reading": {name: getattr(reading, name) for name in STATES} | {"read_at": reading.read_at.isoformat()} if reading else None,
+        "reading": {name: getattr(reading, name) for name in STATES} | {"read_at": reading.read_at.isoformat()}
+        if reading
+        else None,
         "terms": [{"name": term.name, "quantity": term.quantity} for term in equation],
         "open_exceptions": kinds.get(mapping.id, []),
     }
@@ -61,7 +63,9 @@ def _unmapped(item: Item, held: dict[tuple[int, int], Any], location_id: int) ->
     of = targets.shop()
     equation = targets.equation(item, held.get((item.id, location_id), []), of)
     units = sellable(equation)
-    nothing = dict.fromkeys(("variant_gid", "location_gid", "units_per_variant", "cause", "expected", "drift", "reading"))
+    nothing = dict.fromkeys(
+        ("variant_gid", "location_gid", "units_per_variant", "cause", "expected", "drift", "reading")
+    )
     return {
         "item_sku": item.sku,
         **nothing,
@@ -79,7 +83,11 @@ def _states(item_ids: list[int]) -> list[SyncState]:
         select(SyncState)
         .join(Mapping, Mapping.id == SyncState.mapping_id)
         .where(Mapping.ended_at.is_(None), Mapping.item_id.in_(item_ids))
-        .options(joinedload(SyncState.mapping).options(joinedload(Mapping.item), joinedload(Mapping.variant), joinedload(Mapping.location)))
+        .options(
+            joinedload(SyncState.mapping).options(
+                joinedload(Mapping.item), joinedload(Mapping.variant), joinedload(Mapping.location)
+            )
+        )
         .order_by(SyncState.mapping_id)
     )
     return list(db.session.scalars(query))

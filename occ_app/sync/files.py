@@ -22,7 +22,17 @@ from occ_app.sync import link, targets
 from occ_app.sync.models import SyncState
 from occ_app.work import tasks
 
-ITEMS = ("sku", "name", "unit", "shelf_life_days", "sync_mode", "safety_stock", "reorder_point", "target_stock", "lead_time_days")
+ITEMS = (
+    "sku",
+    "name",
+    "unit",
+    "shelf_life_days",
+    "sync_mode",
+    "safety_stock",
+    "reorder_point",
+    "target_stock",
+    "lead_time_days",
+)
 LOTS = ("lot_number", "item_sku", "quantity", "place", "location_gid", "made_on", "expires_on")
 MAPPINGS = ("item_sku", "variant_gid", "variant_sku", "location_gid", "units_per_variant", "sync_enabled", "first_link")
 
@@ -131,7 +141,15 @@ def _location(line: Line, places: dict[str, Location], default: Location | None)
 
 def _give_lots() -> str:
     query = (
-        select(Lot.lot_number, Item.sku, Balance.quantity, Balance.place, Location.location_gid, Lot.made_on, Lot.expires_on)
+        select(
+            Lot.lot_number,
+            Item.sku,
+            Balance.quantity,
+            Balance.place,
+            Location.location_gid,
+            Lot.made_on,
+            Lot.expires_on,
+        )
         .join(Balance, Balance.lot_id == Lot.id)
         .join(Item, Item.id == Lot.item_id)
         .join(Location, Location.id == Balance.location_id)
@@ -155,7 +173,9 @@ def _take_mappings(data: bytes, actor: str, at: datetime) -> int:
             raise RuleError(f"There is no item {line.cells['item_sku']!r}. Import items first.")
         variant, location = _variant(line, variants), _location(line, places, default)
         if (variant.id, location.id) in seen:
-            raise RuleError(f"The variant {variant.sku or variant.variant_gid} stands twice in the file at {location.name}.")
+            raise RuleError(
+                f"The variant {variant.sku or variant.variant_gid} stands twice in the file at {location.name}."
+            )
         seen.add((variant.id, location.id))
         _take_mapping(line, item, variant, location, at)
 
@@ -198,7 +218,9 @@ def _variants(lines: Sequence[Line]) -> dict[str, list[Variant]]:
     """Living variants by gid and by SKU, those that the lines name."""
     gids = {line.cells.get("variant_gid", "") for line in lines}
     skus = {line.cells.get("variant_sku", "") for line in lines}
-    query = select(Variant).where(Variant.deleted_at.is_(None), Variant.variant_gid.in_(gids) | Variant.sku.in_(skus - {""}))
+    query = select(Variant).where(
+        Variant.deleted_at.is_(None), Variant.variant_gid.in_(gids) | Variant.sku.in_(skus - {""})
+    )
     found: dict[str, list[Variant]] = {}
     for variant in db.session.scalars(query):
         found.setdefault(variant.variant_gid, []).append(variant)
@@ -224,7 +246,15 @@ def _give_mappings() -> str:
     query = select(Mapping).where(Mapping.ended_at.is_(None)).order_by(Mapping.id)
     query = query.options(joinedload(Mapping.item), joinedload(Mapping.variant), joinedload(Mapping.location))
     rows = (
-        (m.item.sku, m.variant.variant_gid, m.variant.sku, m.location.location_gid, m.units_per_variant, _no_or_yes(m.sync_enabled), "")
+        (
+            m.item.sku,
+            m.variant.variant_gid,
+            m.variant.sku,
+            m.location.location_gid,
+            m.units_per_variant,
+            _no_or_yes(m.sync_enabled),
+            "",
+        )
         for m in db.session.scalars(query)
     )
     return write(MAPPINGS, rows)

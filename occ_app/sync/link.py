@@ -34,7 +34,9 @@ BookOpenOrders = Callable[[Client, Sequence[str]], None]
 def choose(state: SyncState, choice: str, at: datetime) -> None:
     """The first link of the mapping is to end this way; it is done in the background, as soon as the books agree."""
     if choice not in CHOICES:
-        raise RuleError("Choose hub (set Shopify to our number) or shopify (take Shopify's number).", field="first_link")
+        raise RuleError(
+            "Choose hub (set Shopify to our number) or shopify (take Shopify's number).", field="first_link"
+        )
     if state.expected is not None:
         raise RuleError("This mapping is linked already.")
     if choice == "shopify" and _shares_stock(state.mapping):
@@ -95,7 +97,9 @@ def _take_shopifys(state: SyncState, reading: Reading, at: datetime) -> None:
     there = state.sellable + mapping.item.safety_stock
     units = reading.available * mapping.units_per_variant - there
     source = f"link:{mapping.id}"
-    moves = correction_moves(mapping, units, source=source, reason="opening" if units > 0 else "correction", from_place=OPENING)
+    moves = correction_moves(
+        mapping, units, source=source, reason="opening" if units > 0 else "correction", from_place=OPENING
+    )
     ledger.book(moves, actor="first link", at=at)
 
 

@@ -14,7 +14,14 @@ from occ_app.extensions import ShopScoped, db
 AWAITING_LINK, LINKED, AWAITING_APPROVAL, PARKED, OFF = "awaiting_link", "linked", "awaiting_approval", "parked", "off"
 PUSH, RECONCILE, LINK = "push", "reconcile", "link"
 # What became of one line of a push.
-WAITING, APPLIED, STALE, REFUSED, AMBIGUOUS, SUPERSEDED = "waiting", "applied", "stale", "refused", "ambiguous", "superseded"
+WAITING, APPLIED, STALE, REFUSED, AMBIGUOUS, SUPERSEDED = (
+    "waiting",
+    "applied",
+    "stale",
+    "refused",
+    "ambiguous",
+    "superseded",
+)
 
 
 class SyncState(ShopScoped, db.Model):
@@ -27,7 +34,9 @@ class SyncState(ShopScoped, db.Model):
 
     __tablename__ = "sync_state"
     __table_args__ = (
-        CheckConstraint("state IN ('awaiting_link', 'linked', 'awaiting_approval', 'parked', 'off')", name="state_known"),
+        CheckConstraint(
+            "state IN ('awaiting_link', 'linked', 'awaiting_approval', 'parked', 'off')", name="state_known"
+        ),
         CheckConstraint("(expected IS NULL) = (baseline_at IS NULL)", name="expected_has_baseline"),
         Index("ix_sync_state_due", "shop_id", postgresql_where=text("state = 'linked' AND target <> expected")),
         Index("ix_sync_state_status", "shop_id", "state"),
@@ -114,7 +123,14 @@ class SyncException(ShopScoped, db.Model):
 
     __tablename__ = "sync_exception"
     __table_args__ = (
-        Index("uq_sync_exception_open", "shop_id", "kind", "subject", unique=True, postgresql_where=text("settled_at IS NULL")),
+        Index(
+            "uq_sync_exception_open",
+            "shop_id",
+            "kind",
+            "subject",
+            unique=True,
+            postgresql_where=text("settled_at IS NULL"),
+        ),
         Index("ix_sync_exception_recent", "shop_id", "id"),
     )
 

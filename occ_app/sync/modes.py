@@ -96,6 +96,10 @@ def states_of_item(item_id: int) -> Sequence[SyncState]:
         select(SyncState)
         .join(Mapping, Mapping.id == SyncState.mapping_id)
         .where(Mapping.item_id == item_id, Mapping.ended_at.is_(None))
-        .options(joinedload(SyncState.mapping).options(joinedload(Mapping.item), joinedload(Mapping.variant), joinedload(Mapping.location)))
+        .options(
+            joinedload(SyncState.mapping).options(
+                joinedload(Mapping.item), joinedload(Mapping.variant), joinedload(Mapping.location)
+            )
+        )
     )
     return db.session.scalars(query.order_by(SyncState.mapping_id)).all()

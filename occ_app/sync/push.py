@@ -67,9 +67,7 @@ def due_states() -> list[SyncState]:
     """Mappings whose target differs from what Shopify is expected to have, that wait for nobody and for no time."""
     at = clock.now()
     return [
-        state
-        for state in readings.living_states(_due_ids())
-        if state.next_try_at is None or state.next_try_at <= at
+        state for state in readings.living_states(_due_ids()) if state.next_try_at is None or state.next_try_at <= at
     ]
 
 
@@ -272,7 +270,9 @@ def settle_by_reading(client: Client, mutation: Mutation, errors: Sequence[dict[
     return again
 
 
-def _outcome(line: PushLine, state: SyncState, reading: Reading | str | None, is_named: bool, is_ambiguous: bool) -> str:
+def _outcome(
+    line: PushLine, state: SyncState, reading: Reading | str | None, is_named: bool, is_ambiguous: bool
+) -> str:
     """What became of a line, by a reading alone: A fits E and the drift of then with our change (applied) or without it (not)."""
     if not isinstance(reading, Reading) or state.expected is None:
         return m.REFUSED
@@ -326,9 +326,7 @@ def _named(errors: Sequence[dict[str, Any]]) -> dict[int, dict[str, Any]]:
 
 def settle_open(client: Client) -> None:
     """Calls whose answer never came are sent again with the same key and input; ambiguous ones are read again."""
-    query = select(Mutation).where(
-        Mutation.operation == "inventory_set", Mutation.state.in_((READY, SENT, AMBIGUOUS))
-    )
+    query = select(Mutation).where(Mutation.operation == "inventory_set", Mutation.state.in_((READY, SENT, AMBIGUOUS)))
     for mutation in db.session.scalars(query.order_by(Mutation.id)).all():
         if not open_lines(mutation.id):
             mutation.state = APPLIED if mutation.state == SENT else mutation.state

@@ -165,7 +165,13 @@ def take_shopifys(state: SyncState, reading: Reading, *, actor: str, at: datetim
     state.expected, state.baseline_at = reading.available, reading.read_at
     readings.keep(state, reading)
     db.session.flush()
-    correct(state, drift * state.mapping.units_per_variant, source=f"drift:{state.mapping_id}:{at.isoformat()}", actor=actor, at=at)
+    correct(
+        state,
+        drift * state.mapping.units_per_variant,
+        source=f"drift:{state.mapping_id}:{at.isoformat()}",
+        actor=actor,
+        at=at,
+    )
 
 
 def correct(state: SyncState, units: int, *, source: str, actor: str, at: datetime) -> None:

@@ -33,7 +33,9 @@ class Settled:
 
 def get(exception_id: int) -> SyncException:
     """The shop's exception with that id, locked. Raises NotFoundError."""
-    found = db.session.scalars(select(SyncException).where(SyncException.id == exception_id).with_for_update()).one_or_none()
+    found = db.session.scalars(
+        select(SyncException).where(SyncException.id == exception_id).with_for_update()
+    ).one_or_none()
     if found is None:
         raise NotFoundError(f"There is no exception {exception_id} here.")
     return found
@@ -62,7 +64,9 @@ def settle(exception_id: int, remedy: str, *, actor: str, at: datetime) -> Settl
 
 def _state(exception: SyncException) -> SyncState:
     """The mapping's sync state, locked until the decision is committed."""
-    db.session.execute(select(SyncState.mapping_id).where(SyncState.mapping_id == exception.mapping_id).with_for_update())
+    db.session.execute(
+        select(SyncState.mapping_id).where(SyncState.mapping_id == exception.mapping_id).with_for_update()
+    )
     states = readings.living_states([exception.mapping_id or 0])
     if not states:
         raise RuleError("The mapping that this was about has ended.")

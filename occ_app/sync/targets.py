@@ -44,7 +44,9 @@ def refresh(item_ids: Iterable[int]) -> None:
     """The targets of these items' mappings are right, and a push is asked for where one is due. Two statements, whatever their number."""
     ids = sorted(set(item_ids))
     if ids:
-        _recompute(SyncState.mapping_id.in_(select(Mapping.id).where(Mapping.item_id.in_(ids), Mapping.ended_at.is_(None))))
+        _recompute(
+            SyncState.mapping_id.in_(select(Mapping.id).where(Mapping.item_id.in_(ids), Mapping.ended_at.is_(None)))
+        )
 
 
 def refresh_all() -> None:
@@ -78,14 +80,19 @@ def _choose_state(state: SyncState, mode: str) -> None:
     is_approved = state.approved_target is not None and state.approved_target == state.target
     if mode == "manual" and differs and not is_approved:
         state.state = AWAITING_APPROVAL
-    elif state.state == AWAITING_APPROVAL and (not differs or is_approved or (mode in PUSHED_BY_ITSELF and state.cause is None)):
+    elif state.state == AWAITING_APPROVAL and (
+        not differs or is_approved or (mode in PUSHED_BY_ITSELF and state.cause is None)
+    ):
         state.state, state.cause = LINKED, None
 
 
 def book_effect(mapping_id: int, available: int, committed: int, happened_at: datetime) -> None:
     """An order's effect on Shopify's numbers is in our books: E follows if it happened after the baseline, `booked_committed` always."""
     state = db.session.scalars(
-        select(SyncState).where(SyncState.mapping_id == mapping_id).with_for_update().execution_options(populate_existing=True)
+        select(SyncState)
+        .where(SyncState.mapping_id == mapping_id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
     ).one_or_none()
     if state is None:
         return

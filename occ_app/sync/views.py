@@ -89,10 +89,15 @@ def products() -> Response:
 
 def _product_query():  # type: ignore[no-untyped-def]
     drifting = exists().where(
-        SyncException.mapping_id == SyncState.mapping_id, SyncException.kind == desk.DRIFT, SyncException.settled_at.is_(None)
+        SyncException.mapping_id == SyncState.mapping_id,
+        SyncException.kind == desk.DRIFT,
+        SyncException.settled_at.is_(None),
     )
     short = (
-        select(func.sum(Balance.quantity)).where(Balance.item_id == Item.id, Balance.place == BACKORDER).correlate(Item).scalar_subquery()
+        select(func.sum(Balance.quantity))
+        .where(Balance.item_id == Item.id, Balance.place == BACKORDER)
+        .correlate(Item)
+        .scalar_subquery()
     )
     rank = case(
         (short < 0, 0),
@@ -116,7 +121,9 @@ def _product_rows(view: str, q: str, sort: str, number: int) -> tuple[list[dict[
     query, rank = _product_query()
     if q:
         like = f"%{q.replace('%', '').replace('_', '')}%"
-        query = query.where(or_(Item.name.ilike(like), Item.sku.ilike(like), Variant.barcode.ilike(like), Variant.sku.ilike(like)))
+        query = query.where(
+            or_(Item.name.ilike(like), Item.sku.ilike(like), Variant.barcode.ilike(like), Variant.sku.ilike(like))
+        )
     if view == "attention":
         query = query.where(rank < 3)
     if view == "unmapped":
@@ -133,7 +140,9 @@ def _product_rows(view: str, q: str, sort: str, number: int) -> tuple[list[dict[
     return [_product_row(*row, held, default.id if default else 0) for row in found], total
 
 
-def _product_row(item: Item, state: SyncState | None, variant: Variant | None, drifting: bool, short: int, held: Any, place: int) -> dict[str, Any]:
+def _product_row(
+    item: Item, state: SyncState | None, variant: Variant | None, drifting: bool, short: int, held: Any, place: int
+) -> dict[str, Any]:
     units = state.sellable if state else sellable(targets.equation(item, held.get((item.id, place), []), g.shop))
     differs = state is not None and state.target != state.expected
     return {
@@ -169,7 +178,9 @@ def new_item() -> Response:
 @blueprint.post("/products")
 def create_item() -> Response:
     """A new item is there, and its page is shown."""
-    values = {name: request.form.get(name, "").strip()[:200] for name in ("sku", "name", "safety_stock", "shelf_life_days")}
+    values = {
+        name: request.form.get(name, "").strip()[:200] for name in ("sku", "name", "safety_stock", "shelf_life_days")
+    }
     try:
         item = _new_item(values)
     except RuleError as error:
@@ -180,7 +191,10 @@ def create_item() -> Response:
 
 
 def _new_item(values: dict[str, str]) -> Item:
-    for name, words in (("sku", "Give a SKU, such as CB-BAR-SS70-80."), ("name", "Give a name, such as Sea Salt Dark 70 % bar, 80 g.")):
+    for name, words in (
+        ("sku", "Give a SKU, such as CB-BAR-SS70-80."),
+        ("name", "Give a name, such as Sea Salt Dark 70 % bar, 80 g."),
+    ):
         if not values[name]:
             raise RuleError(words, field=name)
     if db.session.scalar(select(Item.id).where(Item.sku == values["sku"])):
@@ -214,12 +228,16 @@ def product(item_id: int) -> Response:
     """Why the number is what it is, the last pushes, where it sells."""
     item = _item(item_id)
     states = modes.states_of_item(item.id)
-    chosen = next((s for s in states if str(s.mapping_id) == request.args.get("mapping")), states[0] if states else None)
+    chosen = next(
+        (s for s in states if str(s.mapping_id) == request.args.get("mapping")), states[0] if states else None
+    )
     facts = _why(item, chosen)
     if request.headers.get("HX-Target", "").endswith("why"):
         return page("sync/product.html", "sync/_why.html", item=item, state=chosen, **facts)
     pushes = _pushes([state.mapping_id for state in states])
-    return page("sync/product.html", item=item, state=chosen, states=states, pushes=pushes, sold=_sold(item.id), **facts)
+    return page(
+        "sync/product.html", item=item, state=chosen, states=states, pushes=pushes, sold=_sold(item.id), **facts
+    )
 
 
 def _why(item: Item, state: SyncState | None) -> dict[str, Any]:
@@ -230,13 +248,26 @@ def _why(item: Item, state: SyncState | None) -> dict[str, Any]:
     names = [term.name for term in equation]
     term = request.args.get("term") if request.args.get("term") in names else names[0]
     today = targets.today(g.shop)
-    lots = {lot.id: lot for lot in db.session.scalars(select(Lot).where(Lot.item_id == item.id, Lot.id.in_([h.lot_id for h in holdings])))}
+    lots = {
+        lot.id: lot
+        for lot in db.session.scalars(
+            select(Lot).where(Lot.item_id == item.id, Lot.id.in_([h.lot_id for h in holdings]))
+        )
+    }
     in_term = [h for h in holdings if _belongs(h, term or "", COUNTED[targets.mode_of(item, g.shop)], today)]
     elsewhere: dict[str, int] = {}
     for holding in holdings:
-        if holding.place not in names and holding.quantity > 0 and holding.place not in COUNTED[targets.mode_of(item, g.shop)]:
+        if (
+            holding.place not in names
+            and holding.quantity > 0
+            and holding.place not in COUNTED[targets.mode_of(item, g.shop)]
+        ):
             elsewhere[holding.place] = elsewhere.get(holding.place, 0) + holding.quantity
-    physical = {k: v for k, v in elsewhere.items() if k in ("completed", "packaged", "in_review", "on_hold", "committed") or ":" in k}
+    physical = {
+        k: v
+        for k, v in elsewhere.items()
+        if k in ("completed", "packaged", "in_review", "on_hold", "committed") or ":" in k
+    }
     return {
         "equation": equation,
         "total": sellable(equation),
@@ -314,7 +345,11 @@ def export(kind: str) -> Response:
 @blueprint.get("/mapping")
 def mapping() -> Response:
     """Suggestions, what is mapped, and the pull of variants."""
-    view = request.args.get("view", "suggested") if request.args.get("view") in ("suggested", "mapped", "import") else "suggested"
+    view = (
+        request.args.get("view", "suggested")
+        if request.args.get("view") in ("suggested", "mapped", "import")
+        else "suggested"
+    )
     q, number = search_text(), page_number()
     shown, total = _mapped_rows(q, number) if view == "mapped" else ([], 0)
     return page(
@@ -342,12 +377,18 @@ def _mapped_rows(q: str, number: int) -> tuple[list[SyncState], int]:
     )
     if q:
         like = f"%{q.replace('%', '').replace('_', '')}%"
-        query = query.where(or_(Item.name.ilike(like), Item.sku.ilike(like), Variant.sku.ilike(like), Variant.product_title.ilike(like)))
+        query = query.where(
+            or_(Item.name.ilike(like), Item.sku.ilike(like), Variant.sku.ilike(like), Variant.product_title.ilike(like))
+        )
     total = db.session.scalar(select(func.count()).select_from(query.subquery())) or 0
     loaded = query.options(
-        joinedload(SyncState.mapping).options(joinedload(Mapping.item), joinedload(Mapping.variant), joinedload(Mapping.location))
+        joinedload(SyncState.mapping).options(
+            joinedload(Mapping.item), joinedload(Mapping.variant), joinedload(Mapping.location)
+        )
     )
-    rows = db.session.scalars(loaded.order_by(Item.name, SyncState.mapping_id).limit(PER_PAGE).offset((number - 1) * PER_PAGE))
+    rows = db.session.scalars(
+        loaded.order_by(Item.name, SyncState.mapping_id).limit(PER_PAGE).offset((number - 1) * PER_PAGE)
+    )
     return list(rows), total
 
 
@@ -389,7 +430,12 @@ def find_variants() -> Response:
     like = f"%{q.replace('%', '').replace('_', '')}%"
     query = select(Variant).where(
         Variant.deleted_at.is_(None),
-        or_(Variant.product_title.ilike(like), Variant.sku.ilike(like), Variant.barcode.ilike(like), cast(Variant.title, String).ilike(like)),
+        or_(
+            Variant.product_title.ilike(like),
+            Variant.sku.ilike(like),
+            Variant.barcode.ilike(like),
+            cast(Variant.title, String).ilike(like),
+        ),
     )
     found = db.session.scalars(query.order_by(Variant.product_title, Variant.id).limit(20)).all() if q else []
     return page("sync/_variants.html", variants=found, q=q)
@@ -446,11 +492,22 @@ def take_file(kind: str) -> Response:
         taken = files.KINDS[kind].take(data, g.user, clock.now())
     except BadFileError as error:
         db.session.rollback()
-        facts = {"view": "import", "q": "", "suggestions": [], "mapped": [], "counts": _mapping_counts(), "pull": pull.newest()}
+        facts = {
+            "view": "import",
+            "q": "",
+            "suggestions": [],
+            "mapped": [],
+            "counts": _mapping_counts(),
+            "pull": pull.newest(),
+        }
         facts |= {"place": pull.default_location(), "unmapped": [], "pages": pages_of(0, 1, "/mapping", {})}
         return page("sync/mapping.html", status=422, bad_lines=error.lines, **facts)
     db.session.commit()
-    return page("message.html", title=f"Took {taken} {kind}", message="The file was taken whole. Shopify follows within seconds.")
+    return page(
+        "message.html",
+        title=f"Took {taken} {kind}",
+        message="The file was taken whole. Shopify follows within seconds.",
+    )
 
 
 # Sync mode and settings -------------------------------------------------------------------------------------------------------------
@@ -459,8 +516,16 @@ def take_file(kind: str) -> Response:
 @blueprint.get("/settings/sync-mode")
 def sync_mode() -> Response:
     """The six modes in plain words."""
-    chosen = request.args.get("mode") if request.args.get("mode") in settings.MODES else settings.get(g.shop, "sync_mode")
-    return page("sync/sync_mode.html", "sync/_preview.html", current=settings.get(g.shop, "sync_mode"), mode=chosen, **_preview(chosen))
+    chosen = (
+        request.args.get("mode") if request.args.get("mode") in settings.MODES else settings.get(g.shop, "sync_mode")
+    )
+    return page(
+        "sync/sync_mode.html",
+        "sync/_preview.html",
+        current=settings.get(g.shop, "sync_mode"),
+        mode=chosen,
+        **_preview(chosen),
+    )
 
 
 def _preview(mode: str) -> dict[str, Any]:
@@ -494,8 +559,12 @@ def save_settings() -> Response:
     except RuleError as error:
         db.session.rollback()
         values = settings.everything(g.shop) | {name: request.form[name] for name in names}
-        return page("sync/settings.html", status=422, values=values, locations=pull.locations(), errors={error.field: str(error)})
+        return page(
+            "sync/settings.html",
+            status=422,
+            values=values,
+            locations=pull.locations(),
+            errors={error.field: str(error)},
+        )
     db.session.commit()
     return see_other("/settings")
-
-

@@ -74,7 +74,9 @@ def money(amount: Decimal | None) -> str:
 
 def place(name: str) -> str:
     """A place or term as people call it."""
-    return f"Given to {name.split(':')[1]}" if name.startswith("allocated:") else PLACES.get(name, name.replace("_", " "))
+    return (
+        f"Given to {name.split(':')[1]}" if name.startswith("allocated:") else PLACES.get(name, name.replace("_", " "))
+    )
 
 
 def local(moment: datetime) -> datetime:
@@ -104,7 +106,11 @@ def day(value: date | None) -> str:
 def name_of(state: SyncState) -> str:
     """What a mapping is called: its item, and the variant's own title where it has one."""
     title = state.mapping.variant.title
-    return f"{state.mapping.item.name}, {title}" if title and state.mapping.units_per_variant > 1 else state.mapping.item.name
+    return (
+        f"{state.mapping.item.name}, {title}"
+        if title and state.mapping.units_per_variant > 1
+        else state.mapping.item.name
+    )
 
 
 def status_of(state: str | None, drift: int, has_drift: bool, differs: bool, backorder: int) -> tuple[str, str, bool]:
@@ -131,7 +137,13 @@ def case(exception: SyncException, name: str) -> Case:
     facts = exception.facts
     maker = _CASES.get(exception.kind)
     if maker is None:
-        return Case(exception.kind.replace("_", " ").capitalize(), ", ".join(f"{k} {v}" for k, v in facts.items()), "Look", "warning", ())
+        return Case(
+            exception.kind.replace("_", " ").capitalize(),
+            ", ".join(f"{k} {v}" for k, v in facts.items()),
+            "Look",
+            "warning",
+            (),
+        )
     return maker(name, facts)
 
 
@@ -165,7 +177,11 @@ def _link(name: str, facts: dict[str, Any]) -> Case:
     here, target = facts["available"], max(0, facts["target"])
     waits = facts["committed"] != facts["booked_committed"]
     words = f"It is mapped for the first time. Shopify shows {units(here)} available and {units(facts['committed'])} committed."
-    words += " An order is still on its way to us; your answer takes effect when it is here." if waits else " Which side is right?"
+    words += (
+        " An order is still on its way to us; your answer takes effect when it is here."
+        if waits
+        else " Which side is right?"
+    )
     return Case(
         f"{name}: we have {units(target)}, Shopify has {units(here)}",
         words,
@@ -176,7 +192,8 @@ def _link(name: str, facts: dict[str, Any]) -> Case:
 
 
 def _ambiguous(name: str, facts: dict[str, Any]) -> Case:
-    words = f"Our change from {units(facts['from'])} to {units(facts['to'])} got no clear answer. Nothing more is sent until orders and stock agree."
+    words = f"Our change from {units(facts['from'])} to {units(facts['to'])} got no clear answer."
+    words += " Nothing more is sent until orders and stock agree."
     return Case(f"{name}: did Shopify take our change?", words, "Unclear", "warning", (("look", "Look again"),))
 
 
@@ -200,10 +217,22 @@ def register(app: Flask) -> None:
     from occ_app.config import ROOT
 
     app.jinja_env.undefined = StrictUndefined
-    app.jinja_env.filters |= {"units": units, "signed": signed, "money": money, "place": place, "ago": ago, "day": day, "local": local}
+    app.jinja_env.filters |= {
+        "units": units,
+        "signed": signed,
+        "money": money,
+        "place": place,
+        "ago": ago,
+        "day": day,
+        "local": local,
+    }
     app.jinja_env.globals |= {"MODES": MODES, "TERM_NOTES": TERM_NOTES, "case_of": case, "name_of": name_of}
     config = app.extensions["occ_config"]
     files = [ROOT / "static" / name for name in ("app.css", "app.js")]
     version = str(int(max(path.stat().st_mtime for path in files)))
-    app.jinja_env.globals |= {"app_bridge_url": config.app_bridge_url, "api_key": config.api_key, "asset_version": version}
+    app.jinja_env.globals |= {
+        "app_bridge_url": config.app_bridge_url,
+        "api_key": config.api_key,
+        "asset_version": version,
+    }
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True

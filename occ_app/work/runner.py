@@ -28,7 +28,9 @@ from occ_app.work.tasks import function_of
 
 log = structlog.get_logger()
 PARKED_FROM = 5
-KEPT_JOBS = "DELETE FROM procrastinate_jobs WHERE status IN ('succeeded', 'failed', 'cancelled', 'aborted') AND id < :below"
+KEPT_JOBS = (
+    "DELETE FROM procrastinate_jobs WHERE status IN ('succeeded', 'failed', 'cancelled', 'aborted') AND id < :below"
+)
 _app: Flask | None = None
 
 
@@ -159,7 +161,11 @@ def _count_failure(name: str, shop_id: int, cause: str) -> None:
         return
     values: dict[str, Any] = {"shop_id": shop_id, "task": name, "tries": 1, "failed_at": clock.now(), "cause": cause}
     statement = insert(TaskFailure).values(values)
-    again = {"tries": TaskFailure.tries + 1, "failed_at": statement.excluded.failed_at, "cause": statement.excluded.cause}
+    again = {
+        "tries": TaskFailure.tries + 1,
+        "failed_at": statement.excluded.failed_at,
+        "cause": statement.excluded.cause,
+    }
     db.session.execute(statement.on_conflict_do_update(index_elements=["shop_id", "task"], set_=again))
     db.session.commit()
 

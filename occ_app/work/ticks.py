@@ -39,10 +39,12 @@ _DEAD = (
 )
 # A job of a dead worker whose successor waits already is done for: two waiting jobs may not share a queueing lock.
 _MERGED_AWAY = (
-    "UPDATE procrastinate_jobs job SET status = 'failed' WHERE" + _DEAD + " AND EXISTS (SELECT 1 FROM procrastinate_jobs next"
+    "UPDATE procrastinate_jobs job SET status = 'failed' WHERE"  # noqa: S608 - only our own text is joined
+    + _DEAD
+    + " AND EXISTS (SELECT 1 FROM procrastinate_jobs next"
     " WHERE next.status = 'todo' AND next.queueing_lock = job.queueing_lock)"
 )
-_AGAIN = "UPDATE procrastinate_jobs job SET status = 'todo', worker_id = NULL, attempts = attempts + 1 WHERE" + _DEAD
+_AGAIN = "UPDATE procrastinate_jobs job SET status = 'todo', worker_id = NULL, attempts = attempts + 1 WHERE" + _DEAD  # noqa: S608
 
 
 def every(seconds: int, name: str, fire: Callable[[], None]) -> None:
@@ -57,7 +59,9 @@ def all_ticks() -> list[Tick]:
 
 def start(app: Flask) -> BackgroundScheduler:
     """The clock runs in a thread of this process."""
-    scheduler = BackgroundScheduler(timezone="UTC", job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1})
+    scheduler = BackgroundScheduler(
+        timezone="UTC", job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1}
+    )
     for tick in _ticks:
         scheduler.add_job(fire, IntervalTrigger(seconds=tick.seconds), args=[app, tick], next_run_time=clock.now())
     scheduler.add_job(_heal, IntervalTrigger(seconds=HEAL), args=[app])

@@ -25,7 +25,13 @@ from occ_app.config import ROOT
 from tests.conftest import SECRET, drop_database
 
 SHOP = "cocoa-bristol.myshopify.com"
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 SHOTS = ROOT / "shots"
 
 
@@ -114,7 +120,16 @@ def stack(server_url: URL, template: str, tmp_path_factory: pytest.TempPathFacto
         "SHOPIFY_STANDIN_URL": devshop,
         "APP_BRIDGE_URL": f"{devshop}/app-bridge.js",
     }
-    options = ["--port", devshop.rsplit(":", 1)[1], "--app-url", app, "--config", "shopify.app.dev.toml", "--seed", "devshop/seed/demo.json"]
+    options = [
+        "--port",
+        devshop.rsplit(":", 1)[1],
+        "--app-url",
+        app,
+        "--config",
+        "shopify.app.dev.toml",
+        "--seed",
+        "devshop/seed/demo.json",
+    ]
     shopify = subprocess.Popen([sys.executable, "-m", "devshop", *options], cwd=ROOT, env=environment)
     stack = Stack(devshop, app, environment)
     try:
@@ -145,7 +160,9 @@ def fill(stack: Stack) -> None:
 def _variant_skus(stack: Stack) -> str:
     command = [sys.executable, "-m", "occ_app.cli", "import", "mappings", "-", "--shop", SHOP, "--dry-run"]
     lines = "item_sku,variant_sku\nnone,CB-BAR-EC85-80\n"
-    done = subprocess.run(command, cwd=ROOT, env=stack.environment, input=lines, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=ROOT, env=stack.environment, input=lines, capture_output=True, text=True, check=False
+    )
     pulled = stack.occ("work", "status")
     return "EC85" if "variants" not in pulled and "none" in done.stderr else ""
 
@@ -165,7 +182,9 @@ def chromium() -> Iterator[Browser]:
 
 
 def _chromium() -> str:
-    return subprocess.run([str(ROOT / "scripts" / "browser")], capture_output=True, text=True, check=True).stdout.strip()
+    return subprocess.run(
+        [str(ROOT / "scripts" / "browser")], capture_output=True, text=True, check=True
+    ).stdout.strip()
 
 
 @pytest.fixture
@@ -180,8 +199,7 @@ def open_app(tab: Page, stack: Stack, path: str = "") -> Frame:
     """The app's page in the admin, loaded; its frame."""
     tab.goto(f"{stack.devshop}/store/cocoa-bristol/apps/occ-inventory-hub-dev{path}")
     tab.frame_locator("#app").locator("h1").first.wait_for()
-    frame = next(frame for frame in tab.frames if frame.url.startswith(stack.app))
-    return frame
+    return next(frame for frame in tab.frames if frame.url.startswith(stack.app))
 
 
 def keep_shot(tab: Page, name: str) -> Path:

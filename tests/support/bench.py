@@ -107,12 +107,16 @@ class Bench:
     def item(self, sku: str, **fields: Any) -> int:
         """An item of ours; returns its id."""
         with self.scope():
-            item = Item(sku=sku, name=f"Item {sku}", created_at=clock.now(), **{"safety_stock": 0, "unit": "piece", **fields})
+            item = Item(
+                sku=sku, name=f"Item {sku}", created_at=clock.now(), **{"safety_stock": 0, "unit": "piece", **fields}
+            )
             db.session.add(item)
             db.session.commit()
             return item.id
 
-    def lot(self, sku: str, quantity: int, place: str = "released", expires_on: date | None = None, number: str = "") -> int:
+    def lot(
+        self, sku: str, quantity: int, place: str = "released", expires_on: date | None = None, number: str = ""
+    ) -> int:
         """A lot of ours; returns its id."""
         with self.scope():
             item = db.session.scalars(db.select(Item).where(Item.sku == sku)).one()
@@ -146,8 +150,7 @@ class Bench:
                 state.mapping = mapping
                 link.choose(state, choice, clock.now())
             db.session.commit()
-            mapping_id = mapping.id
-        return mapping_id
+            return mapping.id
 
     def move(self, lot_id: int, place: str, quantity: int | None = None) -> None:
         """A lot, or a part of it, goes to another place."""
