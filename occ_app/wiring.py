@@ -252,6 +252,7 @@ def sweep() -> None:
         ),
         "push": select(SyncState.shop_id).where(
             SyncState.state == LINKED,
+            SyncState.is_pushed,
             SyncState.target != SyncState.expected,
             (SyncState.next_try_at.is_(None)) | (SyncState.next_try_at <= at),
         ),

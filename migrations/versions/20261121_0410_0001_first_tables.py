@@ -549,6 +549,8 @@ def upgrade() -> None:
         sa.Column("drift_since", sa.DateTime(timezone=True), nullable=True),
         sa.Column("drift_looks", sa.Integer(), nullable=False),
         sa.Column("look_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("drift_why", sa.Text(), nullable=True),
+        sa.Column("is_pushed", sa.Boolean(), nullable=False),
         sa.Column("tries", sa.Integer(), nullable=False),
         sa.Column("next_try_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("approved_target", sa.Integer(), nullable=True),
@@ -570,7 +572,7 @@ def upgrade() -> None:
         "sync_state",
         ["shop_id"],
         unique=False,
-        postgresql_where=sa.text("state = 'linked' AND target <> expected"),
+        postgresql_where=sa.text("state = 'linked' AND is_pushed AND target <> expected"),
     )
     op.create_index(op.f("ix_sync_state_shop_id"), "sync_state", ["shop_id"], unique=False)
     op.create_index("ix_sync_state_status", "sync_state", ["shop_id", "state"], unique=False)
@@ -590,7 +592,7 @@ def downgrade() -> None:
     op.drop_index(
         "ix_sync_state_due",
         table_name="sync_state",
-        postgresql_where=sa.text("state = 'linked' AND target <> expected"),
+        postgresql_where=sa.text("state = 'linked' AND is_pushed AND target <> expected"),
     )
     op.drop_table("sync_state")
     op.drop_index("uq_sync_exception_open", table_name="sync_exception", postgresql_where=sa.text("settled_at IS NULL"))

@@ -74,7 +74,7 @@ def due_states() -> list[SyncState]:
 def _due_ids() -> list[int]:
     unsettled = select(PushLine.mapping_id).where(PushLine.state.in_((m.WAITING, m.AMBIGUOUS)))
     query = select(SyncState.mapping_id).where(
-        SyncState.state == m.LINKED, SyncState.target != SyncState.expected, SyncState.mapping_id.not_in(unsettled)
+        SyncState.state == m.LINKED, SyncState.is_pushed, SyncState.target != SyncState.expected, SyncState.mapping_id.not_in(unsettled)
     )
     return list(db.session.scalars(query))
 

@@ -114,8 +114,10 @@ def _revive(state: SyncState, at: datetime) -> None:
 
 def _agrees(state: SyncState, reading: Reading, at: datetime) -> bool:
     """Whether Shopify has what we expect. If not: the drift is counted, and decided once it has lasted."""
-    before = readings.last_of(state)
+    before, drift_before = readings.last_of(state), state.drift
     readings.keep(state, reading)
+    if state.drift != drift_before:
+        state.drift_why = explanation(before, reading, state.drift, state.booked_committed) if state.drift else None
     state.look_at = None
     subject = desk.subject_of(state.mapping_id)
     state.next_try_at = None if state.tries == 0 else state.next_try_at
@@ -126,13 +128,13 @@ def _agrees(state: SyncState, reading: Reading, at: datetime) -> bool:
     state.drift_looks += 1
     grace = timedelta(seconds=settings.get(shop(), "drift_grace_seconds"))
     if reading.committed == state.booked_committed and is_foreign(state.drift_looks, state.drift_since, at, grace):
-        _decide(state, before, reading, at)
+        _decide(state, reading, at)
     else:
         state.look_at = max(at + LOOK_AGAIN, state.drift_since + grace)
     return state.drift == 0
 
 
-def _decide(state: SyncState, before: Reading | None, reading: Reading, at: datetime) -> None:
+def _decide(state: SyncState, reading: Reading, at: datetime) -> None:
     rule = settings.get(shop(), "drift_rule")
     if rule == "hub":
         set_shopify_right(state, reading)
@@ -143,7 +145,7 @@ def _decide(state: SyncState, before: Reading | None, reading: Reading, at: date
             "available": reading.available,
             "expected": state.expected,
             "target": state.target,
-            "why": explanation(before, reading, state.drift, state.booked_committed),
+            "why": state.drift_why or "Somebody changed it in Shopify, or another app did.",
         }
         desk.raise_(desk.DRIFT, desk.subject_of(state.mapping_id), facts, at, state.mapping_id)
 

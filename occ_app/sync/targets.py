@@ -64,9 +64,14 @@ def _recompute(condition) -> None:  # type: ignore[no-untyped-def]
     for state in states:
         mapping = state.mapping
         units = sellable(equation(mapping.item, held.get((mapping.item_id, mapping.location_id), []), of))
+        before = state.target
         state.sellable, state.target = units, target([(units, mapping.units_per_variant)])
-        _choose_state(state, mode_of(mapping.item, of))
-        is_due = is_due or (state.state == LINKED and state.target != state.expected)
+        mode = mode_of(mapping.item, of)
+        state.is_pushed = mode != "none"
+        _choose_state(state, mode)
+        if state.target != before and not state.tries:
+            state.next_try_at = None  # whatever it waited for, this is news
+        is_due = is_due or (state.state == LINKED and state.is_pushed and state.target != state.expected)
     db.session.flush()
     if is_due:
         tasks.ask("push", of.id)
@@ -99,6 +104,8 @@ def book_effect(mapping_id: int, available: int, committed: int, happened_at: da
     state.booked_committed += committed
     if state.expected is not None and counts_for_expected(happened_at, state.baseline_at):
         state.expected += available
+    if not state.tries:
+        state.next_try_at = None
     db.session.flush()
 
 

@@ -162,7 +162,9 @@ def test_first_expiry_is_sold_first_and_the_order_knows_its_lots(selling: Bench)
     selling.sell_in("SSD", 3)
     selling.settle()
     with selling.scope():
-        takes = db.session.scalars(db.select(StockMove).where(StockMove.reason == "order_take").order_by(StockMove.id)).all()
+        takes = db.session.scalars(
+            db.select(StockMove).where(StockMove.reason == "order_take").order_by(StockMove.id)
+        ).all()
 
     assert [(move.lot_id == early, move.quantity) for move in takes] == [(True, 2), (False, 1)]
 

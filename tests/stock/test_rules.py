@@ -55,7 +55,9 @@ def test_a_backorder_lowers_sellable_below_zero() -> None:
     assert sellable(terms("released", [Holding("backorder", -3)], 0, TODAY)) == -3
 
 
-@pytest.mark.parametrize(("units", "per_variant", "boxes"), [(13, 6, 2), (5, 6, 0), (0, 6, 0), (-1, 6, -1), (-6, 6, -1)])
+@pytest.mark.parametrize(
+    ("units", "per_variant", "boxes"), [(13, 6, 2), (5, 6, 0), (0, 6, 0), (-1, 6, -1), (-6, 6, -1)]
+)
 def test_boxes_are_rounded_towards_less(units: int, per_variant: int, boxes: int) -> None:
     assert target([(units, per_variant)]) == boxes
 
@@ -65,7 +67,11 @@ def test_the_scarcest_component_decides_for_a_bundle() -> None:
 
 
 def test_first_expiry_is_sold_first_and_no_expiry_last() -> None:
-    lots = [Holding("released", 5, 1), Holding("released", 5, 2, date(2027, 3, 1)), Holding("released", 5, 3, date(2027, 1, 1))]
+    lots = [
+        Holding("released", 5, 1),
+        Holding("released", 5, 2, date(2027, 3, 1)),
+        Holding("released", 5, 3, date(2027, 1, 1)),
+    ]
     parts, missing = take(lots, 12, TODAY)
 
     assert [(holding.lot_id, units) for holding, units in parts] == [(3, 5), (2, 5), (1, 2)]

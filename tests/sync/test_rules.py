@@ -48,7 +48,8 @@ def test_no_write_raises_beyond_our_change(target: int, expected: int, available
 
 
 @pytest.mark.parametrize(
-    ("from_", "to", "stopped"), [(60, 460, True), (100, 150, False), (100, 151, True), (10, 30, False), (0, 21, True), (85, 0, True)]
+    ("from_", "to", "stopped"),
+    [(60, 460, True), (100, 150, False), (100, 151, True), (10, 30, False), (0, 21, True), (85, 0, True)],
 )
 def test_the_guard_stops_what_is_beyond_both_limits(from_: int, to: int, stopped: bool) -> None:
     assert Guard(50, 20).stops(Write(from_, to)) is stopped
