@@ -262,7 +262,6 @@ def upgrade() -> None:
         "turn",
         sa.Column("shop_id", sa.Integer(), nullable=False),
         sa.Column("kind", sa.Text(), nullable=False),
-        sa.ForeignKeyConstraint(["shop_id"], ["shop.id"], name=op.f("fk_turn_shop_id"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("shop_id", "kind", name=op.f("pk_turn")),
     )
     op.create_table(

@@ -48,8 +48,8 @@ def work_on(delivery_id: int, handlers: dict[str, Handler]) -> bool:
     try:
         if handler is not None:
             handler(delivery, _payload(delivery.body))
-        delivery.state, delivery.cause = DONE if handler else IGNORED, None
-        delivery.done_at = clock.now()
+        done = {"state": DONE if handler else IGNORED, "cause": None, "done_at": clock.now()}
+        db.session.execute(update(Delivery).where(Delivery.id == delivery_id).values(done))  # gone, if it erased its shop
         db.session.commit()
     except Exception as error:
         db.session.rollback()

@@ -108,7 +108,7 @@ class Connections:
 def _needs_reconnecting(shop_id: int, reason: str) -> None:
     """The shop's work stops until somebody opens the app in its admin again. In a transaction of its own: it must outlive an error."""
     with Session(db.engine) as session, session.begin():
-        shop = session.get(Shop, shop_id, with_for_update={"skip_locked": True})
+        shop = session.get(Shop, shop_id, with_for_update={"key_share": True, "skip_locked": True})
         if shop is not None and shop.status == ACTIVE:
             shop.status, shop.status_reason = NEEDS_RECONNECTING, reason
 

@@ -38,7 +38,11 @@ class SyncState(ShopScoped, db.Model):
             "state IN ('awaiting_link', 'linked', 'awaiting_approval', 'parked', 'off')", name="state_known"
         ),
         CheckConstraint("(expected IS NULL) = (baseline_at IS NULL)", name="expected_has_baseline"),
-        Index("ix_sync_state_due", "shop_id", postgresql_where=text("state = 'linked' AND is_pushed AND target <> expected")),
+        Index(
+            "ix_sync_state_due",
+            "shop_id",
+            postgresql_where=text("state = 'linked' AND is_pushed AND target <> expected"),
+        ),
         Index("ix_sync_state_status", "shop_id", "state"),
     )
 
@@ -63,7 +67,9 @@ class SyncState(ShopScoped, db.Model):
     drift_since: Mapped[datetime | None]
     drift_looks: Mapped[int] = mapped_column(default=0)  # readings in a row that showed it
     look_at: Mapped[datetime | None]  # to be read again then, sooner than the next reconciliation; null: no need
-    drift_why: Mapped[str | None] = mapped_column(Text)  # what the other states said when it was first seen, in plain words
+    drift_why: Mapped[str | None] = mapped_column(
+        Text
+    )  # what the other states said when it was first seen, in plain words
     is_pushed: Mapped[bool] = mapped_column(default=True)  # whether the item's sync mode sends anything at all
     tries: Mapped[int] = mapped_column(default=0)  # failed pushes in a row
     next_try_at: Mapped[datetime | None]  # not before; null: at once

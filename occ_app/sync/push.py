@@ -74,7 +74,10 @@ def due_states() -> list[SyncState]:
 def _due_ids() -> list[int]:
     unsettled = select(PushLine.mapping_id).where(PushLine.state.in_((m.WAITING, m.AMBIGUOUS)))
     query = select(SyncState.mapping_id).where(
-        SyncState.state == m.LINKED, SyncState.is_pushed, SyncState.target != SyncState.expected, SyncState.mapping_id.not_in(unsettled)
+        SyncState.state == m.LINKED,
+        SyncState.is_pushed,
+        SyncState.target != SyncState.expected,
+        SyncState.mapping_id.not_in(unsettled),
     )
     return list(db.session.scalars(query))
 
@@ -107,6 +110,8 @@ def _plan(states: Sequence[SyncState], found: dict[int, Reading | str]) -> list[
             continue
         may_raise = state.mapping_id not in drifting and reading.committed <= state.booked_committed
         write = write_for(state.target, state.expected, reading.available, may_raise=may_raise)
+        if reading.committed != state.booked_committed:
+            state.look_at = at  # an order is on its way to us: look for it, do not wait for its news
         if write is None:
             state.next_try_at = at + retry_after(5)  # the next reconciliation looks again
         elif guard.stops(write) and state.approved_target != state.target:

@@ -13,12 +13,13 @@ from occ_app.extensions import db
 class Turn(db.Model):
     """One kind of work of one shop. Whoever holds the row's lock has the turn; it is free again when its transaction ends, however.
 
-    A row lock holds behind a transaction pooler too, where an advisory lock of the session does not.
+    A row lock holds behind a transaction pooler too, where an advisory lock of the session does not. No foreign key: the erasure of a
+    shop happens during a turn of that shop, and must not wait for it.
     """
 
     __tablename__ = "turn"
 
-    shop_id: Mapped[int] = mapped_column(ForeignKey("shop.id", ondelete="CASCADE"), primary_key=True)
+    shop_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     kind: Mapped[str] = mapped_column(Text, primary_key=True)
 
 

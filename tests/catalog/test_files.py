@@ -1,0 +1,99 @@
+"""CSV in and out: all or nothing, every bad line named, nothing that a spreadsheet would run."""
+
+from __future__ import annotations
+
+import pytest
+
+from occ_app import clock
+from occ_app.catalog.models import Item, Mapping, Variant
+from occ_app.errors import BadFileError
+from occ_app.extensions import db
+from occ_app.stock.models import Lot
+from occ_app.sync.files import KINDS
+from tests.support.bench import Bench
+
+
+def take(bench: Bench, kind: str, text: str) -> int:
+    """The file is taken for the bench's shop."""
+    with bench.scope():
+        try:
+            taken = KINDS[kind].take(text.encode(), "test", clock.now())
+            db.session.commit()
+        except BadFileError:
+            db.session.rollback()
+            raise
+        return taken
+
+
+def count(bench: Bench, model: type) -> int:
+    """Rows of the bench's shop."""
+    with bench.scope():
+        return db.session.scalar(db.select(db.func.count()).select_from(model)) or 0
+
+
+@pytest.fixture
+def shop(bench: Bench) -> Bench:
+    """A store with the variant A and the item A."""
+    bench.product("A", 5)
+    bench.product("TWICE", 1)
+    bench.product("TWICE", 1)
+    bench.install()
+    bench.item("A")
+    return bench
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "line", "words"),
+    [
+        ("items", "sku,nane\nX,Y\n", 1, "Unknown columns: nane"),
+        ("items", "sku\nX\n", 1, "Missing columns: name"),
+        ("items", "sku,name\nX,One\nX,Two\n", 3, "stands twice"),
+        ("items", "sku,name,safety_stock\nX,Y,-1\n", 2, "whole number from 0"),
+        ("items", "sku,name,safety_stock\nX,Y,1.5\n", 2, "whole number"),
+        ("items", "sku,name,sync_mode\nX,Y,all\n", 2, "Give one of released"),
+        ("items", "sku,name\nX\n", 2, "1 cells, the header has 2"),
+        ("lots", "lot_number,item_sku,quantity\nL1,A,0\n", 2, "whole number from 1"),
+        ("lots", "lot_number,item_sku,quantity\nL1,A,2.9\n", 2, "whole number"),
+        ("lots", "lot_number,item_sku,quantity\nL1,B,2\n", 2, "no item 'B'"),
+        ("lots", "lot_number,item_sku,quantity,place\nL1,A,2,shelf\n", 2, "Give one of completed"),
+        ("lots", "lot_number,item_sku,quantity,expires_on\nL1,A,2,soon\n", 2, "Give a date"),
+        ("mappings", "item_sku,variant_sku\nA,NONE\n", 2, "no variant 'NONE'"),
+        ("mappings", "item_sku,variant_sku\nA,TWICE\n", 2, "2 variants have the SKU"),
+        ("mappings", "item_sku,variant_sku,first_link\nA,A,both\n", 2, "Give hub, shopify"),
+    ],
+)
+def test_a_bad_line_is_named_and_nothing_is_taken(shop: Bench, kind: str, text: str, line: int, words: str) -> None:
+    with pytest.raises(BadFileError) as error:
+        take(shop, kind, text)
+
+    assert [bad.number for bad in error.value.lines] == [line]
+    assert words in error.value.lines[0].reason
+    assert (count(shop, Item), count(shop, Lot), count(shop, Mapping)) == (1, 0, 0)
+
+
+def test_every_bad_line_is_named(shop: Bench) -> None:
+    with pytest.raises(BadFileError) as error:
+        take(shop, "lots", "lot_number,item_sku,quantity\nL1,A,5\nL2,A,-1\nL3,B,5\nL1,A,5\n")
+
+    assert [bad.number for bad in error.value.lines] == [3, 4, 5]
+    assert count(shop, Lot) == 0
+
+
+def test_what_goes_out_comes_back_in(shop: Bench) -> None:
+    take(shop, "items", 'sku,name,safety_stock\nF,"=HYPERLINK(""x"")",3\n')
+    with shop.scope():
+        out = KINDS["items"].give()
+    assert "'=HYPERLINK" in out
+    take(shop, "items", out)
+    with shop.scope():
+        assert db.session.scalars(db.select(Item.name).where(Item.sku == "F")).one() == '=HYPERLINK("x")'
+
+
+def test_a_file_maps_and_links(shop: Bench) -> None:
+    take(shop, "lots", "lot_number,item_sku,quantity,place\nL1,A,7,released\n")
+    take(shop, "mappings", "item_sku,variant_sku,first_link\nA,A,hub\n")
+    shop.settle()
+
+    assert shop.available("A") == 7
+    with shop.scope():
+        assert db.session.scalar(db.select(db.func.count()).select_from(Variant)) == 3

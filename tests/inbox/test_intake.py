@@ -1,0 +1,156 @@
+"""`POST /webhooks`: verified, stored, answered, and nothing else."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import threading
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from occ_app import clock
+from occ_app.extensions import across_shops, db
+from occ_app.inbox import working
+from occ_app.inbox.models import Delivery
+from tests.conftest import SECRET
+from tests.support.bench import DOMAIN, Bench, Statements
+
+BODY = b'{"id": 1, "updated_at": "2026-11-21T12:00:00Z"}'
+
+
+def sign(body: bytes, secret: str = SECRET) -> str:
+    """Shopify's signature."""
+    return base64.b64encode(hmac.digest(secret.encode(), body, hashlib.sha256)).decode()
+
+
+def post(app: Flask, body: bytes = BODY, path: str = "/webhooks", **changed: str | None) -> Any:
+    """A delivery, with some headers changed or (None) left out."""
+    headers = {
+        "X-Shopify-Topic": "orders/create",
+        "X-Shopify-Shop-Domain": DOMAIN,
+        "X-Shopify-Webhook-Id": "w-1",
+        "X-Shopify-Hmac-SHA256": sign(body),
+        **{f"X-Shopify-{name.replace('_', '-')}": value for name, value in changed.items()},
+    }
+    sent = {name: value for name, value in headers.items() if value is not None}
+    return app.test_client().post(path, data=body, headers=sent, content_type="application/json")
+
+
+def rows() -> int:
+    """How many deliveries are stored."""
+    with across_shops():
+        return db.session.scalar(db.select(db.func.count()).select_from(Delivery)) or 0
+
+
+@pytest.mark.parametrize("path", ["/webhooks", "/webhooks/inventory-update", "/webhooks/orders-create"])
+def test_a_signed_delivery_is_stored(app: Flask, path: str) -> None:
+    assert post(app, path=path).status_code == 200
+    assert rows() == 1
+
+
+@pytest.mark.parametrize(
+    ("changed", "status"),
+    [
+        ({"Hmac_SHA256": None}, 401),
+        ({"Hmac_SHA256": "bm90IHRoZSBzaWduYXR1cmU="}, 401),
+        ({"Hmac_SHA256": "ünïcode"}, 401),
+        ({"Topic": None}, 400),
+        ({"Webhook_Id": None}, 400),
+        ({"Shop_Domain": "evil.example.com"}, 400),
+        ({"Shop_Domain": "cocoa.myshopify.com.evil.com"}, 400),
+    ],
+)
+def test_what_is_no_delivery_is_refused_and_not_stored(app: Flask, changed: dict[str, str | None], status: int) -> None:
+    assert post(app, **changed).status_code == status
+    assert rows() == 0
+
+
+def test_text_that_is_not_json_is_refused(app: Flask) -> None:
+    assert post(app, b"hello").status_code == 400
+
+
+def test_bytes_that_are_not_text_are_refused(app: Flask) -> None:
+    assert post(app, b"\xff\xfe{").status_code == 401
+
+
+def test_a_body_that_is_too_large_is_refused(app: Flask) -> None:
+    assert post(app, b"{" + b" " * (2 * 1024 * 1024)).status_code == 413
+
+
+def test_a_shop_that_we_do_not_know_is_stored_and_answered(app: Flask) -> None:
+    assert post(app, Shop_Domain="unknown.myshopify.com").status_code == 200
+    with across_shops():
+        assert db.session.scalars(db.select(Delivery.shop_id)).one() is None
+
+
+def test_the_same_delivery_many_times_at_once_is_one_row(app: Flask) -> None:
+    answers: list[int] = []
+    threads = [threading.Thread(target=lambda: answers.append(post(app).status_code)) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert answers == [200] * 8
+    assert rows() == 1
+
+
+def test_a_delivery_costs_one_insert(app: Flask) -> None:
+    post(app)
+    with Statements() as statements:
+        post(app, Webhook_Id="w-2")
+
+    assert [text.split()[0] for text in statements.texts] == ["INSERT"]
+
+
+def test_the_old_secret_is_good_during_a_rotation_and_no_other(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dataclasses import replace
+
+    config = app.extensions["occ_config"]
+    monkeypatch.setitem(app.extensions, "occ_config", replace(config, api_secret="new", api_secret_old=SECRET))
+
+    assert post(app).status_code == 200
+    assert post(app, Webhook_Id="w-2", Hmac_SHA256=sign(BODY, "new")).status_code == 200
+    assert post(app, Webhook_Id="w-3", Hmac_SHA256=sign(BODY, "wrong")).status_code == 401
+
+
+def test_what_cannot_be_stored_is_told_so(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("occ_app.inbox.intake._INSERT", db.text("SELECT 1 FROM there_is_no_such_table"))
+
+    assert post(app).status_code == 503
+
+
+def test_a_delivery_that_fails_waits_longer_each_time_then_parks_and_stops_no_other(bench: Bench) -> None:
+    shop = bench.install()
+    post(bench.app, b'{"no_id": true}', Webhook_Id="bad")
+    post(bench.app, Webhook_Id="good", Topic="fulfillments/create", Hmac_SHA256=sign(BODY))
+    waits = []
+    for _ in range(working.MOST_TRIES):
+        with across_shops():
+            bad = db.session.scalars(db.select(Delivery).where(Delivery.webhook_id == "bad")).one()
+            bad.next_try_at = clock.now()
+            db.session.commit()
+        bench.drain()
+        with across_shops():
+            bad = db.session.scalars(db.select(Delivery).where(Delivery.webhook_id == "bad")).one()
+            waits.append(round((bad.next_try_at - clock.now()).total_seconds()))
+    with across_shops():
+        states = dict(db.session.execute(db.select(Delivery.webhook_id, Delivery.state)).all())
+
+    assert states["bad"] == "parked"
+    assert states["good"] == "done"
+    assert waits == sorted(waits)
+    page = bench.open("/activity?view=parked").get_data(as_text=True)
+    assert "Try again" in page
+    assert shop.domain == DOMAIN
+
+
+def test_unknown_topics_are_kept_and_ignored(bench: Bench) -> None:
+    bench.install()
+    post(bench.app, Topic="themes/publish", Webhook_Id="t")
+    bench.drain()
+    with across_shops():
+        assert db.session.scalars(db.select(Delivery.state).where(Delivery.webhook_id == "t")).one() == "ignored"
