@@ -285,7 +285,7 @@ def test_shopifys_own_package_exchanges_asks_and_refreshes(web: FlaskClient, ser
         )
         second = app.refresh_token_exchanged_access_token(first.access_token, http_client=http)
 
-    assert (verified.ok, first.ok, asked.ok, second.ok) == (True, True, True, True)
+    assert (verified.ok, first.ok, asked.ok, second.ok) == (True, True, True, True), second.log
     assert asked.data == {"shop": {"name": "Shop"}}
     assert second.access_token.token != first.access_token.token
 

@@ -1,0 +1,162 @@
+"""Workers: tasks merge, share the work, and are taken over when one dies."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from flask import Flask
+from sqlalchemy import URL
+
+from occ_app import clock, database
+from occ_app.config import ROOT
+from occ_app.extensions import db
+from occ_app.work import tasks
+from occ_app.work.tasks import turn
+from tests.conftest import SECRET, drop_database
+
+
+def waiting() -> int:
+    """Jobs that wait."""
+    return int(
+        db.session.execute(db.text("SELECT count(*) FROM procrastinate_jobs WHERE status = 'todo'")).scalar_one()
+    )
+
+
+def test_a_task_asked_for_many_times_waits_once(app: Flask) -> None:
+    for _ in range(3):
+        tasks.ask("push", 1)
+        db.session.commit()
+
+    assert waiting() == 1
+
+
+def test_without_a_commit_nothing_is_asked_for(app: Flask) -> None:
+    tasks.ask("push", 1)
+    db.session.rollback()
+
+    assert waiting() == 0
+
+
+def test_a_job_that_is_joined_does_not_start_before_the_commit(app: Flask) -> None:
+    tasks.ask("push", 1)
+    db.session.commit()
+    tasks.ask("push", 1)
+    fetch = "SELECT id FROM procrastinate_jobs WHERE status = 'todo' FOR UPDATE SKIP LOCKED"
+    with db.engine.connect() as other:
+        assert other.exec_driver_sql(fetch).all() == []
+        other.rollback()
+        db.session.commit()
+
+        assert len(other.exec_driver_sql(fetch).all()) == 1
+
+
+def test_only_one_has_the_turn(app: Flask) -> None:
+    with turn(db.engine, "sync", 1) as first, turn(db.engine, "sync", 1) as second, turn(db.engine, "sync", 2) as other:
+        assert (first, second, other) == (True, False, True)
+    with turn(db.engine, "sync", 1) as again:
+        assert again
+
+
+@pytest.fixture
+def own_database(server_url: URL, template: str) -> Iterator[URL]:
+    """A database for workers of this test."""
+    name = f"occ_work_{uuid.uuid4().hex[:10]}"
+    database.create_if_missing(server_url, name, template=template)
+    yield server_url.set(database=name)
+    drop_database(server_url, name)
+
+
+def start_worker(url: URL, instance: Path) -> subprocess.Popen[bytes]:
+    """A worker process on that database."""
+    environment = {
+        **os.environ,
+        "OCC_ENV": "test",
+        "OCC_INSTANCE": str(instance),
+        "DATABASE_URL": url.set(drivername="postgresql").render_as_string(hide_password=False),
+        "SHOPIFY_API_KEY": "test-client-id",
+        "SHOPIFY_API_SECRET": SECRET,
+    }
+    return subprocess.Popen([sys.executable, "-m", "occ_app.cli", "worker"], cwd=ROOT, env=environment)
+
+
+def until(connection: psycopg.Connection, query: str, value: object, seconds: float = 60) -> None:
+    """The query gives the value."""
+    end = time.monotonic() + seconds
+    while (found := connection.execute(query).fetchone()) != (value,):  # type: ignore[call-overload]
+        assert time.monotonic() < end, f"{query} gives {found}"
+        time.sleep(0.1)
+
+
+def test_the_work_of_a_killed_worker_is_taken_over_within_a_minute(own_database: URL, tmp_path: Path) -> None:
+    first = start_worker(own_database, tmp_path)
+    second = None
+    try:
+        with psycopg.connect(database.conninfo(own_database), autocommit=True) as connection:
+            connection.execute(
+                "INSERT INTO shop (domain, name, status, currency, settings, installed_at) VALUES"
+                " ('a.myshopify.com', '', 'active', 'USD', '{}', now())"
+            )
+            until(connection, "SELECT count(*) > 0 FROM procrastinate_workers", True)
+            with connection.transaction():
+                # The job's work waits for this lock, so that it is surely under way when its worker dies.
+                connection.execute("INSERT INTO turn (shop_id, kind) VALUES (1, 'inbox')")
+                connection.execute(
+                    "INSERT INTO procrastinate_jobs (queue_name, task_name, lock, queueing_lock, args, status, worker_id)"
+                    " SELECT 'default', 'run', 'inbox:1', 'inbox:1', '{\"name\": \"inbox\", \"shop_id\": 1}', 'doing', max(id)"
+                    " FROM procrastinate_workers"
+                )
+            first.send_signal(signal.SIGKILL)
+            first.wait()
+            second = start_worker(own_database, tmp_path)
+
+            until(
+                connection, "SELECT bool_and(status = 'succeeded') FROM procrastinate_jobs WHERE lock = 'inbox:1'", True
+            )
+    finally:
+        for process in filter(None, (first, second)):
+            process.terminate()
+            process.wait(20)
+
+
+def test_two_workers_share_the_work(own_database: URL, tmp_path: Path) -> None:
+    workers = [start_worker(own_database, tmp_path) for _ in range(2)]
+    try:
+        with psycopg.connect(database.conninfo(own_database), autocommit=True) as connection:
+            until(connection, "SELECT count(*) = 2 FROM procrastinate_workers", True)
+            connection.execute(
+                "INSERT INTO procrastinate_jobs (queue_name, task_name, args) SELECT 'default', 'run',"
+                " jsonb_build_object('name', 'inbox', 'shop_id', n) FROM generate_series(1000, 1199) n"
+            )
+            connection.execute("SELECT pg_notify('procrastinate_any_queue_v1', '{\"type\": \"job_inserted\"}')")
+            until(
+                connection,
+                "SELECT count(*) FROM procrastinate_jobs WHERE status <> 'succeeded' AND args->>'name' = 'inbox'",
+                0,
+            )
+            used = connection.execute(
+                "SELECT count(DISTINCT worker_id) FROM procrastinate_jobs WHERE (args->>'shop_id')::int >= 1000"
+            ).fetchone()
+    finally:
+        for process in workers:
+            process.terminate()
+            process.wait(20)
+
+    assert used == (2,)
+
+
+def test_the_clock_moves_with_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = clock.now()
+    path = tmp_path / "clock"
+    path.write_text("604800")
+    monkeypatch.setenv("OCC_CLOCK_FILE", str(path))
+
+    assert (clock.now() - before).days == 7
