@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -283,7 +284,8 @@ def test_shopifys_own_package_exchanges_asks_and_refreshes(web: FlaskClient, ser
         asked = app.admin_graphql_request(
             "{ shop { name } }", "shop", first.access_token.token, "2026-10", http_client=http
         )
-        second = app.refresh_token_exchanged_access_token(first.access_token, http_client=http)
+        old = replace(first.access_token, expires="2020-01-01T00:00:00Z")
+        second = app.refresh_token_exchanged_access_token(old, http_client=http)
 
     assert (verified.ok, first.ok, asked.ok, second.ok) == (True, True, True, True), second.log
     assert asked.data == {"shop": {"name": "Shop"}}
