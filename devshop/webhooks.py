@@ -1,7 +1,8 @@
 """Webhooks: what is to be told to whom, signed, sent, tried again on devshop's clock.
 
 Source: Shopify, "Verify deliveries", "About webhooks": 1 s to connect, 5 s in all, 8 retries over 4 hours, 2xx is success; subscriptions made
-by the API are removed after 8 failures in a row.
+by the API are removed after 8 failures in a row. "Delivery structure": a payload that was reduced by `include_fields` to what was sent
+a moment before is not sent again.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Any
 
 import httpx2
 
-from devshop import payloads
+from devshop import filters, payloads
 from devshop.appconfig import Subscription
 from devshop.world import Store, World
 
@@ -29,11 +30,16 @@ TIMEOUT = httpx2.Timeout(5.0, connect=1.0)
 RETRIES = (60, 180, 420, 900, 1800, 2700, 3600, 4740)  # seconds after the one before: 8 in 4 hours
 DEBOUNCE = timedelta(seconds=1)
 REDACT_AFTER = timedelta(hours=48)
+HABITS = ("normal", "twice", "reversed", "lost")
 
 
 @dataclass
 class Delivery:
-    """One delivery to one subscription. `state`: waiting, delivered, given_up or suppressed (debounced)."""
+    """One delivery to one subscription.
+
+    `state`: waiting (also between two tries), delivered, given_up, or suppressed, and then `last_status` says why: filter, debounce
+    or lost.
+    """
 
     store: Store
     subscription: Subscription
@@ -49,19 +55,26 @@ class Delivery:
     last_status: int | str | None = None
 
     def shown(self) -> dict[str, Any]:
-        """For the control API and the admin."""
-        fields = ("topic", "webhook_id", "event_id", "state", "attempts", "last_status")
+        """For the control API and the admin. What waits for another try is shown as failed."""
+        fields = ("topic", "webhook_id", "event_id", "attempts", "last_status")
         shown = {name: getattr(self, name) for name in fields}
-        return {**shown, "payload": json.loads(self.body), "triggered_at": self.triggered_at.isoformat()}
+        state = "failed" if self.state == "waiting" and self.attempts else self.state
+        return {**shown, "state": state, "payload": json.loads(self.body), "triggered_at": self.triggered_at.isoformat()}
 
 
 class Sender:
-    """Keeps and sends deliveries. `start()` sends in the background; `deliver_due()` sends here and now."""
+    """Keeps and sends deliveries. `start()` sends in the background; `deliver_due()` sends here and now.
+
+    `habit` is how the network behaves, for tests and demonstrations: normal, twice (every delivery comes again, as one does now and then),
+    reversed (the last first), or lost (nothing ever comes).
+    """
 
     def __init__(self, world: World, transport: httpx2.BaseTransport | None = None) -> None:
         self._world = world
         self._http = httpx2.Client(timeout=TIMEOUT, follow_redirects=False, transport=transport)
         self._wake = threading.Event()
+        self._turn = threading.RLock()  # one sends at a time: nothing goes out twice by accident
+        self.habit = "normal"
         self.deliveries: list[Delivery] = []
         self.is_paused = False
         self.debounces = False
@@ -79,18 +92,24 @@ class Sender:
             delivery = Delivery(
                 store, subscription, number, topic, str(uuid.uuid4()), event_id, now, json.dumps(reduced).encode(), now
             )
-            if self.debounces and self._is_repeated(delivery):
-                delivery.state = "suppressed"
+            reason = self._suppressed(delivery, reduced)
+            if reason:
+                delivery.state, delivery.last_status = "suppressed", reason
             self.deliveries.append(delivery)
         if topic == "app/uninstalled":
             self._redact_later(store, now)
         self._wake.set()
 
+    def _suppressed(self, delivery: Delivery, payload: dict[str, Any]) -> str | None:
+        if not filters.matches(delivery.subscription.filter, payload):
+            return "filter"
+        return "debounce" if self.debounces and self._is_repeated(delivery) else None
+
     def _subscriptions(self, store: Store, topic: str) -> list[tuple[Subscription, int | None]]:
         config = self._world.config
         own = [(s, None) for s in (config.subscriptions if config else []) if s.topic == topic]
         made = [
-            (Subscription(topic, row["uri"], row["include_fields"], row["filter"]), number)
+            (Subscription(topic, row["uri"], row["include_fields"], row["filter"], row.get("name")), number)
             for number, row in store.subscriptions.items()
             if row["topic"] == topic
         ]
@@ -104,6 +123,8 @@ class Sender:
             self.deliveries.append(Delivery(store, subscription, None, "shop/redact", *ids, due, body, due))
 
     def _is_repeated(self, new: Delivery) -> bool:
+        if not new.subscription.include_fields:
+            return False
         recent = [
             d
             for d in self.deliveries[-50:]
@@ -119,18 +140,30 @@ class Sender:
         while True:
             self._wake.wait(0.2)
             self._wake.clear()
-            if not self.is_paused:
-                self.deliver_due()
+            try:
+                if not self.is_paused:
+                    self.deliver_due()
+            except Exception:
+                log.exception("deliveries stopped short; the loop goes on")
 
     def deliver_due(self, *, everything: bool = False) -> dict[str, int]:
         """All that is due (with `everything`: all that waits) has been tried once. Returns the counts by outcome."""
+        counts = {"delivered": 0, "failed": 0}
+        with self._turn:
+            for delivery in self._due(everything):
+                if self.habit == "lost":
+                    delivery.state, delivery.last_status = "suppressed", "lost"
+                    continue
+                counts["delivered" if self.send(delivery) else "failed"] += 1
+                if self.habit == "twice" and delivery.state == "delivered":
+                    self.send(delivery)
+        return counts
+
+    def _due(self, everything: bool) -> list[Delivery]:
         with self._world.lock:
             now = self._world.clock.now()
             due = [d for d in self.deliveries if d.state == "waiting" and (everything or d.due_at <= now)]
-        counts = {"delivered": 0, "failed": 0}
-        for delivery in due:
-            counts["delivered" if self.send(delivery) else "failed"] += 1
-        return counts
+        return due[::-1] if self.habit == "reversed" else due
 
     def send(self, delivery: Delivery) -> bool:
         """One try. A failure is due again later, or given up after the last."""
@@ -162,7 +195,9 @@ class Sender:
     def _headers(self, delivery: Delivery) -> dict[str, str]:
         secret = self._world.old_client_secret or self._world.client_secret  # the oldest unrevoked secret signs
         signature = base64.b64encode(hmac.digest(secret.encode(), delivery.body, hashlib.sha256)).decode()
+        name = {"X-Shopify-Name": delivery.subscription.name} if delivery.subscription.name else {}
         return {
+            **name,
             "Content-Type": "application/json",
             "User-Agent": "Shopify-Captain-Hook (devshop)",
             "X-Shopify-Topic": delivery.topic,

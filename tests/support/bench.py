@@ -115,9 +115,8 @@ class Bench:
     def item(self, sku: str, **fields: Any) -> int:
         """An item of ours; returns its id."""
         with self.scope():
-            item = Item(
-                sku=sku, name=f"Item {sku}", created_at=clock.now(), **{"safety_stock": 0, "unit": "piece", **fields}
-            )
+            given = {"name": f"Item {sku}", "safety_stock": 0, "unit": "piece", **fields}
+            item = Item(sku=sku, created_at=clock.now(), **given)
             db.session.add(item)
             db.session.commit()
             return item.id

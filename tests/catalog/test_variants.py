@@ -1,0 +1,97 @@
+"""Variants: all of them in one go, single ones as they change, and what they suggest."""
+
+from __future__ import annotations
+
+import pytest
+
+from devshop import products
+from occ_app.catalog import mapping
+from occ_app.catalog.models import Variant
+from occ_app.catalog.pull import newest
+from occ_app.catalog.rules import likeness, plain_cell, safe_cell
+from occ_app.extensions import db
+from tests.support.bench import Bench
+
+
+def skus(bench: Bench) -> dict[str, bool]:
+    """SKU -> whether Shopify still has it."""
+    db.session.remove()
+    with bench.scope():
+        return {v.sku: v.deleted_at is None for v in db.session.scalars(db.select(Variant))}
+
+
+def test_ten_thousand_variants_come_in_one_bulk_operation(bench: Bench) -> None:
+    products.generate(bench.store, 10_000, 1)
+    bench.install()
+
+    assert len(skus(bench)) == 10_000
+    assert sum(call["operation"] == "variantsBulk" for call in bench.store.calls) == 1
+    assert len(bench.store.calls) < 15
+    with bench.scope():
+        pull = newest()
+        assert pull is not None
+        assert (pull.expected, pull.variants_taken) == (10_000, 10_000)
+
+
+def test_a_changed_product_is_read_again(bench: Bench) -> None:
+    bench.product("A", 1)
+    bench.install()
+    product = next(iter(bench.store.products.values()))
+    products.update(bench.store, product, product.variants[0], {"sku": "B"})
+    bench.settle()
+
+    assert skus(bench) == {"B": True}
+
+
+def test_a_deleted_product_stays_for_history_and_is_marked(bench: Bench) -> None:
+    bench.product("A", 1)
+    bench.product("B", 1)
+    bench.install()
+    products.delete(bench.store, next(iter(bench.store.products.values())))
+    bench.settle()
+
+    assert skus(bench) == {"A": False, "B": True}
+
+
+def test_webhooks_never_make_items(bench: Bench) -> None:
+    bench.install()
+    bench.product("NEW", 1)
+    bench.settle()
+    with bench.scope():
+        assert mapping.suggestions() == []
+
+
+def test_suggestions_go_by_sku_then_barcode_then_title(bench: Bench) -> None:
+    bench.product("S1", 0)
+    bench.product("other", 0, barcode="S2")
+    products.create(bench.store, {"title": "Ecuador 85 % bar", "variants": [{"sku": "zzz"}]})
+    bench.product("TWICE", 0)
+    bench.product("TWICE", 0)
+    bench.install()
+    for sku in ("S1", "S2", "TWICE"):
+        bench.item(sku)
+    bench.item("S3", name="Ecuador 85 % Bar")
+    with bench.scope():
+        found = {s.item.sku: s.by for s in mapping.suggestions()}
+
+    assert found == {"S1": "sku", "S2": "barcode", "S3": "title"}
+
+
+def test_a_bundle_cannot_be_mapped(bench: Bench) -> None:
+    products.create(bench.store, {"title": "Box", "bundle": True, "variants": [{"sku": "BUN"}]})
+    bench.install()
+    bench.item("BUN")
+    with pytest.raises(Exception, match="is a bundle"):
+        bench.map("BUN")
+    db.session.rollback()
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@x", "\tx", "plain", "", "'quoted"])
+def test_cells_are_made_harmless_and_come_back(text: str) -> None:
+    assert not safe_cell(text).startswith(("=", "+", "-", "@", "\t"))
+    assert plain_cell(safe_cell(text)) == text
+
+
+def test_titles_much_alike_are_told_from_others() -> None:
+    assert likeness("Ecuador 85 % bar", "Ecuador 85% Bar") > 0.75
+    assert likeness("Ecuador 85 % bar", "Peru 75 % bar") < 0.75
