@@ -51,7 +51,9 @@ def load(path: Path, app_url: str) -> AppConfig:
         relative = uri.removeprefix(own) if own and uri.startswith(f"{own}/") else uri
         return app_url.rstrip("/") + relative if relative.startswith("/") else uri
 
-    subscriptions = [made for row in webhooks.get("subscriptions", []) for made in _subscriptions(row, absolute(row["uri"]))]
+    subscriptions = [
+        made for row in webhooks.get("subscriptions", []) for made in _subscriptions(row, absolute(row["uri"]))
+    ]
     _check_twice(path, subscriptions)
     return AppConfig(
         name=data.get("name", "app"),

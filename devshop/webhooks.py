@@ -59,7 +59,12 @@ class Delivery:
         fields = ("topic", "webhook_id", "event_id", "attempts", "last_status")
         shown = {name: getattr(self, name) for name in fields}
         state = "failed" if self.state == "waiting" and self.attempts else self.state
-        return {**shown, "state": state, "payload": json.loads(self.body), "triggered_at": self.triggered_at.isoformat()}
+        return {
+            **shown,
+            "state": state,
+            "payload": json.loads(self.body),
+            "triggered_at": self.triggered_at.isoformat(),
+        }
 
 
 class Sender:
@@ -147,7 +152,10 @@ class Sender:
                 log.exception("deliveries stopped short; the loop goes on")
 
     def deliver_due(self, *, everything: bool = False) -> dict[str, int]:
-        """All that is due (with `everything`: all that waits) has been tried once. Returns the counts by outcome."""
+        """All that is due (with `everything`: all that waits) has been tried once. Returns the counts by outcome.
+
+        Never call it while holding the world's lock: the app may call the API before it answers.
+        """
         counts = {"delivered": 0, "failed": 0}
         with self._turn:
             for delivery in self._due(everything):
@@ -173,7 +181,7 @@ class Sender:
             answer = self._http.post(delivery.subscription.uri, content=delivery.body, headers=self._headers(delivery))
             delivery.last_status = answer.status_code
             is_good = 200 <= answer.status_code < 300 and time.monotonic() - started < TIMEOUT.read
-        except httpx2.HTTPError as error:
+        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             delivery.last_status, is_good = type(error).__name__, False
         with self._world.lock:
             if is_good:

@@ -240,10 +240,8 @@ def upgrade() -> None:
         sa.Column("writes", sa.Integer(), nullable=False),
         sa.Column("points", sa.Integer(), nullable=False),
         sa.Column("cause", sa.Text(), nullable=True),
-        sa.Column("undone_by_id", sa.Integer(), nullable=True),
         sa.Column("shop_id", sa.Integer(), nullable=False),
         sa.ForeignKeyConstraint(["shop_id"], ["shop.id"], name=op.f("fk_sync_run_shop_id"), ondelete="CASCADE"),
-        sa.ForeignKeyConstraint(["undone_by_id"], ["sync_run.id"], name=op.f("fk_sync_run_undone_by_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_sync_run")),
     )
     op.create_index("ix_sync_run_recent", "sync_run", ["shop_id", "id"], unique=False)

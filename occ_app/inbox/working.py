@@ -49,7 +49,9 @@ def work_on(delivery_id: int, handlers: dict[str, Handler]) -> bool:
         if handler is not None:
             handler(delivery, _payload(delivery.body))
         done = {"state": DONE if handler else IGNORED, "cause": None, "done_at": clock.now()}
-        db.session.execute(update(Delivery).where(Delivery.id == delivery_id).values(done))  # gone, if it erased its shop
+        db.session.execute(
+            update(Delivery).where(Delivery.id == delivery_id).values(done)
+        )  # gone, if it erased its shop
         db.session.commit()
     except Exception as error:
         db.session.rollback()

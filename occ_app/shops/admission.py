@@ -8,10 +8,12 @@ from occ_app import clock
 from occ_app.config import Config
 from occ_app.extensions import db
 from occ_app.shopify import id_tokens
+from occ_app.shopify.domains import is_shop_domain
 from occ_app.shopify.errors import InvalidIdTokenError
 from occ_app.shops import install
 from occ_app.shops.connection import Connections
 from occ_app.shops.models import Shop
+from occ_app.web import embedded_url, see_other
 
 
 def admit(config: Config) -> Response | None:
@@ -19,6 +21,9 @@ def admit(config: Config) -> Response | None:
 
     The shop is the one of the token's `dest`, whatever else the request says.
     """
+    outside = _leads_into_admin(config)
+    if outside is not None:
+        return outside
     url = config.app_url + request.full_path.rstrip("?")
     visitor = id_tokens.check(config, method=request.method, url=url, headers=dict(request.headers))
     if isinstance(visitor, id_tokens.Refusal):
@@ -32,6 +37,19 @@ def admit(config: Config) -> Response | None:
             return Response("Unauthorized", 401, id_tokens.RETRY_HEADERS)
     g.shop, g.shop_id = shop, shop.id
     return None
+
+
+def _leads_into_admin(config: Config) -> Response | None:
+    """A document that was opened outside of the admin is answered with the way into it.
+
+    Source: Shopify's router package, "ensure app is embedded": no `embedded=1`, but a `host` that names the shop's own admin.
+    """
+    args = request.args
+    if "Authorization" in request.headers or args.get("embedded") == "1" or "id_token" in args or "host" not in args:
+        return None
+    domain = args.get("shop", "").lower()
+    path = embedded_url(config, args["host"], domain) if is_shop_domain(domain) else None
+    return see_other(path) if path else None
 
 
 def _exchange(visitor: id_tokens.Visitor) -> Shop:

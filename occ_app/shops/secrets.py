@@ -36,10 +36,5 @@ def unseal(keys: tuple[bytes, ...], sealed: bytes, place: str) -> str:
     )
 
 
-def is_sealed_with_first(keys: tuple[bytes, ...], sealed: bytes) -> bool:
-    """Whether `sealed` was made with the key that encrypts now; if not, it is sealed anew at the next chance."""
-    return sealed[:4] == _key_id(keys[0])
-
-
 def _key_id(key: bytes) -> bytes:
     return hashlib.sha256(key).digest()[:4]

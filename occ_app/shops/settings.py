@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import available_timezones
 
 from occ_app.errors import RuleError
 from occ_app.shops.models import Shop
@@ -90,8 +90,3 @@ def put(shop: Shop, name: str, text: str) -> None:
 def everything(shop: Shop) -> dict[str, Any]:
     """All settings of the shop by name."""
     return {name: get(shop, name) for name in SETTINGS}
-
-
-def time_zone(shop: Shop) -> ZoneInfo:
-    """The shop's time zone."""
-    return ZoneInfo(get(shop, "time_zone"))

@@ -11,11 +11,10 @@ from sqlalchemy.dialects.postgresql import insert
 from occ_app.extensions import current_shop_id, db
 from occ_app.sync.models import SyncException
 
-DRIFT, GUARD, PARKED, UNMAPPED, BACKORDER, LINK, AMBIGUOUS = (
+DRIFT, GUARD, PARKED, BACKORDER, LINK, AMBIGUOUS = (
     "drift",
     "guard",
     "parked",
-    "unmapped_variant",
     "backorder",
     "link",
     "ambiguous",

@@ -15,7 +15,6 @@ from occ_app.catalog.models import Mapping
 from occ_app.errors import RuleError
 from occ_app.extensions import db
 from occ_app.shopify.client import Client
-from occ_app.shops import settings
 from occ_app.stock import ledger
 from occ_app.stock.rules import OPENING
 from occ_app.sync import desk, readings
@@ -24,7 +23,7 @@ from occ_app.sync.corrections import correction_moves
 from occ_app.sync.models import SyncState
 from occ_app.sync.push import park
 from occ_app.sync.rules import Reading
-from occ_app.sync.targets import refresh, shop
+from occ_app.sync.targets import refresh
 from occ_app.work import tasks
 
 CHOICES = ("hub", "shopify")
@@ -111,8 +110,3 @@ def _shares_stock(mapping: Mapping) -> bool:
         Mapping.ended_at.is_(None),
     )
     return db.session.scalars(query.limit(1)).first() is not None
-
-
-def default_rule() -> str:
-    """How the shop's drift rule reads in words, for pages."""
-    return {"ask": "ask me", "hub": "ours", "shopify": "Shopify's"}[settings.get(shop(), "drift_rule")]

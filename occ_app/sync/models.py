@@ -12,16 +12,9 @@ from occ_app.catalog.models import Mapping
 from occ_app.extensions import ShopScoped, db
 
 AWAITING_LINK, LINKED, AWAITING_APPROVAL, PARKED, OFF = "awaiting_link", "linked", "awaiting_approval", "parked", "off"
-PUSH, RECONCILE, LINK = "push", "reconcile", "link"
+PUSH, RECONCILE = "push", "reconcile"
 # What became of one line of a push.
-WAITING, APPLIED, STALE, REFUSED, AMBIGUOUS, SUPERSEDED = (
-    "waiting",
-    "applied",
-    "stale",
-    "refused",
-    "ambiguous",
-    "superseded",
-)
+WAITING, APPLIED, STALE, REFUSED, AMBIGUOUS = "waiting", "applied", "stale", "refused", "ambiguous"
 
 
 class SyncState(ShopScoped, db.Model):
@@ -80,7 +73,7 @@ class SyncState(ShopScoped, db.Model):
 
 
 class SyncRun(ShopScoped, db.Model):
-    """One push, reconciliation or link, with what it cost. `points`: Shopify's actual query cost."""
+    """One push or reconciliation, with what it cost. `points`: Shopify's actual query cost."""
 
     __tablename__ = "sync_run"
     __table_args__ = (Index("ix_sync_run_recent", "shop_id", "id"),)
@@ -95,7 +88,6 @@ class SyncRun(ShopScoped, db.Model):
     writes: Mapped[int] = mapped_column(default=0)  # API calls
     points: Mapped[int] = mapped_column(default=0)
     cause: Mapped[str | None] = mapped_column(Text)  # why it ended early, in plain words
-    undone_by_id: Mapped[int | None] = mapped_column(ForeignKey("sync_run.id"))
 
 
 class PushLine(ShopScoped, db.Model):
@@ -125,7 +117,7 @@ class PushLine(ShopScoped, db.Model):
 class SyncException(ShopScoped, db.Model):
     """Something that a person must decide (or decided). At most one open per kind and subject.
 
-    `kind`: drift, guard, parked, unmapped_variant, backorder, delivery, link, …; `subject` names what it is about (`mapping:12`);
+    `kind`: drift, guard, parked, backorder, link, ambiguous, audit; `subject` names what it is about (`mapping:12`);
     `facts` carries the numbers its sentence is built from; `remedies` are the names that settle it.
     """
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.orm import joinedload
 
 from occ_app import clock
@@ -115,8 +115,3 @@ def new_state(mapping: Mapping) -> SyncState:
     db.session.add(state)
     db.session.flush()
     return state
-
-
-def mark_all_due_again() -> None:
-    """No wait holds any mapping of the shop back any longer."""
-    db.session.execute(update(SyncState).values(next_try_at=None).where(SyncState.next_try_at.is_not(None)))

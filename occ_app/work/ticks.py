@@ -52,11 +52,6 @@ def every(seconds: int, name: str, fire: Callable[[], None]) -> None:
     _ticks[:] = [tick for tick in _ticks if tick.name != name] + [Tick(name, seconds, fire)]
 
 
-def all_ticks() -> list[Tick]:
-    """What the clock does."""
-    return list(_ticks)
-
-
 def start(app: Flask) -> BackgroundScheduler:
     """The clock runs in a thread of this process."""
     scheduler = BackgroundScheduler(

@@ -80,6 +80,9 @@ def test_a_new_item_is_made_mapped_and_counted_by_hand(tab: Page, stack: Stack) 
     frame.get_by_label("It is").select_option("released")
     frame.get_by_role("button", name="Make the lot").click()
     expect(frame.get_by_role("heading", name="Where the 12 are")).to_be_visible()
+    eventually(
+        lambda: open_app(tab, stack, "/mapping").get_by_role("checkbox", name=re.compile("Ruby bar")).count() == 1, 30
+    )
     frame = open_app(tab, stack, "/mapping")
     frame.get_by_role("checkbox", name=re.compile("Ruby bar")).check()
     frame.get_by_label("Set Shopify to our numbers").check()

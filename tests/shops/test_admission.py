@@ -117,6 +117,15 @@ def test_the_shop_is_the_tokens_whatever_the_address_says(bench: Bench) -> None:
     assert bench.open("/products/1", other).status_code == 404
 
 
+def test_a_page_opened_outside_of_the_admin_leads_into_it(bench: Bench) -> None:
+    host = oauth.host_parameter(bench.store)
+    answer = bench.visit("/lots", query_string={"shop": DOMAIN, "host": host})
+    evil = bench.visit("/lots", query_string={"shop": "other.myshopify.com", "host": host})
+
+    assert answer.headers["Location"] == "https://admin.shopify.com/store/cocoa-bristol/apps/test-client-id"
+    assert "admin.shopify.com" not in evil.headers["Location"].split("?")[0]
+
+
 def stored(bench: Bench) -> ShopToken:
     """The shop's token row."""
     return db.session.scalars(db.select(ShopToken).execution_options(populate_existing=True)).one()

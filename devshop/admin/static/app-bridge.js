@@ -85,7 +85,7 @@
     if (type === "discard") form?.reset();
   });
 
-  const start = () => { tellWhere(); tellNav(); tell({ type: "saveBar", on: false }); };
+  const start = () => { tellNav(); tellWhere(); tell({ type: "saveBar", on: false }); };
   document.readyState === "loading" ? document.addEventListener("DOMContentLoaded", start) : start();
   for (const name of ["htmx:after:swap", "htmx:afterSwap"]) document.addEventListener(name, () => { tellNav(); tellWhere(); tellSaveBar(); });
   addEventListener("popstate", tellWhere);
