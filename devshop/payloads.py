@@ -294,7 +294,8 @@ def product(store: Store, subject: Product) -> Payload:
 
 
 def _variant(store: Store, subject: Variant) -> Payload:
-    stock = sum(found.quantities["available"] for key, found in store.levels.items() if key[0] == subject.item_id)
+    levels = [store.levels.get((subject.item_id, place)) for place in store.locations]
+    stock = sum(found.quantities["available"] for found in levels if found)
     return {
         "id": subject.id,
         "admin_graphql_api_id": subject.gid,
