@@ -1,6 +1,8 @@
 """OAuth as Shopify does it: ID tokens, token exchange, refresh with rotation, the code grant, install and uninstall.
 
-Source: Shopify, "ID tokens", "Token exchange", "Offline access tokens", "Authorization code grant".
+ID tokens and signed addresses carry the machine's time, since those who check them look at theirs; what devshop itself lets expire
+(access and refresh tokens) goes by the world's clock.
+Source: Shopify, "ID tokens", "Token exchange", "Offline access tokens", "More resilient refreshes", "Authorization code grant".
 """
 
 from __future__ import annotations
@@ -15,15 +17,16 @@ from typing import Any
 from urllib.parse import urlencode
 
 import jwt
-from flask import Blueprint, Response, current_app, jsonify, redirect, render_template_string, request
+from flask import Blueprint, Response, current_app, jsonify, redirect, render_template, request
 
 from devshop.world import AccessToken, Store, World, new_secret
 
 blueprint = Blueprint("oauth", __name__)
-ACCESS_LIFE, REFRESH_LIFE = timedelta(hours=1), timedelta(days=90)
+ACCESS_LIFE, REFRESH_LIFE, REPEAT_LIFE = timedelta(hours=1), timedelta(days=90), timedelta(days=30)
 EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
+ID_TOKEN = "urn:ietf:params:oauth:token-type:id_token"
+OFFLINE = "urn:shopify:params:oauth:token-type:offline-access-token"
 ONLINE = "urn:shopify:params:oauth:token-type:online-access-token"
-_codes: dict[str, tuple[str, str]] = {}
 
 
 def make_id_token(store: Store, expires_in: int = 60, claims: dict[str, Any] | None = None) -> str:
@@ -53,9 +56,10 @@ def install(store: Store, scopes: tuple[str, ...] | None = None) -> None:
 def uninstall(store: Store) -> None:
     """The app is gone: its tokens first, then its own webhooks, then the news of it."""
     store.tokens.clear()
+    store.codes.clear()
     store.emit("app/uninstalled", store)
     store.subscriptions.clear()
-    store.is_installed = False
+    store.is_installed, store.granted = False, ()
 
 
 def grant_scopes(store: Store, scopes: tuple[str, ...]) -> None:
@@ -64,17 +68,24 @@ def grant_scopes(store: Store, scopes: tuple[str, ...]) -> None:
     store.emit("app/scopes_update", {"previous": list(previous), "current": list(scopes)})
 
 
-def issue(store: Store, *, expiring: bool, online: bool = False, previous: AccessToken | None = None) -> AccessToken:
-    """A new access token; with `expiring` also what renews it."""
+def issue(store: Store, *, expiring: bool, online: bool = False) -> AccessToken:
+    """A new access token; an expiring offline one comes with what renews it."""
     now = store.world.clock.now()
     token = AccessToken(
         new_secret("shpat_"), store.granted, now + ACCESS_LIFE if expiring or online else None, is_online=online
     )
     if expiring and not online:
         token.refresh_token, token.refresh_expires_at = new_secret("shprt_"), now + REFRESH_LIFE
-        token.previous_refresh = previous.refresh_token if previous else None
     store.tokens[token.value] = token
     return token
+
+
+def _acquire(store: Store, *, expiring: bool, online: bool) -> AccessToken:
+    """A new token; an offline one retires the refresh tokens before it, while their access tokens live to their end."""
+    if not online:
+        for token in store.tokens.values():
+            token.refresh_token = token.previous_refresh = None
+    return issue(store, expiring=expiring, online=online)
 
 
 @blueprint.post("/admin/oauth/access_token")
@@ -100,6 +111,11 @@ def _secrets(world: World) -> list[str | None]:
 
 
 def _exchange(store: Store, body: dict[str, Any]) -> tuple[Response, int] | Response:
+    wanted = body.get("requested_token_type", OFFLINE)
+    if body.get("subject_token_type", ID_TOKEN) != ID_TOKEN or wanted not in (ONLINE, OFFLINE):
+        return _refuse(
+            "invalid_request", "devshop exchanges ID tokens for online or offline access tokens, nothing else"
+        )
     try:
         claims = jwt.decode(
             body.get("subject_token", ""),
@@ -112,34 +128,40 @@ def _exchange(store: Store, body: dict[str, Any]) -> tuple[Response, int] | Resp
         return _refuse("invalid_subject_token", "the ID token is not valid")
     if claims.get("dest") != f"https://{store.domain}" or not store.is_installed:
         return _refuse("invalid_subject_token", "the ID token is not for this store, or the app is not installed")
-    online = body.get("requested_token_type") == ONLINE
-    return _answer(issue(store, expiring=str(body.get("expiring")) == "1", online=online), store)
+    return _answer(_acquire(store, expiring=_is_expiring(body), online=wanted == ONLINE), store)
+
+
+def _is_expiring(body: dict[str, Any]) -> bool:
+    return str(body.get("expiring", "0")).lower() in ("1", "true")
 
 
 def _refresh(store: Store, refresh_token: str) -> tuple[Response, int] | Response:
-    """A new pair. The previous refresh token works until the new one is first used (a lost answer can be repeated)."""
+    """A new pair. After it the same refresh token can be used again until the new one is, as the answer may have been lost: for 30 days
+    after its first use, and never beyond its own 90."""
     now = store.world.clock.now()
     for token in list(store.tokens.values()):
-        if not refresh_token or refresh_token not in (token.refresh_token, token.previous_refresh):
+        if refresh_token and refresh_token == token.refresh_token:
+            until = min(now + REPEAT_LIFE, token.refresh_expires_at or now)
+            is_alive = bool(token.refresh_expires_at and now < token.refresh_expires_at)
+        elif refresh_token and refresh_token == token.previous_refresh:
+            until = token.previous_until or now
+            is_alive = now < until
+        else:
             continue
-        if token.refresh_expires_at and token.refresh_expires_at <= now:
+        if not is_alive:
             break
-        token.previous_refresh = None
-        base = AccessToken("", (), None, refresh_token=refresh_token)
-        if token.refresh_token != refresh_token:
-            token.refresh_token = None
-        new = issue(store, expiring=True, previous=base)
-        token.refresh_token = None
+        token.refresh_token = token.previous_refresh = None
+        new = issue(store, expiring=True)
+        new.previous_refresh, new.previous_until = refresh_token, until
         return _answer(new, store)
     return _refuse("invalid_grant", "the refresh token is not valid any more")
 
 
 def _redeem(store: Store, body: dict[str, Any]) -> tuple[Response, int] | Response:
-    domain, _ = _codes.pop(body.get("code", ""), ("", ""))
-    if domain != store.domain:
-        return _refuse("invalid_request", "the code was not found or was already used")
-    install(store)
-    return _answer(issue(store, expiring=str(body.get("expiring")) == "1"), store)
+    online = store.codes.pop(body.get("code", ""), None)
+    if online is None:
+        return _refuse("invalid_request", "The authorization code was not found or was already used")
+    return _answer(_acquire(store, expiring=_is_expiring(body), online=online), store)
 
 
 def _answer(token: AccessToken, store: Store) -> Response:
@@ -169,39 +191,76 @@ def _refuse(error: str, words: str) -> tuple[Response, int]:
 
 @blueprint.route("/admin/oauth/authorize", methods=["GET", "POST"])
 def authorize() -> Any:
-    """The page on which a store's owner grants access (GET), and the way back to the app (POST)."""
+    """The page on which a store's owner grants access (GET), and the way back to the app (POST).
+
+    The store is that of `Host`, or of `shop`, since a browser on this machine cannot reach `*.myshopify.com`. `scope` is shown but the
+    configuration's scopes are granted: what Shopify does with another list under managed install is not documented.
+    """
     world: World = current_app.extensions["devshop"]
-    store = world.stores.get(request.host.split(":")[0]) or world.stores.get(request.values.get("shop", ""))
-    redirect_uri, state = request.values.get("redirect_uri", ""), request.values.get("state", "")
-    allowed = world.config.redirect_urls if world.config else []
-    if store is None or request.values.get("client_id") != world.client_id:
-        return Response("Oauth error invalid_request: no such store or app", 400)
-    if redirect_uri not in allowed:
-        return Response("Oauth error invalid_request: The redirect_uri is not whitelisted", 400)
-    if request.method == "GET":
-        return render_template_string(
-            _GRANT_PAGE, store=store, scopes=request.args.get("scope", ""), query=request.query_string.decode()
-        )
-    if request.form.get("decision") != "accept":
-        return redirect(f"/store/{store.handle}", 303)
+    with world.lock:
+        store = _store_asked(world)
+        if store is None or request.values.get("client_id") != world.client_id:
+            return Response("Oauth error invalid_request: no such store or app", 400, mimetype="text/plain")
+        if request.values.get("redirect_uri") not in (world.config.redirect_urls if world.config else []):
+            words = "Oauth error invalid_request: The redirect_uri is not whitelisted"
+            return Response(words, 400, mimetype="text/plain")
+        if request.method == "GET":
+            return render_template("grant.html", **grant_facts(store), action=f"?{request.query_string.decode()}")
+        if request.form.get("decision") != "accept":
+            return redirect(f"/store/{store.handle}", 303)
+        return redirect(_way_back(store), 303)
+
+
+def _store_asked(world: World) -> Store | None:
+    return world.stores.get(request.host.split(":")[0]) or world.stores.get(request.values.get("shop", ""))
+
+
+def _way_back(store: Store) -> str:
+    install(store)
     code = uuid.uuid4().hex
-    _codes[code] = (store.domain, redirect_uri)
+    store.codes[code] = "per-user" in request.args.getlist("grant_options[]")
     fields = {
         "code": code,
         "host": host_parameter(store),
         "shop": store.domain,
-        "state": state,
+        "state": request.args.get("state", ""),
         "timestamp": str(int(time.time())),
     }
-    return redirect(f"{redirect_uri}?{urlencode({**fields, 'hmac': sign_query(world, fields)})}", 303)
+    query = urlencode({**fields, "hmac": sign_query(store.world, fields)})
+    return f"{request.args['redirect_uri']}?{query}"
 
 
-_GRANT_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Install app</title>
-<link rel="stylesheet" href="/_devshop/static/admin.css"><main class="narrow"><h1>Install this app on {{ store.name }}?</h1>
-<p>It asks for: {{ scopes or "the scopes of its configuration" }}</p>
-<form method="post" action="?{{ query }}"><input type="hidden" name="shop" value="{{ store.domain }}">
-<button name="decision" value="accept" class="primary">Install app</button>
-<button name="decision" value="decline">Cancel</button></form></main>"""
+@blueprint.get("/admin/oauth/install")
+def install_link() -> Any:
+    """Shopify's install address: the app's page in the admin, which asks before it installs."""
+    world: World = current_app.extensions["devshop"]
+    store = _store_asked(world)
+    if store is None or request.args.get("client_id") != world.client_id:
+        return Response("Oauth error invalid_request: no such store or app", 400, mimetype="text/plain")
+    return redirect(f"/store/{store.handle}/apps/{world.config.handle if world.config else 'app'}", 303)
+
+
+def grant_facts(store: Store) -> dict[str, Any]:
+    """What the page that asks for access shows: the app, the store, and each scope in words."""
+    config = store.world.config
+    scopes = config.scopes if config else []
+    return {
+        "store": store,
+        "app_name": config.name if config else "App",
+        "app_handle": config.handle if config else "app",
+        "access": [(_in_words(scope), scope, scope in store.granted) for scope in scopes],
+    }
+
+
+def needs_grant(store: Store) -> bool:
+    """Whether the owner must say yes before the app opens: it is not installed, or it asks for more than was granted."""
+    config = store.world.config
+    return not store.is_installed or not set(config.scopes if config else []).issubset(store.granted)
+
+
+def _in_words(scope: str) -> str:
+    verb, _, subject = scope.partition("_")
+    return f"{'View' if verb == 'read' else 'View and edit'} {subject.replace('_', ' ')}"
 
 
 def host_parameter(store: Store) -> str:
@@ -215,9 +274,10 @@ def sign_query(world: World, fields: dict[str, str]) -> str:
     return hmac.new(world.client_secret.encode(), message.encode(), hashlib.sha256).hexdigest()
 
 
-def launch_query(store: Store) -> dict[str, str]:
-    """What the admin adds to the app's address on the first load."""
+def launch_query(store: Store, more: dict[str, str] | None = None) -> dict[str, str]:
+    """What the admin adds to the app's address on the first load, `more` included, all of it signed."""
     fields = {
+        **(more or {}),
         "embedded": "1",
         "host": host_parameter(store),
         "locale": "en-GB",

@@ -243,7 +243,8 @@ class AccessToken:
     expires_at: datetime | None
     refresh_token: str | None = None
     refresh_expires_at: datetime | None = None
-    previous_refresh: str | None = None  # usable until this pair's refresh token is first used
+    previous_refresh: str | None = None  # usable until this pair's refresh token is first used, or until `previous_until`
+    previous_until: datetime | None = None
     is_online: bool = False
 
 
@@ -264,6 +265,7 @@ class Store:
         self.is_installed = False
         self.granted: tuple[str, ...] = ()
         self.tokens: dict[str, AccessToken] = {}
+        self.codes: dict[str, bool] = {}  # of the code grant, not yet used; whether an online token was asked for
         self.subscriptions: dict[int, dict[str, Any]] = {}
         self.bulk: dict[int, dict[str, Any]] = {}
         self.idempotent: dict[str, tuple[str, Any]] = {}
@@ -333,6 +335,7 @@ class World:
         self.listeners: list[Callable[[Store, str, Any], None]] = []
         self.config: Any = None
         self.partial_batches = False
+        self.api_status: int | None = None  # what the Admin API answers instead of working; None: it works
         self._ids = itertools.count(1_000_001)
 
     def new_id(self) -> int:

@@ -19,7 +19,7 @@ from occ_app.orders.booking import LineState, OrderState
 from occ_app.orders.models import Order
 from occ_app.orders.rules import LineSnapshot, Removal
 from occ_app.shopify.client import Client
-from occ_app.shopify.errors import ShopifyError
+from occ_app.shopify.errors import ShopifyError, ShopifyRefusedError
 from occ_app.sync.rules import chunks, retry_after
 from occ_app.sync.targets import shop
 
@@ -63,9 +63,21 @@ def read_and_book(client: Client, gids: Sequence[str]) -> int:
     booked = 0
     for part in chunks(gids, PER_CALL):
         noted_until = clock.now()
-        for gid, found in zip(part, read(client, part), strict=True):  # type: ignore[arg-type]
-            booked += _book_one(str(gid), found, noted_until)
+        for gid, found in _read_each(client, [str(gid) for gid in part]):
+            booked += _book_one(gid, found, noted_until)
     return booked
+
+
+def _read_each(client: Client, gids: Sequence[str]) -> list[tuple[str, OrderState | None]]:
+    """Each order with its state. Where Shopify refuses them together they are read one by one, and the refused one waits with its cause."""
+    try:
+        return list(zip(gids, read(client, gids), strict=True))
+    except ShopifyRefusedError as error:
+        if len(gids) > 1:
+            return [pair for gid in gids for pair in _read_each(client, [gid])]
+        db.session.rollback()
+        _failed(gids[0], str(error))
+        return []
 
 
 def read(client: Client, gids: Sequence[str]) -> list[OrderState | None]:

@@ -36,6 +36,9 @@ FINAL_CODES = {
     "INVALID_QUANTITY_TOO_HIGH": "The quantity is more than Shopify can keep (1,000,000,000).",
 }
 
+# Causes that a good reading says nothing about: somebody must look before it is tried again.
+NOT_BY_ITSELF = (FINAL_CODES["NON_MUTABLE_INVENTORY_ITEM"], FINAL_CODES["INVALID_QUANTITY_TOO_HIGH"])
+
 
 def push_due(client: Client) -> SyncRun | None:
     """Everything that is due has been pushed, or waits with its cause. Returns the run; None where nothing was due."""
@@ -84,9 +87,9 @@ def _due_ids() -> list[int]:
 
 def _round(client: Client, run: SyncRun, ids: Sequence[int]) -> list[int]:
     """One reading and one write of these mappings. Returns those that another round may help."""
-    states = [state for state in readings.living_states(ids) if state.state == m.LINKED]
-    found = readings.fetch(client, states)
-    plans = _plan(states, found)
+    found = readings.fetch(client, [state for state in readings.living_states(ids) if state.state == m.LINKED])
+    # Loaded again: what was held or sold while Shopify answered is known to the plan.
+    plans = _plan([state for state in readings.living_states(found) if state.state == m.LINKED], found)
     db.session.commit()
     again: list[int] = []
     for part in chunks(plans, readings.PER_CALL):
@@ -333,11 +336,21 @@ def settle_open(client: Client) -> None:
     """Calls whose answer never came are sent again with the same key and input; ambiguous ones are read again."""
     query = select(Mutation).where(Mutation.operation == "inventory_set", Mutation.state.in_((READY, SENT, AMBIGUOUS)))
     for mutation in db.session.scalars(query.order_by(Mutation.id)).all():
-        if not open_lines(mutation.id):
-            mutation.state = APPLIED if mutation.state == SENT else mutation.state
-            continue
-        if mutation.state == AMBIGUOUS:
-            settle_by_reading(client, mutation, (mutation.answer or {}).get("userErrors") or [])
-        else:
-            send(client, mutation.id, is_retry=mutation.state == SENT)
+        try:
+            _settle_one(client, mutation)
+        except ShopifyUnavailableError:
+            db.session.rollback()  # the row stays as it is and waits longer; the others go on
     db.session.commit()
+
+
+def _settle_one(client: Client, mutation: Mutation) -> None:
+    lines, at = open_lines(mutation.id), clock.now()
+    if not lines:
+        mutation.state = APPLIED if mutation.state == SENT else mutation.state
+    elif mutation.state == AMBIGUOUS:
+        settle_by_reading(client, mutation, (mutation.answer or {}).get("userErrors") or [])
+    elif mutation.tries < 2 or mutation.sent_at is None or mutation.sent_at + retry_after(mutation.tries) <= at:
+        if mutation.tries >= MOST_TRIES:
+            for line in lines:
+                _show_ambiguous(line, at)
+        send(client, mutation.id, is_retry=mutation.state == SENT)

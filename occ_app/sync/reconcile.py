@@ -101,8 +101,9 @@ def _locked(found: dict[int, Reading | str]) -> Sequence[SyncState]:
 
 
 def _revive(state: SyncState, at: datetime) -> None:
-    """A parked mapping that can be read again is tried again, unless its variant is a bundle for good."""
-    if state.state == m.PARKED and not state.mapping.variant.is_bundle:
+    """A parked mapping that can be read again is tried again, unless it is parked for what no reading can mend."""
+    is_mended = state.cause not in push.NOT_BY_ITSELF and state.tries < push.MOST_TRIES
+    if state.state == m.PARKED and is_mended:
         state.state, state.cause, state.tries, state.next_try_at = (
             m.LINKED if state.expected is not None else m.AWAITING_LINK,
             None,

@@ -15,6 +15,7 @@ from occ_app.shops import settings
 from occ_app.shops.models import Shop
 from occ_app.stock import ledger
 from occ_app.stock.rules import PUSHED_BY_ITSELF, Holding, Term, sellable, target, terms
+from occ_app.sync import desk
 from occ_app.sync.models import AWAITING_APPROVAL, LINKED, SyncState
 from occ_app.sync.rules import counts_for_expected
 from occ_app.work import tasks
@@ -68,6 +69,8 @@ def _recompute(condition) -> None:  # type: ignore[no-untyped-def]
         state.sellable, state.target = units, target([(units, mapping.units_per_variant)])
         mode = mode_of(mapping.item, of)
         state.is_pushed = mode != "none"
+        if state.target != before and state.state == AWAITING_APPROVAL and mode in PUSHED_BY_ITSELF:
+            _ask_anew(state)
         _choose_state(state, mode)
         if state.target != before and not state.tries:
             state.next_try_at = None  # whatever it waited for, this is news
@@ -75,6 +78,15 @@ def _recompute(condition) -> None:  # type: ignore[no-untyped-def]
     db.session.flush()
     if is_due:
         tasks.ask("push", of.id)
+
+
+def _ask_anew(state: SyncState) -> None:
+    """A number that waited because its step was too big is another one now: the next push decides whether it waits again.
+
+    A fall must not wait for the approval of a rise.
+    """
+    state.state, state.cause = LINKED, None
+    desk.withdraw(desk.GUARD, desk.subject_of(state.mapping_id), clock.now(), remedy="another number came")
 
 
 def _choose_state(state: SyncState, mode: str) -> None:

@@ -161,6 +161,36 @@ def test_a_step_beyond_the_guard_waits_for_approval(linked: Bench) -> None:
     assert linked.exceptions() == []
 
 
+def test_a_fall_does_not_wait_for_the_approval_of_a_rise(linked: Bench) -> None:
+    big = linked.lot("A", 500)
+    linked.settle()
+    assert linked.exceptions() == ["guard"]
+    linked.move(big, "scrap")
+    linked.move(1, "on_hold", 2)
+    linked.settle()
+
+    assert linked.available("A") == 8
+    assert linked.exceptions() == []
+
+
+def test_a_call_that_never_gets_an_answer_stops_no_other(linked: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    connections = linked.app.extensions["occ_connections"]
+    http = httpx2.Client(transport=LostAnswer(connections.transport, 3, applied=False))
+    monkeypatch.setitem(
+        linked.app.extensions, "occ_connections", type(connections)(connections.config, connections.transport, http)
+    )
+    linked.lot("A", 5)
+    linked.drain()
+    linked.lot("B", 5)
+    linked.drain()
+    linked.settle()
+    linked.settle()
+
+    assert linked.available("B") == 15
+    with linked.scope():
+        assert db.session.scalars(db.select(Mutation.state).where(Mutation.tries > 1)).first() in ("sent", "applied")
+
+
 def test_manual_approval_sends_nothing_by_itself(linked: Bench) -> None:
     with linked.scope():
         item = modes.states_of_item(1)[0].mapping.item
