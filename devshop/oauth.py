@@ -24,7 +24,7 @@ from devshop.world import AccessToken, Store, World, new_secret
 blueprint = Blueprint("oauth", __name__)
 ACCESS_LIFE, REFRESH_LIFE, REPEAT_LIFE = timedelta(hours=1), timedelta(days=90), timedelta(days=30)
 EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
-ID_TOKEN = "urn:ietf:params:oauth:token-type:id_token"
+ID_TOKEN = "urn:ietf:params:oauth:token-type:id_token"  # noqa: S105
 OFFLINE = "urn:shopify:params:oauth:token-type:offline-access-token"
 ONLINE = "urn:shopify:params:oauth:token-type:online-access-token"
 
