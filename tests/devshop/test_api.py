@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 import pytest
@@ -330,3 +331,20 @@ def test_wrong_credentials_and_wrong_id_tokens_are_named(web: FlaskClient) -> No
 
     assert token_call(web, grant_type=exchange, subject_token="x").get_json()["error"] == "invalid_subject_token"
     assert token_call(web, client_secret="wrong").get_json()["error"] == "invalid_client"
+
+
+def test_the_code_grant_asks_the_owner_and_comes_back_with_a_code_that_works_once(web: FlaskClient) -> None:
+    back = "http://127.0.0.1:9/auth/callback"
+    query = {"client_id": "client-id", "scope": "read_products", "redirect_uri": back, "state": "nonce"}
+    page = web.get("/admin/oauth/authorize", query_string=query, headers={"Host": DOMAIN})
+    assert "Install the app on Shop?" in page.get_data(as_text=True)
+    form = {"decision": "accept", "shop": DOMAIN}
+    answer = web.post("/admin/oauth/authorize", query_string=query, data=form, headers={"Host": DOMAIN})
+    fields = dict(parse_qsl(urlsplit(answer.headers["Location"]).query))
+
+    assert answer.headers["Location"].startswith(back)
+    assert (fields["state"], fields["shop"]) == ("nonce", DOMAIN)
+    assert token_call(web, code=fields["code"], expiring="1").get_json()["expires_in"] == 3600
+    assert "error" in token_call(web, code=fields["code"], expiring="1").get_json()
+    wrong = {**query, "redirect_uri": "http://evil.example.com/"}
+    assert web.get("/admin/oauth/authorize", query_string=wrong, headers={"Host": DOMAIN}).status_code == 400
