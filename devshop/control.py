@@ -9,6 +9,7 @@ from typing import Any
 from flask import Blueprint, Response, current_app, jsonify, request
 
 from devshop import bulk, inventory, oauth, orders, products
+from devshop.webhooks import HABITS
 from devshop.world import DevshopError, Level, Order, Product, Store, World
 
 blueprint = Blueprint("control", __name__, url_prefix="/_devshop")
@@ -405,12 +406,17 @@ def pause(verb: str) -> Response:
 @blueprint.post("/switches")
 @locked
 def switches() -> Response:
-    """`partial_batches`: one bad row of a batch fails alone. `debounce`: equal payloads within a second are told once."""
-    data = body()
+    """`partial_batches`: one bad row of a batch fails alone. `debounce`: equal reduced payloads within a second are told once.
+    `webhooks`: normal, twice, reversed or lost. `api_status`: 500 or 503 instead of an answer; null ends it."""
+    data, sender = body(), current_app.extensions["devshop_sender"]
+    if data.get("webhooks", "normal") not in HABITS or data.get("api_status") not in (None, 500, 503):
+        raise DevshopError(f"webhooks is one of {', '.join(HABITS)}; api_status is 500, 503 or null")
     if "partial_batches" in data:
         world().partial_batches = bool(data["partial_batches"])
     if "debounce" in data:
-        current_app.extensions["devshop_sender"].debounces = bool(data["debounce"])
+        sender.debounces = bool(data["debounce"])
+    sender.habit = data.get("webhooks", sender.habit)
+    world().api_status = data.get("api_status", world().api_status)
     return jsonify({"ok": True})
 
 

@@ -24,7 +24,7 @@ from devshop.world import AccessToken, Store, World, new_secret
 blueprint = Blueprint("oauth", __name__)
 ACCESS_LIFE, REFRESH_LIFE, REPEAT_LIFE = timedelta(hours=1), timedelta(days=90), timedelta(days=30)
 EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
-ID_TOKEN = "urn:ietf:params:oauth:token-type:id_token"  # noqa: S105
+ID_TOKEN = "urn:ietf:params:oauth:token-type:id_token"  # noqa: S105 - the name of a kind
 OFFLINE = "urn:shopify:params:oauth:token-type:offline-access-token"
 ONLINE = "urn:shopify:params:oauth:token-type:online-access-token"
 
@@ -205,7 +205,8 @@ def authorize() -> Any:
             words = "Oauth error invalid_request: The redirect_uri is not whitelisted"
             return Response(words, 400, mimetype="text/plain")
         if request.method == "GET":
-            return render_template("grant.html", **grant_facts(store), action=f"?{request.query_string.decode()}")
+            action = f"?{request.query_string.decode()}"
+            return render_template("grant.html", store=store, access=asked_access(store), action=action)
         if request.form.get("decision") != "accept":
             return redirect(f"/store/{store.handle}", 303)
         return redirect(_way_back(store), 303)
@@ -240,16 +241,10 @@ def install_link() -> Any:
     return redirect(f"/store/{store.handle}/apps/{world.config.handle if world.config else 'app'}", 303)
 
 
-def grant_facts(store: Store) -> dict[str, Any]:
-    """What the page that asks for access shows: the app, the store, and each scope in words."""
-    config = store.world.config
-    scopes = config.scopes if config else []
-    return {
-        "store": store,
-        "app_name": config.name if config else "App",
-        "app_handle": config.handle if config else "app",
-        "access": [(_in_words(scope), scope, scope in store.granted) for scope in scopes],
-    }
+def asked_access(store: Store) -> list[tuple[str, str, bool]]:
+    """What the app asks for: each scope in words, its name, and whether it was granted."""
+    scopes = store.world.config.scopes if store.world.config else []
+    return [(_in_words(scope), scope, scope in store.granted) for scope in scopes]
 
 
 def needs_grant(store: Store) -> bool:

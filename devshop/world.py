@@ -243,7 +243,9 @@ class AccessToken:
     expires_at: datetime | None
     refresh_token: str | None = None
     refresh_expires_at: datetime | None = None
-    previous_refresh: str | None = None  # usable until this pair's refresh token is first used, or until `previous_until`
+    previous_refresh: str | None = (
+        None  # usable until this pair's refresh token is first used, or until `previous_until`
+    )
     previous_until: datetime | None = None
     is_online: bool = False
 

@@ -6,7 +6,6 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 import pytest
@@ -304,47 +303,3 @@ def test_shopifys_own_package_accepts_our_webhooks(world: World) -> None:
 
     assert (result.ok, result.shop) == (True, "shop")
     assert not ShopifyApp("client-id", "another").verify_webhook_req(request).ok
-
-
-def token_call(web: FlaskClient, **body: str) -> Any:
-    """The token endpoint."""
-    return web.post(
-        "/admin/oauth/access_token",
-        json={"client_id": "client-id", "client_secret": SECRET, **body},
-        headers={"Host": DOMAIN},
-    )
-
-
-def test_a_refresh_rotates_and_a_lost_answer_can_be_repeated(web: FlaskClient) -> None:
-    first = control(web, "access-token", {})["refresh_token"]
-    second = token_call(web, grant_type="refresh_token", refresh_token=first).get_json()
-    again = token_call(web, grant_type="refresh_token", refresh_token=first).get_json()
-    third = token_call(web, grant_type="refresh_token", refresh_token=again["refresh_token"]).get_json()
-
-    assert len({second["access_token"], again["access_token"], third["access_token"]}) == 3
-    assert token_call(web, grant_type="refresh_token", refresh_token=first).get_json()["error"] == "invalid_grant"
-
-
-def test_wrong_credentials_and_wrong_id_tokens_are_named(web: FlaskClient) -> None:
-    control(web, "install", {})
-    exchange = "urn:ietf:params:oauth:grant-type:token-exchange"
-
-    assert token_call(web, grant_type=exchange, subject_token="x").get_json()["error"] == "invalid_subject_token"
-    assert token_call(web, client_secret="wrong").get_json()["error"] == "invalid_client"
-
-
-def test_the_code_grant_asks_the_owner_and_comes_back_with_a_code_that_works_once(web: FlaskClient) -> None:
-    back = "http://127.0.0.1:9/auth/callback"
-    query = {"client_id": "client-id", "scope": "read_products", "redirect_uri": back, "state": "nonce"}
-    page = web.get("/admin/oauth/authorize", query_string=query, headers={"Host": DOMAIN})
-    assert "Install the app on Shop?" in page.get_data(as_text=True)
-    form = {"decision": "accept", "shop": DOMAIN}
-    answer = web.post("/admin/oauth/authorize", query_string=query, data=form, headers={"Host": DOMAIN})
-    fields = dict(parse_qsl(urlsplit(answer.headers["Location"]).query))
-
-    assert answer.headers["Location"].startswith(back)
-    assert (fields["state"], fields["shop"]) == ("nonce", DOMAIN)
-    assert token_call(web, code=fields["code"], expiring="1").get_json()["expires_in"] == 3600
-    assert "error" in token_call(web, code=fields["code"], expiring="1").get_json()
-    wrong = {**query, "redirect_uri": "http://evil.example.com/"}
-    assert web.get("/admin/oauth/authorize", query_string=wrong, headers={"Host": DOMAIN}).status_code == 400
