@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 
-from flask import Flask, Response, jsonify, request
+from flask import Flask
 
-from devshop import admin, control, graphql_api, oauth
+from devshop import admin, control, faults, graphql_api, oauth
 from devshop.webhooks import Sender
 from devshop.world import World
 
@@ -19,15 +19,6 @@ def create_app(world: World, sender: Sender | None = None) -> Flask:
     app.extensions["devshop_sender"] = sender or Sender(world)
     for module in (graphql_api, oauth, control, admin):
         app.register_blueprint(module.blueprint)
-    app.before_request(lambda: _outage(world))
+    app.wsgi_app = faults.BrokenConnections(app.wsgi_app)  # type: ignore[method-assign]
     logging.getLogger("httpx2").setLevel(logging.WARNING)
     return app
-
-
-def _outage(world: World) -> tuple[Response, int] | None:
-    """The Admin API's answer while it is switched off (`World.api_status`)."""
-    if world.api_status is None or not request.path.startswith("/admin/api/"):
-        return None
-    return jsonify(
-        {"errors": "Internal Server Error" if world.api_status == 500 else "Service Unavailable"}
-    ), world.api_status

@@ -9,7 +9,7 @@ from typing import Any
 from flask import Blueprint, Response, current_app, jsonify, request
 
 from devshop import bulk, inventory, oauth, orders, products
-from devshop.webhooks import HABITS
+from devshop.faults import Faults
 from devshop.world import DevshopError, Level, Order, Product, Store, World
 
 blueprint = Blueprint("control", __name__, url_prefix="/_devshop")
@@ -406,18 +406,20 @@ def pause(verb: str) -> Response:
 @blueprint.post("/switches")
 @locked
 def switches() -> Response:
-    """`partial_batches`: one bad row of a batch fails alone. `debounce`: equal reduced payloads within a second are told once.
-    `webhooks`: normal, twice, reversed or lost. `api_status`: 500 or 503 instead of an answer; null ends it."""
-    data, sender = body(), current_app.extensions["devshop_sender"]
-    if data.get("webhooks", "normal") not in HABITS or data.get("api_status") not in (None, 500, 503):
-        raise DevshopError(f"webhooks is one of {', '.join(HABITS)}; api_status is 500, 503 or null")
-    if "partial_batches" in data:
-        world().partial_batches = bool(data["partial_batches"])
-    if "debounce" in data:
-        sender.debounces = bool(data["debounce"])
-    sender.habit = data.get("webhooks", sender.habit)
-    world().api_status = data.get("api_status", world().api_status)
+    """`debounce`: equal reduced payloads within a second are told once, in all stores."""
+    current_app.extensions["devshop_sender"].debounces = bool(body()["debounce"])
     return jsonify({"ok": True})
+
+
+@blueprint.route("/shops/<domain>/faults", methods=["GET", "POST", "DELETE"])
+@locked
+def change_faults(store: Store) -> Response:
+    """The store's faults (`devshop.faults.Faults`); POST sets those that it names, DELETE switches all off."""
+    if request.method == "DELETE":
+        store.faults = Faults()
+    elif request.method == "POST":
+        store.faults.change(body())
+    return jsonify(store.faults.shown())
 
 
 @blueprint.post("/clock")

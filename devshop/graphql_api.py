@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from email.utils import format_datetime
 from typing import Any
 
@@ -21,7 +22,7 @@ from graphql import (
     visit,
 )
 
-from devshop import cost, schema
+from devshop import cost, faults, schema
 from devshop import mutations as _mutations  # noqa: F401 - registers its resolvers
 from devshop.resolvers import Context, resolve, typename
 from devshop.world import AccessToken, Store, World
@@ -34,27 +35,55 @@ _documents: dict[str, Any] = {}
 def graphql(version: str) -> Response:
     """One operation on the store that `Host` names."""
     world: World = current_app.extensions["devshop"]
+    store = world.stores.get(request.host.split(":")[0])
+    if store is None:
+        return _json({"errors": "Not Found"}, 404, world)
+    if store.faults.latency_ms:
+        time.sleep(store.faults.latency_ms / 1000)
     with world.lock:
-        store = world.stores.get(request.host.split(":")[0])
-        if store is None:
-            return _json({"errors": "Not Found"}, 404, world)
-        token = store.tokens.get(request.headers.get("X-Shopify-Access-Token", ""))
-        if token is None or (token.expires_at and token.expires_at <= world.clock.now()):
-            words = "[API] Invalid API key or access token (unrecognized login or wrong password)"
-            return _json({"errors": words}, 401, world)
-        if version != schema.VERSION:
-            return _json({"errors": f"Not Found: devshop speaks {schema.VERSION}, not {version}"}, 404, world)
-        body = request.get_json(silent=True)
-        if not isinstance(body, dict) or not isinstance(body.get("query"), str):
-            return _json({"errors": "query is missing"}, 400, world)
-        answer = run(
-            store, token, body["query"], body.get("variables") or {}, body.get("operationName"), request.host_url
-        )
-        return _json(answer, 200, world)
+        fault = store.faults.meet(_kind(request.get_json(silent=True)))
+        if fault and not fault.endswith("_after"):
+            store.calls.append(_note(store, "", "", fault))
+            return _dated(faults.instead(fault, _cost(store, 0, 0)), world)
+        answer = _answer(world, store, version)
+        if fault:
+            store.calls.append(_note(store, "", "", fault))
+            return _dated(faults.instead(fault, _cost(store, 0, 0)), world)
+        return answer
+
+
+def _answer(world: World, store: Store, version: str) -> Response:
+    token = store.tokens.get(request.headers.get("X-Shopify-Access-Token", ""))
+    if token is None or (token.expires_at and token.expires_at <= world.clock.now()):
+        words = "[API] Invalid API key or access token (unrecognized login or wrong password)"
+        return _json({"errors": words}, 401, world)
+    if version != schema.VERSION:
+        return _json({"errors": f"Not Found: devshop speaks {schema.VERSION}, not {version}"}, 404, world)
+    body = request.get_json(silent=True)
+    if not isinstance(body, dict) or not isinstance(body.get("query"), str):
+        return _json({"errors": "query is missing"}, 400, world)
+    answer = run(store, token, body["query"], body.get("variables") or {}, body.get("operationName"), request.host_url)
+    return _json(answer, 200, world)
+
+
+def _kind(body: Any) -> str:
+    """Whether a request asks or changes; a guess good enough to choose a fault by."""
+    return (
+        "mutation" if isinstance(body, dict) and str(body.get("query", "")).lstrip().startswith("mutation") else "query"
+    )
+
+
+def _note(store: Store, operation: str, kind: str, fault: str = "") -> dict[str, Any]:
+    """What the list of calls says of one."""
+    call = {"operation": operation, "kind": kind, "at": store.now().isoformat(), "throttled": fault == "throttled"}
+    return {**call, "error_codes": [fault] if fault else [], "actual_cost": 0, "requested_cost": 0}
 
 
 def _json(body: Any, status: int, world: World) -> Response:
-    response = Response(json.dumps(body), status, mimetype="application/json")
+    return _dated(Response(json.dumps(body), status, mimetype="application/json"), world)
+
+
+def _dated(response: Response, world: World) -> Response:
     response.headers.setdefault("Date", format_datetime(world.clock.now(), usegmt=True))
     response.headers["X-Request-Id"] = f"devshop-{world.new_id()}"
     return response
@@ -74,8 +103,7 @@ def run(
     operation = next((o for o in operations if operation_name in (None, o.name.value if o.name else None)), None)
     if operation is None:
         return {"errors": [{"message": f"No operation named {operation_name!r}"}]}
-    call = {"operation": operation.name.value if operation.name else "", "kind": operation.operation.value}
-    call |= {"at": store.now().isoformat(), "throttled": False, "error_codes": [], "actual_cost": 0}
+    call = _note(store, operation.name.value if operation.name else "", operation.operation.value)
     store.calls.append(call)
     fragments = {
         node.name.value: node for node in document.definitions if not isinstance(node, OperationDefinitionNode)

@@ -20,7 +20,15 @@ def change(store: Store, found: Level, changes: dict[str, int], *, who: str, why
     for state, delta in changes.items():
         found.quantities[state] += delta
     found.updated_at = store.now()
-    found.history.append({"at": found.updated_at.isoformat(), "who": who, "why": why, "changes": changes})
+    found.history.append(
+        {
+            "at": found.updated_at.isoformat(),
+            "moment": store.world.clock.now(),
+            "who": who,
+            "why": why,
+            "changes": changes,
+        }
+    )
     if changes.get("available"):
         store.emit("inventory_levels/update", found)
 

@@ -19,6 +19,7 @@ from urllib.parse import urlencode
 import jwt
 from flask import Blueprint, Response, current_app, jsonify, redirect, render_template, request
 
+from devshop import faults
 from devshop.world import AccessToken, Store, World, new_secret
 
 blueprint = Blueprint("oauth", __name__)
@@ -97,13 +98,23 @@ def access_token() -> tuple[Response, int] | Response:
         body = request.get_json(silent=True) or request.form.to_dict()
         if store is None:
             return _refuse("invalid_request", "no such store")
-        if body.get("client_id") != world.client_id or body.get("client_secret") not in _secrets(world):
-            return _refuse("invalid_client", "client credentials are wrong")
-        if body.get("grant_type") == EXCHANGE:
-            return _exchange(store, body)
-        if body.get("grant_type") == "refresh_token":
-            return _refresh(store, body.get("refresh_token", ""))
-        return _redeem(store, body)
+        fault = store.faults.meet("token")
+        if fault and not fault.endswith("_after"):
+            return faults.instead(fault, {})
+        answer = _token_answer(world, store, body)
+        return faults.instead(fault, {}) if fault else answer
+
+
+def _token_answer(world: World, store: Store, body: dict[str, Any]) -> tuple[Response, int] | Response:
+    if body.get("client_id") != world.client_id or body.get("client_secret") not in _secrets(world):
+        return _refuse("invalid_client", "client credentials are wrong")
+    if body.get("grant_type") == EXCHANGE:
+        return _exchange(store, body)
+    if body.get("grant_type") == "refresh_token":
+        if store.faults.refuses_renewal:
+            return _refuse("invalid_grant", "the refresh token is not valid any more")
+        return _refresh(store, body.get("refresh_token", ""))
+    return _redeem(store, body)
 
 
 def _secrets(world: World) -> list[str | None]:

@@ -35,6 +35,7 @@ def create(store: Store, data: dict[str, Any]) -> Order:
     store.orders[order.id] = order
     for line in lines:
         _stock(store, order, line, {"available": -line.quantity, "committed": line.quantity}, "order")
+    store.remember(order)
     store.emit("orders/create", order)
     if order.financial_status == "PAID":
         store.emit("orders/paid", order)
@@ -178,6 +179,7 @@ def edit(store: Store, order: Order, sets: list[dict[str, Any]], adds: list[dict
 
 def _touched(store: Store, order: Order, topic: str, subject: Any) -> None:
     order.updated_at = store.now()
+    store.remember(order)
     if topic != "edit":
         store.emit(topic, (order, subject) if subject is not order else order)
     store.emit("orders/updated", order)

@@ -235,6 +235,8 @@ def _quantities(level: Level, info: GraphQLResolveInfo, names: list[str]) -> lis
     unknown = [name for name in names if name != "on_hand" and name not in level.quantities]
     if unknown:
         raise GraphQLError(f"the quantity name {unknown[0]} is not valid")
+    if store_of(info).faults.stale_seconds and level.history:
+        level = level.seen(store_of(info).horizon())
     return [Typed("InventoryQuantity", {"name": name, "quantity": level.quantity(name)}) for name in names]
 
 
@@ -316,12 +318,12 @@ def _inventory_quantity(variant: Variant, info: GraphQLResolveInfo) -> int:
 
 # Orders ---------------------------------------------------------------------------------------------------------------------------
 
-on("QueryRoot", "orders")(listing("Order", lambda store: store.orders.values(), search.ORDER))
+on("QueryRoot", "orders")(listing("Order", lambda store: store.seen_orders().values(), search.ORDER))
 
 
 @on("QueryRoot", "order")
 def _order(_: Any, info: GraphQLResolveInfo, id: str) -> Order | None:
-    return store_of(info).orders.get(number_of(id, "Order"))
+    return store_of(info).seen_orders().get(number_of(id, "Order"))
 
 
 plain(
@@ -465,7 +467,7 @@ def _node(_: Any, info: GraphQLResolveInfo, id: str) -> Any:
     if kind == "InventoryItem":
         return _inventory_item(None, info, id)
     tables: dict[str, dict[int, Any]] = {"Product": store.products, "ProductVariant": store.variants}
-    tables |= {"Location": store.locations, "Order": store.orders}
+    tables |= {"Location": store.locations, "Order": store.seen_orders()}
     if kind not in tables and kind != "BulkOperation":
         raise GraphQLError(f"devshop does not model node of {kind}")
     if kind == "BulkOperation":

@@ -30,7 +30,6 @@ TIMEOUT = httpx2.Timeout(5.0, connect=1.0)
 RETRIES = (60, 180, 420, 900, 1800, 2700, 3600, 4740)  # seconds after the one before: 8 in 4 hours
 DEBOUNCE = timedelta(seconds=1)
 REDACT_AFTER = timedelta(hours=48)
-HABITS = ("normal", "twice", "reversed", "lost")
 
 
 @dataclass
@@ -50,6 +49,7 @@ class Delivery:
     triggered_at: datetime
     body: bytes
     due_at: datetime
+    subject: Any = None
     state: str = "waiting"
     attempts: int = 0
     last_status: int | str | None = None
@@ -70,8 +70,7 @@ class Delivery:
 class Sender:
     """Keeps and sends deliveries. `start()` sends in the background; `deliver_due()` sends here and now.
 
-    `habit` is how the network behaves, for tests and demonstrations: normal, twice (every delivery comes again, as one does now and then),
-    reversed (the last first), or lost (nothing ever comes).
+    How the way to the app behaves is each store's `faults`.
     """
 
     def __init__(self, world: World, transport: httpx2.BaseTransport | None = None) -> None:
@@ -79,7 +78,6 @@ class Sender:
         self._http = httpx2.Client(timeout=TIMEOUT, follow_redirects=False, transport=transport)
         self._wake = threading.Event()
         self._turn = threading.RLock()  # one sends at a time: nothing goes out twice by accident
-        self.habit = "normal"
         self.deliveries: list[Delivery] = []
         self.is_paused = False
         self.debounces = False
@@ -94,8 +92,10 @@ class Sender:
         for subscription, number in self._subscriptions(store, topic):
             full = full or payloads.build(store, topic, subject)
             reduced = payloads.reduce_to(full, subscription.include_fields)
+            due = now + timedelta(seconds=store.faults.late_seconds)
+            ids = (str(uuid.uuid4()), event_id)
             delivery = Delivery(
-                store, subscription, number, topic, str(uuid.uuid4()), event_id, now, json.dumps(reduced).encode(), now
+                store, subscription, number, topic, *ids, now, json.dumps(reduced).encode(), due, subject
             )
             reason = self._suppressed(delivery, reduced)
             if reason:
@@ -159,30 +159,40 @@ class Sender:
         counts = {"delivered": 0, "failed": 0}
         with self._turn:
             for delivery in self._due(everything):
-                if self.habit == "lost":
+                habit = delivery.store.faults.webhooks
+                if habit == "lost":
                     delivery.state, delivery.last_status = "suppressed", "lost"
                     continue
+                if delivery.store.faults.merges:
+                    self._renew(delivery)
+                twin = threading.Thread(target=self._post, args=[delivery]) if habit == "at_once" else None
+                if twin:
+                    twin.start()
                 counts["delivered" if self.send(delivery) else "failed"] += 1
-                if self.habit == "twice" and delivery.state == "delivered":
+                if twin:
+                    twin.join()
+                if habit == "twice" and delivery.state == "delivered":
                     self.send(delivery)
         return counts
+
+    def _renew(self, delivery: Delivery) -> None:
+        """The payload tells what is true now, not what was when it happened."""
+        if delivery.subject is not None:
+            with self._world.lock:
+                full = payloads.build(delivery.store, delivery.topic, delivery.subject)
+            delivery.body = json.dumps(payloads.reduce_to(full, delivery.subscription.include_fields)).encode()
 
     def _due(self, everything: bool) -> list[Delivery]:
         with self._world.lock:
             now = self._world.clock.now()
             due = [d for d in self.deliveries if d.state == "waiting" and (everything or d.due_at <= now)]
-        return due[::-1] if self.habit == "reversed" else due
+        backwards = [d for d in reversed(due) if d.store.faults.webhooks == "reversed"]
+        return [*backwards, *(d for d in due if d.store.faults.webhooks != "reversed")]
 
     def send(self, delivery: Delivery) -> bool:
         """One try. A failure is due again later, or given up after the last."""
         delivery.attempts += 1
-        started = time.monotonic()
-        try:
-            answer = self._http.post(delivery.subscription.uri, content=delivery.body, headers=self._headers(delivery))
-            delivery.last_status = answer.status_code
-            is_good = 200 <= answer.status_code < 300 and time.monotonic() - started < TIMEOUT.read
-        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-            delivery.last_status, is_good = type(error).__name__, False
+        delivery.last_status, is_good = self._post(delivery)
         with self._world.lock:
             if is_good:
                 delivery.state = "delivered"
@@ -192,6 +202,16 @@ class Sender:
                 delivery.due_at = self._world.clock.now() + timedelta(seconds=RETRIES[delivery.attempts - 1])
             self._count(delivery, is_good)
         return is_good
+
+    def _post(self, delivery: Delivery) -> tuple[int | str, bool]:
+        """The app's answer, or the name of what went wrong; and whether it is a good one in time."""
+        started = time.monotonic()
+        try:
+            answer = self._http.post(delivery.subscription.uri, content=delivery.body, headers=self._headers(delivery))
+        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+            return type(error).__name__, False
+        is_good = 200 <= answer.status_code < 300 and time.monotonic() - started < TIMEOUT.read
+        return answer.status_code, is_good
 
     def _count(self, delivery: Delivery, is_good: bool) -> None:
         row = delivery.store.subscriptions.get(delivery.api_subscription or -1)

@@ -5,18 +5,20 @@ from __future__ import annotations
 import itertools
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from threading import RLock
 from typing import Any
 
+from devshop.errors import DevshopError
+from devshop.faults import Faults, as_of, horizon
+
+__all__ = ["DevshopError"]
+
 STATES = ("available", "committed", "reserved", "damaged", "quality_control", "safety_stock", "incoming")
 PLANS = {"standard": (2000, 100), "advanced": (4000, 200), "plus": (20000, 1000), "enterprise": (40000, 2000)}
-
-
-class DevshopError(Exception):
-    """What was asked of devshop cannot be done; the message says why."""
 
 
 class Clock:
@@ -73,6 +75,10 @@ class Level:
     def quantity(self, name: str) -> int:
         """The quantity of a state, `on_hand` included."""
         return self.on_hand if name == "on_hand" else self.quantities[name]
+
+    def seen(self, moment: datetime) -> Level:
+        """The level as it was at `moment`, without its history."""
+        return replace(self, quantities=as_of(self.history, self.quantities, moment), history=[])
 
 
 @dataclass
@@ -273,6 +279,8 @@ class Store:
         self.idempotent: dict[str, tuple[str, Any]] = {}
         self.edits: dict[int, dict[str, Any]] = {}
         self.calls: list[dict[str, Any]] = []
+        self.faults = Faults()
+        self._order_pasts: dict[int, list[tuple[datetime, Order]]] = {}
         maximum, rate = PLANS[plan]
         self.bucket = Bucket(maximum, rate, maximum, world.clock.now())
 
@@ -293,6 +301,23 @@ class Store:
         """Something happened that webhooks tell of."""
         for listener in self.world.listeners:
             listener(self, topic, subject)
+
+    def horizon(self) -> datetime:
+        """The moment up to which readers of the API see."""
+        return horizon(self.faults.stale_seconds, self.world.clock.now())
+
+    def remember(self, order: Order) -> None:
+        """The order has just become what it is; for readers who see late."""
+        known = {id(line.variant): line.variant for line in order.lines if line.variant}
+        self._order_pasts.setdefault(order.id, []).append((self.world.clock.now(), deepcopy(order, known)))
+
+    def seen_orders(self) -> dict[int, Order]:
+        """The orders as readers of the API see them."""
+        if not self.faults.stale_seconds:
+            return self.orders
+        until = self.horizon()
+        pasts = {number: [order for at, order in past if at <= until] for number, past in self._order_pasts.items()}
+        return {number: past[-1] for number, past in pasts.items() if past}
 
     def add_location(self, name: str) -> Location:
         """A new, active location."""
@@ -336,8 +361,6 @@ class World:
         self.stores: dict[str, Store] = {}
         self.listeners: list[Callable[[Store, str, Any], None]] = []
         self.config: Any = None
-        self.partial_batches = False
-        self.api_status: int | None = None  # what the Admin API answers instead of working; None: it works
         self._ids = itertools.count(1_000_001)
 
     def new_id(self) -> int:

@@ -7,13 +7,11 @@ from typing import Any
 
 from flask import Response, request
 
-from devshop import oauth
+from devshop import faults, oauth
 from devshop.admin.frame import blueprint, done, find_store, in_store, page, sender, world
-from devshop.webhooks import HABITS
 from devshop.world import DevshopError, Store
 
 ROWS = 60
-API_FAULTS = (500, 503)
 
 
 @blueprint.get("/store/<name>/webhooks")
@@ -22,17 +20,14 @@ def webhooks(store: Store) -> str:
     """Deliveries, newest first, each with its payload."""
     own = [delivery for delivery in reversed(sender().deliveries) if delivery.store is store][:ROWS]
     told = [(delivery, json.dumps(json.loads(delivery.body), indent=2)) for delivery in own]
-    return page("webhooks.html", store, told=told, sender=sender(), habits=HABITS)
+    return page("webhooks.html", store, told=told, sender=sender())
 
 
-@blueprint.post("/store/<name>/webhooks/<any(pause, habit):verb>")
+@blueprint.post("/store/<name>/webhooks/pause")
 @in_store
-def change_webhooks(store: Store, verb: str) -> Response:
-    """Webhooks are held back or sent again; the network behaves or does not."""
-    if verb == "pause":
-        sender().is_paused = not sender().is_paused
-    elif request.form["habit"] in HABITS:
-        sender().habit = request.form["habit"]
+def pause_webhooks(store: Store) -> Response:
+    """Webhooks are held back, or go out again."""
+    sender().is_paused = not sender().is_paused
     return done(store)
 
 
@@ -49,21 +44,47 @@ def calls(store: Store) -> str:
     """API calls of the app, newest first, and its points."""
     store.bucket.fill(world().clock.now())
     newest = list(reversed(store.calls))[:ROWS]
-    return page("calls.html", store, calls=newest, faults=API_FAULTS, api_status=world().api_status)
+    return page("calls.html", store, calls=newest)
 
 
-@blueprint.post("/store/<name>/calls/<any(drain, status, forget):verb>")
+@blueprint.post("/store/<name>/calls/<any(drain, forget):verb>")
 @in_store
 def change_calls(store: Store, verb: str) -> Response:
-    """The points are gone, the API fails or works again, or the list is emptied."""
+    """The points are gone, or the list is emptied."""
     if verb == "drain":
         store.bucket.fill(world().clock.now())
         store.bucket.available = 0
-    elif verb == "forget":
-        store.calls.clear()
     else:
-        status = int(request.form["status"] or 0)
-        world().api_status = status if status in API_FAULTS else None
+        store.calls.clear()
+    return done(store)
+
+
+@blueprint.get("/store/<name>/faults")
+@in_store
+def show_faults(store: Store) -> str:
+    """The switches."""
+    return page("faults.html", store, calls=faults.CALLS, kinds=faults.KINDS, habits=faults.WEBHOOKS)
+
+
+@blueprint.post("/store/<name>/faults")
+@in_store
+def switch_faults(store: Store) -> Response:
+    """The switches stand as the form says; `off` puts all of them back."""
+    form = request.form
+    if form.get("off"):
+        store.faults = faults.Faults()
+        return done(store)
+    fault = faults.CallFault(form["call"], form["kind"]) if form["call"] else None
+    times = int(form.get("times") or 0)
+    store.faults.change(
+        {
+            "always": fault and not times and {"name": fault.name, "kind": fault.kind},
+            "upcoming": [{"name": fault.name, "kind": fault.kind}] * times if fault else [],
+            **{name: form.get(name) or 0 for name in ("latency_ms", "stale_seconds", "late_seconds")},
+            **{name: name in form for name in ("forgets_keys", "fails_alone", "refuses_renewal", "merges")},
+            "webhooks": form["webhooks"],
+        }
+    )
     return done(store)
 
 

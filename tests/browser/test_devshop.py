@@ -11,6 +11,7 @@ from tests.browser.test_pages import AXE, RULES
 pytestmark = pytest.mark.browser
 STORE = "/store/cocoa-bristol"
 PAGES = {"stores": "/", "goods": STORE, "orders": f"{STORE}/orders", "webhooks": f"{STORE}/webhooks"} | {
+    "faults": f"{STORE}/faults",
     "calls": f"{STORE}/calls",
     "store-settings": f"{STORE}/settings",
 }
@@ -26,7 +27,7 @@ def finds_nothing(tab: Page, name: str) -> None:
 
 
 @pytest.mark.parametrize("width", [1440, 390])
-@pytest.mark.parametrize("name", ["stores", "goods", "orders", "webhooks", "calls", "store-settings"])
+@pytest.mark.parametrize("name", ["stores", "goods", "orders", "webhooks", "calls", "faults", "store-settings"])
 def test_admin_page_is_accessible_and_fits(chromium: Browser, stack: Stack, name: str, width: int) -> None:
     context = chromium.new_context(viewport={"width": width, "height": 900})
     tab = context.new_page()

@@ -58,7 +58,7 @@ def test_a_sale_between_reading_and_writing_is_not_undone(linked: Bench, monkeyp
 
 @pytest.mark.parametrize("partial", [False, True])
 def test_one_bad_row_stops_no_other(linked: Bench, partial: bool) -> None:
-    linked.world.partial_batches = partial
+    linked.store.faults.fails_alone = partial
     linked.store.variant("B").is_bundle = True
     for sku in "ABC":
         linked.lot(sku, 5)
