@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import base64
-import os
 import uuid
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx2
-import psycopg
 import pytest
 from flask import Flask
 from flask_migrate import upgrade
-from sqlalchemy import URL, make_url
+from sqlalchemy import URL
 
 from devshop import appconfig
 from devshop.app import create_app as create_devshop
@@ -25,9 +21,7 @@ from occ_app.extensions import db
 from occ_app.shopify import client as shopify_client
 from occ_app.shopify.transport import StandinTransport
 from tests.support.bench import Bench
-
-INSTANCE = Path(os.environ.get("OCC_TEST_INSTANCE") or ROOT / "instance" / "test")
-SECRET = "not-a-real-secret-only-for-tests"
+from tests.support.settings import SECRET, drop_database, find_server, make_config
 
 
 @pytest.fixture(autouse=True)
@@ -38,27 +32,13 @@ def _push_request_context() -> None:
 @pytest.fixture(scope="session")
 def config() -> Config:
     """Settings of the tests; nothing is read from the environment but where the database is."""
-    return Config(
-        env="test",
-        api_key="test-client-id",
-        api_secret=SECRET,
-        api_secret_old=None,
-        app_url="http://127.0.0.1:8000",
-        secret_key="tests",
-        token_encryption_keys=(base64.b64decode("YWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWE="),),
-        database_url=None,
-        standin_url="http://127.0.0.1:9290",
-        app_bridge_url="http://127.0.0.1:9290/app-bridge.js",
-        instance=INSTANCE,
-    )
+    return make_config()
 
 
 @pytest.fixture(scope="session")
-def server_url(tmp_path_factory: pytest.TempPathFactory) -> URL:
+def server_url() -> URL:
     """The PostgreSQL server of the tests: that of `DATABASE_URL`, else the private one."""
-    if os.environ.get("DATABASE_URL"):
-        return make_url(os.environ["DATABASE_URL"]).set(drivername="postgresql+psycopg")
-    return database.private_url(INSTANCE, "postgres")
+    return find_server()
 
 
 @pytest.fixture(scope="session")
@@ -83,12 +63,6 @@ def database_url(server_url: URL, template: str) -> Iterator[URL]:
     database.create_if_missing(server_url, name, template=template)
     yield server_url.set(database=name)
     drop_database(server_url, name)
-
-
-def drop_database(server: URL, name: str) -> None:
-    """The database is gone."""
-    with psycopg.connect(database.conninfo(server), autocommit=True) as connection:
-        connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from sqlalchemy import URL, inspect
 from occ_app import create_app, database
 from occ_app.config import Config
 from occ_app.extensions import db
-from tests.conftest import drop_database
+from tests.support.settings import drop_database
 
 
 def test_up_down_and_up_again_is_the_models_schema(server_url: URL, config: Config) -> None:

@@ -92,14 +92,14 @@ class Client:
         domain: str,
         token: Callable[[bool], str],
         http: httpx2.Client,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], None] | None = None,
     ) -> None:
         self.domain = domain
         self.calls = 0
         self.points = 0
         self._token = token
         self._http = http
-        self._sleep = sleep
+        self._sleep = sleep or time.sleep
 
     def query(self, name: str, variables: dict[str, Any]) -> Answer:
         """The answer to a query. Waits and tries again where Shopify is busy; raises ShopifyError when that does not help."""

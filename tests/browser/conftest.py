@@ -22,7 +22,7 @@ from sqlalchemy import URL
 
 from occ_app import database
 from occ_app.config import ROOT
-from tests.conftest import SECRET, drop_database
+from tests.support.settings import SECRET, drop_database
 
 SHOP = "cocoa-bristol.myshopify.com"
 FLAGS = [

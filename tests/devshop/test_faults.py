@@ -13,7 +13,7 @@ from devshop.faults import CALLS, Faults
 from devshop.webhooks import Sender
 from devshop.world import Store, World
 from occ_app.config import ROOT
-from tests.conftest import SECRET
+from tests.support.settings import SECRET
 
 DOMAIN = "cocoa.myshopify.com"
 SET = """mutation set($input: InventorySetQuantitiesInput!, $key: String!) {

@@ -15,8 +15,8 @@ from occ_app import clock
 from occ_app.extensions import across_shops, db
 from occ_app.inbox import working
 from occ_app.inbox.models import Delivery
-from tests.conftest import SECRET
 from tests.support.bench import DOMAIN, Bench, Statements
+from tests.support.settings import SECRET
 
 BODY = b'{"id": 1, "updated_at": "2026-11-21T12:00:00Z"}'
 

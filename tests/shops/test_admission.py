@@ -19,8 +19,8 @@ from occ_app.shops.connection import Connections
 from occ_app.shops.models import PrivacyRequest, Shop, ShopToken
 from occ_app.shops.secrets import seal, unseal
 from occ_app.stock.models import StockMove
-from tests.conftest import SECRET
 from tests.support.bench import DOMAIN, Bench
+from tests.support.settings import SECRET
 
 
 def token(**claims: Any) -> str:

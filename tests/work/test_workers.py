@@ -21,7 +21,7 @@ from occ_app.config import ROOT
 from occ_app.extensions import db
 from occ_app.work import tasks
 from occ_app.work.tasks import turn
-from tests.conftest import SECRET, drop_database
+from tests.support.settings import SECRET, drop_database
 
 
 def waiting() -> int:

@@ -1,0 +1,239 @@
+"""What must be true, computed from devshop's orders and our moves alone, never from what the sync believes."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from devshop.world import Level, Line, Store
+from occ_app import clock
+from occ_app.extensions import across_shops, db
+from occ_app.stock import ledger
+from occ_app.stock.rules import Holding, sellable, terms
+from tests.simulation.steps import Life
+
+SETTLED_KINDS = ("link", "guard", "ambiguous", "drift")
+
+
+@dataclass(frozen=True)
+class Mapped:
+    """A living mapping and where its sync stands, read past the session."""
+
+    id: int
+    item_id: int
+    location_id: int
+    sku: str
+    variant_gid: str
+    item_gid: str
+    units: int
+    mode: str
+    safety_stock: int
+    state: str
+    expected: int | None
+    target: int
+    baseline_at: datetime | None
+    is_pushed: bool
+    approved: int | None
+
+
+MAPPED = """
+SELECT m.id, m.item_id, m.location_id, v.sku, v.variant_gid, v.inventory_item_gid, m.units_per_variant,
+       coalesce(i.sync_mode, s.settings->>'sync_mode', 'released'), i.safety_stock,
+       t.state, t.expected, t.target, t.baseline_at, t.is_pushed, t.approved_target
+FROM mapping m JOIN variant v ON v.id = m.variant_id JOIN item i ON i.id = m.item_id
+JOIN sync_state t ON t.mapping_id = m.id JOIN shop s ON s.id = m.shop_id
+WHERE m.ended_at IS NULL ORDER BY m.id
+"""
+HELD = """
+SELECT b.place, b.quantity, b.lot_id, l.expires_on, l.recalled_at IS NOT NULL
+FROM balance b LEFT JOIN lot l ON l.id = b.lot_id WHERE b.item_id = :item AND b.location_id = :location AND b.quantity <> 0
+"""
+BOOKED = "SELECT line_number, variant_gid, taken, restocked, lost, shipped, returned, units_per_variant, mapping_id FROM order_line"
+
+
+def living(session: Session) -> list[Mapped]:
+    """All living mappings."""
+    return [Mapped(*row) for row in session.execute(text(MAPPED))]
+
+
+def books(session: Session, life: Life, mapped: Mapped) -> int:
+    """Units of the item that may be sold by our moves, on this very day of the shop."""
+    rows = session.execute(text(HELD), {"item": mapped.item_id, "location": mapped.location_id})
+    day = clock.local_date(life.rig.time.now(), life.shape.time_zone)
+    return sellable(terms(mapped.mode, [Holding(*row) for row in rows], mapped.safety_stock, day))
+
+
+def gone(line: Line, store: Store) -> int:
+    """Variant units that this line took from Shopify's available and has not given back."""
+    back = sum(
+        part.quantity
+        for order in store.orders.values()
+        for refund in order.refunds
+        for part in refund.lines
+        if part.line is line and part.restock_type in ("CANCEL", "RETURN")
+    )
+    return line.quantity - back
+
+
+def lines_of(store: Store) -> list[tuple[Any, Line]]:
+    """Every line with a product, with its order."""
+    return [(order, line) for order in store.orders.values() for line in order.lines if line.variant is not None]
+
+
+def unseen(session: Session, life: Life, item_id: int, all_mapped: list[Mapped], until: datetime | None = None) -> int:
+    """Units of the item sold in Shopify that our books do not know of (less than zero: given back, and not known).
+
+    With `until`, only what was ordered before then counts.
+    """
+    booked = {row[0]: row for row in session.execute(text(BOOKED))}
+    by_variant = {each.variant_gid: each for each in all_mapped}
+    found = 0
+    for order, line in lines_of(life.store):
+        mapped = by_variant.get(line.variant.gid)
+        if mapped is None or mapped.item_id != item_id or line.location_id != life.bench.place.id:
+            continue
+        if until is not None and order.created_at > until:
+            continue
+        row = booked.get(line.id)
+        if row is not None and row.mapping_id is not None:
+            found += (gone(line, life.store) - (row.taken - row.restocked - row.returned)) * row.units_per_variant
+        elif mapped.baseline_at is None or order.created_at < mapped.baseline_at:
+            found += (0 if order.cancelled_at else line.unfulfilled) * mapped.units
+        else:
+            found += gone(line, life.store) * mapped.units
+    return found
+
+
+def watch(life: Life) -> None:
+    """Every write of ours that raises a number is compared with what may truly be sold at that moment (a)."""
+
+    def listen(store: Store, topic: str, subject: Any) -> None:
+        if topic != "inventory_levels/update" or not isinstance(subject, Level) or not subject.history:
+            return
+        last = subject.history[-1]
+        if last["who"] == "app" and last["changes"].get("available", 0) > 0:
+            _judge(life, subject)
+
+    life.rig.world.listeners.insert(0, listen)
+
+
+def _judge(life: Life, level: Level) -> None:
+    variant = life.store.items[level.item_id]
+    with Session(db.engine) as session:
+        all_mapped = living(session)
+        mapped = next((each for each in all_mapped if each.item_gid == variant.item_gid), None)
+        if mapped is None:
+            return
+        here = books(session, life, mapped)
+        # Another variant of the item may have sold after our reading; only this variant's own number is guarded by the comparison.
+        until = life.rig.read_at if sum(each.item_id == mapped.item_id for each in all_mapped) > 1 else None
+        most = max(0, (here - unseen(session, life, mapped.item_id, all_mapped, until)) // mapped.units)
+    raised = sum(change for change in life.hands.get(variant.sku, []) if change > 0)
+    written = level.quantities["available"]
+    if written > most + raised:
+        words = f"(a) our write raised {variant.sku} to {written}, but only {most} (and {raised} raised by hand) may be sold"
+        life.violations.append(words)
+        life.tell(f"!!! {words}")
+
+
+def check(life: Life, *, strict: bool) -> list[str]:
+    """What is wrong after healing; with `strict` people have decided about everything, so nothing may be open that they could end."""
+    found = list(life.violations)
+    with across_shops(), Session(db.engine) as session:
+        found += [f"(c) the audit finds {difference}" for difference in ledger.audit()]
+        all_mapped = living(session)
+        open_ = defaultdict(set)
+        for mapping_id, kind in session.execute(
+            text("SELECT mapping_id, kind FROM sync_exception WHERE settled_at IS NULL AND mapping_id IS NOT NULL")
+        ):
+            open_[mapping_id].add(kind)
+        ever = {row[0] for row in session.execute(text("SELECT mapping_id FROM sync_exception WHERE kind = 'drift'"))}
+        found += _orders(session, life, all_mapped)
+        for mapped in all_mapped:
+            found += _number(session, life, mapped, open_[mapped.id], strict)
+            found += _named(life, mapped, mapped.id in ever)
+        waiting = session.execute(
+            text("SELECT count(*) FROM push_line WHERE state IN ('waiting', 'ambiguous')")
+        ).scalar()
+        if waiting:
+            found.append(f"{waiting} lines of pushes are still open")
+        failures = session.execute(text("SELECT task, tries, cause FROM task_failure")).all()
+        found += [f"task {row.task} failed {row.tries} times: {row.cause}" for row in failures]
+    return found
+
+
+def _number(session: Session, life: Life, mapped: Mapped, kinds: set[str], strict: bool) -> list[str]:
+    level = (
+        life.store.levels.get((life.store.items[variant_of(life, mapped).item_id].item_id, life.bench.place.id))
+        if variant_of(life, mapped)
+        else None
+    )
+    is_there = level is not None and level.is_active and life.bench.place.is_active
+    right = books(session, life, mapped) // mapped.units
+    found = []
+    if mapped.target != right:
+        found.append(f"(b) {mapped.sku}: target {mapped.target}, but the lots and the day give {right}")
+    if not is_there:
+        if mapped.state != "parked" or "parked" not in kinds:
+            found.append(f"(b) {mapped.sku} is not in Shopify, and yet {mapped.state} with {sorted(kinds)}")
+        return found
+    if "parked" in kinds or mapped.state == "parked":
+        found.append(f"(b) {mapped.sku} is parked without a reason that still holds")
+    if kinds - {"drift", "link", "guard", "parked"} or (strict and kinds):
+        found.append(f"(b) {mapped.sku} has open {sorted(kinds)}")
+    shown = level.quantities["available"]
+    if "drift" in kinds and shown == mapped.expected:
+        found.append(f"(b) {mapped.sku} has an open drift, and there is none")
+    if mapped.state == "linked" and mapped.is_pushed and not kinds and max(0, shown) != max(0, right):
+        found.append(f"(b) {mapped.sku} shows {shown}, right is {right}, and nothing says so")
+    return found
+
+
+def variant_of(life: Life, mapped: Mapped) -> Any:
+    """devshop's variant of a mapping, if it is still there."""
+    return next((each for each in life.store.variants.values() if each.gid == mapped.variant_gid), None)
+
+
+def _named(life: Life, mapped: Mapped, was_named: bool) -> list[str]:
+    """(e) What was changed by hand has, or had, an entry."""
+    net = sum(life.hands.get(mapped.sku, []))
+    if net and not was_named and mapped.expected is not None and mapped.state in ("linked", "awaiting_approval"):
+        return [f"(e) {mapped.sku} was changed by hand by {net:+d}, and no entry says so"]
+    return []
+
+
+def _orders(session: Session, life: Life, all_mapped: list[Mapped]) -> list[str]:
+    """(d) Each line's units are taken exactly once: the counters say what Shopify says, and the moves what the counters say."""
+    found = []
+    rows = {row.line_number: row for row in session.execute(text(BOOKED))}
+    by_variant = {each.variant_gid: each for each in all_mapped}
+    for order, line in lines_of(life.store):
+        row = rows.get(line.id)
+        mapped = by_variant.get(line.variant.gid)
+        is_due = mapped is not None and line.location_id == life.bench.place.id and mapped.baseline_at is not None
+        if row is None or row.mapping_id is None:
+            if is_due and order.created_at > mapped.baseline_at:
+                found.append(f"(d) {order.name}: {line.title} was never booked")
+            continue
+        net = row.taken - row.restocked - row.returned
+        open_ = row.taken - row.restocked - row.lost - row.shipped
+        still = 0 if order.cancelled_at else line.unfulfilled
+        if net != gone(line, life.store) or open_ != still:
+            words = f"booked {net} gone and {open_} open, Shopify has {gone(line, life.store)} and {still}"
+            found.append(f"(d) {order.name}: {line.title}: {words}")
+        moved = session.execute(text(MOVED), {"prefix": f"order_line:{line.id}:%"}).scalar() or 0
+        if moved != open_ * row.units_per_variant:
+            found.append(f"(d) {order.name}: {line.title}: moves leave {moved} committed, counters say {open_}")
+    return found
+
+
+MOVED = """
+SELECT coalesce(sum(CASE WHEN to_place = 'committed' THEN quantity ELSE 0 END)
+              - sum(CASE WHEN from_place = 'committed' THEN quantity ELSE 0 END), 0)
+FROM stock_move WHERE source LIKE :prefix
+"""
