@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Any
 
 from flask import Flask, current_app
@@ -38,7 +39,9 @@ Task = Callable[[Shop, Client], Any]
 
 def _news_of_order(delivery: Delivery, payload: dict[str, Any]) -> None:
     number = payload.get("order_id") or (payload.get("order_edit") or {}).get("order_id") or payload.get("id")
-    booking.note(f"gid://shopify/Order/{int(number)}", clock.now())  # type: ignore[arg-type]
+    told = payload.get("updated_at") or payload.get("created_at") or (payload.get("order_edit") or {}).get("created_at")
+    news_of = datetime.fromisoformat(told).replace(microsecond=0) if told else None
+    booking.note(f"gid://shopify/Order/{int(number)}", clock.now(), news_of)  # type: ignore[arg-type]
     tasks.ask("orders", delivery.shop_id or 0)
 
 
@@ -294,7 +297,7 @@ def _stock_changed(item_ids: set[int]) -> None:
 
 
 def _mapping_made(mapping: Mapping) -> None:
-    targets.new_state(mapping)
+    targets.new_state(mapping).booked_committed = booking.booked_committed(mapping)
     targets.refresh([mapping.item_id])
     booking.book_waiting([mapping.variant.variant_gid], clock.now())
     tasks.ask("link", mapping.shop_id)

@@ -91,6 +91,7 @@ class Mapping(ShopScoped, db.Model):
     __tablename__ = "mapping"
     __table_args__ = (
         CheckConstraint("units_per_variant > 0", name="units_positive"),
+        CheckConstraint("drift_rule IN ('ask', 'hub', 'shopify')", name="drift_rule_known"),
         Index("uq_mapping_living", "variant_id", "location_id", unique=True, postgresql_where=text("ended_at IS NULL")),
         Index("ix_mapping_item_living", "item_id", postgresql_where=text("ended_at IS NULL")),
     )
@@ -100,6 +101,7 @@ class Mapping(ShopScoped, db.Model):
     variant_id: Mapped[int] = mapped_column(ForeignKey("variant.id"))
     location_id: Mapped[int] = mapped_column(ForeignKey("location.id"))
     units_per_variant: Mapped[int] = mapped_column(default=1)
+    drift_rule: Mapped[str | None] = mapped_column(Text)  # ask | hub | shopify; null: the shop's
     sync_enabled: Mapped[bool] = mapped_column(default=True)
     created_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import selectinload
 
@@ -37,6 +37,7 @@ from occ_app.sync import desk
 from occ_app.sync.targets import book_effect, mode_of, shop, today
 
 ACTOR = "orders"
+LATE_READ = timedelta(seconds=5)  # Shopify showed an older state than its own news: it is read again after that
 
 
 @dataclass(frozen=True)
@@ -68,12 +69,23 @@ class OrderState:
     lines: Sequence[LineState]
 
 
-def note(order_gid: str, at: datetime) -> None:
-    """News of the order came: it is to be read and booked. Harmless however often."""
-    row = {"shop_id": current_shop_id(), "order_gid": order_gid, "due_at": at, "name": "", "tries": 0}
+def note(order_gid: str, at: datetime, news_of: datetime | None = None) -> None:
+    """News of the order came: it is to be read and booked. Harmless however often.
+
+    `news_of`: the state that the news tells of was Shopify's at that moment; a reading that shows an older one is not the last.
+    """
+    row = {
+        "shop_id": current_shop_id(),
+        "order_gid": order_gid,
+        "due_at": at,
+        "name": "",
+        "tries": 0,
+        "news_of": news_of,
+    }
     row |= {"financial_status": "", "fulfillment_status": "", "currency": "", "is_test": False}
     statement = insert(Order).values(row)
-    again = {"due_at": statement.excluded.due_at, "next_try_at": None}
+    newest = func.greatest(Order.news_of, statement.excluded.news_of)  # of two, null is the lesser
+    again = {"due_at": statement.excluded.due_at, "next_try_at": None, "news_of": newest}
     db.session.execute(statement.on_conflict_do_update(index_elements=["shop_id", "order_gid"], set_=again))
 
 
@@ -90,15 +102,17 @@ def book(state: OrderState, *, noted_until: datetime) -> bool:
         .with_for_update()
         .execution_options(populate_existing=True)
     ).one()
-    if order.due_at is not None and order.due_at <= noted_until:
+    is_late = order.news_of is not None and state.changed_at < order.news_of
+    if order.due_at is not None and order.due_at <= noted_until and not is_late:
         order.due_at = None
+    order.next_try_at = clock.now() + LATE_READ if is_late else None
     if order.changed_at is not None and state.changed_at < order.changed_at:
         return False
     is_new = order.placed_at is None
     order.name, order.placed_at, order.changed_at = state.name, state.placed_at, state.changed_at
     order.cancelled_at, order.currency, order.is_test = state.cancelled_at, state.currency, state.is_test
     order.financial_status, order.fulfillment_status = state.financial_status, state.fulfillment_status
-    order.tries, order.next_try_at, order.cause, order.booked_at = 0, None, None, clock.now()
+    order.tries, order.cause, order.booked_at = 0, None, clock.now()
     lines = {line.line_gid: line for line in order.lines}
     for line_state in state.lines:
         line = lines.get(line_state.line_gid)
@@ -159,9 +173,34 @@ def _book_line(line: OrderLine, state: LineState, order: OrderState, *, is_first
         moves = _moves(line, mapping, step, line.bookings)
         setattr(line, step.flow, getattr(line, step.flow) + step.change)
         available, committed = EFFECTS[step.flow]
-        book_effect(mapping.id, available * step.change, committed * step.change, step.at)
+        shown_by = _shown_by(mapping)
+        if shown_by is not None:
+            book_effect(shown_by, available * step.change, committed * step.change, step.at)
         ledger.book(moves, actor=ACTOR, at=step.at)
     db.session.flush()
+
+
+def _shown_by(mapping: Mapping) -> int | None:
+    """The mapping whose numbers in Shopify an effect shows in: the line's own, or the one that has followed it."""
+    if mapping.ended_at is None:
+        return mapping.id
+    query = select(Mapping.id).where(
+        Mapping.variant_id == mapping.variant_id,
+        Mapping.location_id == mapping.location_id,
+        Mapping.ended_at.is_(None),
+    )
+    return db.session.scalars(query).one_or_none()
+
+
+def booked_committed(mapping: Mapping) -> int:
+    """Variant units that are booked as sold and not yet shipped of the mapping's variant at its location, through it or one before it."""
+    open_units = OrderLine.taken - OrderLine.restocked - OrderLine.lost - OrderLine.shipped
+    query = (
+        select(func.coalesce(func.sum(open_units), 0))
+        .join(Mapping, Mapping.id == OrderLine.mapping_id)
+        .where(Mapping.variant_id == mapping.variant_id, Mapping.location_id == mapping.location_id)
+    )
+    return int(db.session.scalar(query) or 0)
 
 
 def _is_linked(mapping: Mapping) -> bool:

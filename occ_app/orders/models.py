@@ -34,6 +34,7 @@ class Order(ShopScoped, db.Model):
     fulfillment_status: Mapped[str] = mapped_column(Text, default="")
     currency: Mapped[str] = mapped_column(Text, default="")
     is_test: Mapped[bool] = mapped_column(default=False)
+    news_of: Mapped[datetime | None]  # the newest state (Shopify's updatedAt) that news has told of
     due_at: Mapped[datetime | None]
     tries: Mapped[int] = mapped_column(default=0)
     next_try_at: Mapped[datetime | None]

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 import structlog
-from sqlalchemy import select, update
+from sqlalchemy import select
 
 from occ_app import clock
 from occ_app.errors import OccError
@@ -27,6 +27,7 @@ log = structlog.get_logger()
 OVERLAP = timedelta(minutes=10)
 PER_CALL = 3
 MOST_TRIES = 8
+LOOKS_FOR_MISSING = 4
 
 
 def book_due(client: Client) -> int:
@@ -89,7 +90,7 @@ def read(client: Client, gids: Sequence[str]) -> list[OrderState | None]:
 def _book_one(gid: str, found: OrderState | None, noted_until: datetime) -> int:
     try:
         if found is None:
-            db.session.execute(update(Order).where(Order.order_gid == gid).values(due_at=None))
+            _not_there(gid)
         else:
             booking.book(found, noted_until=noted_until)
         db.session.commit()
@@ -99,6 +100,16 @@ def _book_one(gid: str, found: OrderState | None, noted_until: datetime) -> int:
         _failed(gid, str(error))
         return 0
     return 1
+
+
+def _not_there(gid: str) -> None:
+    """Shopify does not show the order: deleted, or its news were quicker than its reading. A few more looks tell."""
+    order = db.session.scalars(select(Order).where(Order.order_gid == gid).with_for_update()).one_or_none()
+    if order is not None:
+        order.tries += 1
+        order.next_try_at = clock.now() + retry_after(order.tries)
+        if order.tries >= LOOKS_FOR_MISSING:
+            order.due_at, order.tries, order.next_try_at = None, 0, None
 
 
 def _failed(gid: str, cause: str) -> None:

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import uuid
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import select
+from sqlalchemy.orm import aliased
 
 from occ_app import clock
+from occ_app.catalog.models import Mapping
 from occ_app.extensions import db
 from occ_app.outbox.models import AMBIGUOUS, APPLIED, READY, REFUSED, SENT, Mutation
 from occ_app.shopify.client import Client
@@ -28,6 +30,7 @@ from occ_app.sync.targets import shop
 
 REASON = "correction"
 MOST_TRIES = 6
+UNNAMED = "REFUSED"  # our own code for an error that names no row
 ROUNDS = 3  # how often a run reads and writes again after a partial refusal
 FINAL_CODES = {
     "NON_MUTABLE_INVENTORY_ITEM": "Shopify keeps this number itself: the variant is a bundle of others.",
@@ -87,9 +90,11 @@ def _due_ids() -> list[int]:
 
 def _round(client: Client, run: SyncRun, ids: Sequence[int]) -> list[int]:
     """One reading and one write of these mappings. Returns those that another round may help."""
-    found = readings.fetch(client, [state for state in readings.living_states(ids) if state.state == m.LINKED])
+    asked = {state.mapping_id for state in readings.living_states(ids) if state.state == m.LINKED}
+    found = readings.fetch(client, readings.living_states(asked | _siblings(asked)))
     # Loaded again: what was held or sold while Shopify answered is known to the plan.
-    plans = _plan([state for state in readings.living_states(found) if state.state == m.LINKED], found)
+    states = readings.living_states(found)
+    plans = _plan([s for s in states if s.mapping_id in asked and s.state == m.LINKED], found, _unseen(states, found))
     db.session.commit()
     again: list[int] = []
     for part in chunks(plans, readings.PER_CALL):
@@ -97,8 +102,34 @@ def _round(client: Client, run: SyncRun, ids: Sequence[int]) -> list[int]:
     return again
 
 
-def _plan(states: Sequence[SyncState], found: dict[int, Reading | str]) -> list[tuple[SyncState, Write]]:
-    """What to write for each mapping; the others are parked, guarded, or left for a later look. Changes no number of Shopify's."""
+def _siblings(ids: Iterable[int]) -> set[int]:
+    """The other mappings that sell the same stock: a sale of a box of six that we have not seen lowers what the single bar may show."""
+    other = aliased(Mapping)
+    query = (
+        select(other.id)
+        .join(Mapping, (Mapping.item_id == other.item_id) & (Mapping.location_id == other.location_id))
+        .where(Mapping.id.in_(list(ids)), other.ended_at.is_(None))
+    )
+    return set(db.session.scalars(query))
+
+
+def _unseen(states: Sequence[SyncState], found: dict[int, Reading | str]) -> set[tuple[int, int]]:
+    """Stocks, as (item id, location id), of which Shopify has more committed than we have booked: orders that we have not seen."""
+    unseen = set()
+    for state in states:
+        reading = found[state.mapping_id]
+        if isinstance(reading, Reading) and reading.committed > state.booked_committed:
+            unseen.add((state.mapping.item_id, state.mapping.location_id))
+    return unseen
+
+
+def _plan(
+    states: Sequence[SyncState], found: dict[int, Reading | str], unseen: set[tuple[int, int]]
+) -> list[tuple[SyncState, Write]]:
+    """What to write for each mapping; the others are parked, guarded, or left for a later look. Changes no number of Shopify's.
+
+    A mapping of an `unseen` stock may only fall.
+    """
     of, at = shop(), clock.now()
     guard = Guard(settings.get(of, "guard_percent"), settings.get(of, "guard_units"))
     drifting = desk.open_mappings(desk.DRIFT) | desk.open_mappings(desk.AMBIGUOUS)
@@ -111,7 +142,9 @@ def _plan(states: Sequence[SyncState], found: dict[int, Reading | str]) -> list[
         readings.keep(state, reading)
         if state.expected is None or state.target == state.expected:
             continue
-        may_raise = state.mapping_id not in drifting and reading.committed <= state.booked_committed
+        may_raise = (
+            state.mapping_id not in drifting and (state.mapping.item_id, state.mapping.location_id) not in unseen
+        )
         write = write_for(state.target, state.expected, reading.available, may_raise=may_raise)
         if reading.committed != state.booked_committed:
             state.look_at = at  # an order is on its way to us: look for it, do not wait for its news
@@ -196,7 +229,7 @@ def send(client: Client, mutation_id: int, *, is_retry: bool) -> list[int]:
         db.session.commit()
         raise
     except ShopifyRefusedError as error:
-        errors = [{"code": "REFUSED", "field": None, "message": str(error)}]
+        errors = [{"code": UNNAMED, "field": None, "message": str(error)}]
     mutation.answered_at = clock.now()
     if not errors:
         mutation.state = APPLIED
@@ -210,7 +243,8 @@ def send(client: Client, mutation_id: int, *, is_retry: bool) -> list[int]:
 
 
 def _is_settled_refusal(errors: Sequence[dict[str, Any]]) -> bool:
-    return all(error.get("code") != "IDEMPOTENCY_CONCURRENT_REQUEST" for error in errors)
+    """Whether these errors prove that the rows they name were not written. An error of the call itself proves nothing."""
+    return not {error.get("code") for error in errors} & {UNNAMED, "IDEMPOTENCY_CONCURRENT_REQUEST"}
 
 
 def open_lines(mutation_id: int) -> Sequence[PushLine]:

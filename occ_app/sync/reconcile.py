@@ -136,19 +136,21 @@ def _agrees(state: SyncState, reading: Reading, at: datetime) -> bool:
 
 
 def _decide(state: SyncState, reading: Reading, at: datetime) -> None:
-    rule = settings.get(shop(), "drift_rule")
+    rule = state.mapping.drift_rule or settings.get(shop(), "drift_rule")
+    subject = desk.subject_of(state.mapping_id)
+    facts = {
+        "available": reading.available,
+        "expected": state.expected,
+        "target": state.target,
+        "why": state.drift_why or "Somebody changed it in Shopify, or another app did.",
+    }
+    desk.raise_(desk.DRIFT, subject, facts, at, state.mapping_id)
     if rule == "hub":
         set_shopify_right(state, reading)
     elif rule == "shopify":
         take_shopifys(state, reading, actor="drift rule", at=at)
-    else:
-        facts = {
-            "available": reading.available,
-            "expected": state.expected,
-            "target": state.target,
-            "why": state.drift_why or "Somebody changed it in Shopify, or another app did.",
-        }
-        desk.raise_(desk.DRIFT, desk.subject_of(state.mapping_id), facts, at, state.mapping_id)
+    if rule != "ask":
+        desk.withdraw(desk.DRIFT, subject, at, by="the drift rule", remedy=rule)
 
 
 def set_shopify_right(state: SyncState, reading: Reading) -> None:

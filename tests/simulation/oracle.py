@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from devshop.world import Level, Line, Store
 from occ_app import clock
-from occ_app.extensions import across_shops, db
+from occ_app.extensions import across_shops
 from occ_app.stock import ledger
 from occ_app.stock.rules import Holding, sellable, terms
 from tests.simulation.steps import Life
@@ -81,8 +81,13 @@ def gone(line: Line, store: Store) -> int:
 
 
 def lines_of(store: Store) -> list[tuple[Any, Line]]:
-    """Every line with a product, with its order."""
-    return [(order, line) for order in store.orders.values() for line in order.lines if line.variant is not None]
+    """Every line with a product, with its order. Where Shopify has deleted the variant, the line no longer says what was sold."""
+    return [
+        (order, line)
+        for order in store.orders.values()
+        for line in order.lines
+        if line.variant is not None and line.variant.id in store.variants
+    ]
 
 
 def unseen(session: Session, life: Life, item_id: int, all_mapped: list[Mapped], until: datetime | None = None) -> int:
@@ -124,7 +129,7 @@ def watch(life: Life) -> None:
 
 def _judge(life: Life, level: Level) -> None:
     variant = life.store.items[level.item_id]
-    with Session(db.engine) as session:
+    with Session(life.rig.engine) as session:
         all_mapped = living(session)
         mapped = next((each for each in all_mapped if each.item_gid == variant.item_gid), None)
         if mapped is None:
@@ -133,7 +138,7 @@ def _judge(life: Life, level: Level) -> None:
         # Another variant of the item may have sold after our reading; only this variant's own number is guarded by the comparison.
         until = life.rig.read_at if sum(each.item_id == mapped.item_id for each in all_mapped) > 1 else None
         most = max(0, (here - unseen(session, life, mapped.item_id, all_mapped, until)) // mapped.units)
-    raised = sum(change for change in life.hands.get(variant.sku, []) if change > 0)
+    raised = sum(change for _, change in life.hands.get(variant.sku, []) if change > 0)
     written = level.quantities["available"]
     if written > most + raised:
         words = f"(a) our write raised {variant.sku} to {written}, but only {most} (and {raised} raised by hand) may be sold"
@@ -144,7 +149,7 @@ def _judge(life: Life, level: Level) -> None:
 def check(life: Life, *, strict: bool) -> list[str]:
     """What is wrong after healing; with `strict` people have decided about everything, so nothing may be open that they could end."""
     found = list(life.violations)
-    with across_shops(), Session(db.engine) as session:
+    with across_shops(), Session(life.rig.engine) as session:
         found += [f"(c) the audit finds {difference}" for difference in ledger.audit()]
         all_mapped = living(session)
         open_ = defaultdict(set)
@@ -201,7 +206,8 @@ def variant_of(life: Life, mapped: Mapped) -> Any:
 
 def _named(life: Life, mapped: Mapped, was_named: bool) -> list[str]:
     """(e) What was changed by hand has, or had, an entry."""
-    net = sum(life.hands.get(mapped.sku, []))
+    since = mapped.baseline_at
+    net = sum(change for at, change in life.hands.get(mapped.sku, []) if since is not None and at >= since)
     if net and not was_named and mapped.expected is not None and mapped.state in ("linked", "awaiting_approval"):
         return [f"(e) {mapped.sku} was changed by hand by {net:+d}, and no entry says so"]
     return []

@@ -14,7 +14,7 @@ from typing import Any
 import httpx2
 from flask import Flask
 from flask_migrate import upgrade
-from sqlalchemy import URL, text
+from sqlalchemy import URL, Engine, text
 from sqlalchemy.orm import Session
 
 from devshop import appconfig
@@ -75,6 +75,7 @@ class Rig:
     time: VirtualClock = field(init=False)
     kill_in: int | None = None
     meanwhiles: list[Meanwhile] = field(default_factory=list)
+    engine: Engine = field(init=False)
     read_at: datetime | None = None
     kills: int = 0
     deadline: float = 0.0
@@ -132,6 +133,7 @@ class Rig:
         Session.commit = commit_between_touches  # type: ignore[method-assign]
         try:
             with self.app.app_context():
+                self.engine = db.engine
                 self._empty()
                 self.bench = Bench(self.app, self.world, sender)
                 self.bench.store.time_zone = time_zone

@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from random import Random
 from typing import Any
 
+import structlog
+
 from devshop.faults import Faults
 from occ_app import clock
 from occ_app.errors import RuleError
@@ -78,8 +80,9 @@ def live(rig: Rig, given: Plan) -> Outcome:
         if not wrong:
             life.tell("--- people decide ---")
             for _ in range(3):
-                _decide(life)
-                _heal(life)
+                if not _decide(life):
+                    break
+                _heal(life, (61, 301))
             wrong = oracle.check(life, strict=True)
         calls = bench.store.calls
         return Outcome(wrong, life.story, len(calls), sum(call["actual_cost"] for call in calls), 1)
@@ -111,7 +114,7 @@ def _open_shop(life: Life) -> None:
     life.tell(f"a shop opens with {life.shape}")
 
 
-def _heal(life: Life) -> None:
+def _heal(life: Life, seconds: Sequence[int] = (61, 3601, 301)) -> None:
     """Faults end, what waits is delivered, time passes, everything is looked at again."""
     rig = life.rig
     rig.kill_in, rig.meanwhiles = None, []
@@ -120,9 +123,9 @@ def _heal(life: Life) -> None:
         do(life, Step("uninstalled", (0,)))
     elif _is_away(life):
         life.bench.open("/")
-    for seconds in (61, 301, 3601, 61, 301):
-        rig.deliver(everything=True)
-        rig.pass_time(seconds)
+    for passed in seconds:
+        rig.deliver()
+        rig.pass_time(passed)
         rig.work()
 
 
@@ -131,8 +134,9 @@ def _is_away(life: Life) -> bool:
         return db.session.get_one(Shop, targets.shop().id).status != "active"
 
 
-def _decide(life: Life) -> None:
-    """A person goes through the desk; the location is switched on again."""
+def _decide(life: Life) -> bool:
+    """A person goes through the desk; the location is switched on again. Returns whether there was anything to do."""
+    done = not life.bench.place.is_active
     if not life.bench.place.is_active:
         do(life, Step("location_switched"))
     with life.bench.scope():
@@ -145,10 +149,13 @@ def _decide(life: Life) -> None:
             try:
                 settle.settle(found.id, remedy, actor="somebody", at=clock.now())
                 db.session.commit()
+                done = True
                 life.tell(f"somebody decides about {found.kind} of {found.subject}: {remedy}")
             except RuleError as error:
                 db.session.rollback()
+                done = True
                 life.tell(f"{found.kind} of {found.subject}: {error}")
+    return done
 
 
 def shrink(rig: Rig, given: Plan, most: int = 120) -> tuple[Plan, Outcome]:
@@ -189,6 +196,7 @@ def run(seeds: Sequence[int], shrinks: bool = True) -> list[tuple[Outcome, str]]
     logging.disable(logging.CRITICAL)
     told: list[tuple[Outcome, str]] = []
     with Rig.open(make_config(), find_server()) as rig:
+        structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
         for seed in seeds:
             given = plan(seed)
             outcome, story = live(rig, given), ""

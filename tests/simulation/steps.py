@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from random import Random
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -66,7 +66,9 @@ class Life:
     rig: Rig
     shape: Shape
     story: list[str] = field(default_factory=list)
-    hands: dict[str, list[int]] = field(default_factory=dict)  # SKU -> changes made in Shopify by hand
+    hands: dict[str, list[tuple[datetime, int]]] = field(
+        default_factory=dict
+    )  # SKU -> (when, change made in Shopify by hand)
     violations: list[str] = field(default_factory=list)
 
     @property
@@ -310,7 +312,7 @@ def unshipped(life: Life, number: int) -> str | None:
 
 
 def _by_hand(life: Life, sku: str, change: int) -> None:
-    life.hands.setdefault(sku, []).append(change)
+    life.hands.setdefault(sku, []).append((life.rig.time.now(), change))
 
 
 @step(4, lambda r: (r.randrange(9), r.choice((-3, -1, 1, 2, 5))))
