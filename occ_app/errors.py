@@ -50,5 +50,9 @@ class NotFoundError(OccError):
     """There is no such row in this shop."""
 
 
+class OutsideError(OccError):
+    """Somebody outside did not do what was asked. The message is a sentence for the merchant."""
+
+
 class NotConfiguredError(OccError):
     """A setting is missing or cannot be used; the message names it and says what to do."""

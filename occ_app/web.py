@@ -14,7 +14,7 @@ from htmx_flask import Htmx
 from werkzeug.exceptions import HTTPException
 
 from occ_app.config import Config
-from occ_app.errors import NotFoundError, RuleError
+from occ_app.errors import NotFoundError, OutsideError, RuleError
 from occ_app.extensions import db, shop_scope
 
 PUBLIC = ("inbox", "health", "static", "auth")
@@ -82,6 +82,7 @@ def start(app: Flask, admit: Callable[[Config], Response | None]) -> None:
 
     app.register_error_handler(RuleError, _rule_said_no)
     app.register_error_handler(NotFoundError, _not_found)
+    app.register_error_handler(OutsideError, _outside_failed)
     app.register_error_handler(HTTPException, _http_error)
 
 
@@ -129,6 +130,14 @@ def _rule_said_no(error: RuleError) -> Response:
 def _not_found(error: NotFoundError) -> Response:
     db.session.rollback()
     return page("message.html", "_error.html", status=404, message=str(error), title="Not here")
+
+
+def _outside_failed(error: OutsideError) -> Response:
+    db.session.rollback()
+    message = f"{error} Nothing was changed. Load the page again in a moment."
+    if g.get("shop_id") is None:
+        return Response(message, 503, {"Retry-After": "5"}, mimetype="text/plain")
+    return page("message.html", "_error.html", status=503, message=message, title="Shopify does not answer")
 
 
 def _http_error(error: HTTPException) -> Response:

@@ -167,9 +167,8 @@ def _book_line(line: OrderLine, state: LineState, order: OrderState, *, is_first
     ledger.lock([mapping.item_id])
     if line.bookings == 0 and not _is_linked(mapping):
         found = _only_what_is_open(line, found, booked)
-    line.bookings += 1
-    moves: list[Move] = []
     for step in found:
+        line.bookings += 1
         moves = _moves(line, mapping, step, line.bookings)
         setattr(line, step.flow, getattr(line, step.flow) + step.change)
         available, committed = EFFECTS[step.flow]

@@ -12,10 +12,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from occ_app.errors import OccError
+from occ_app.errors import OutsideError
 
 
-class ShopifyError(OccError):
+class ShopifyError(OutsideError):
     """Shopify did not do what was asked. `facts` carries what a person needs; never a token."""
 
     def __init__(self, message: str, **facts: Any) -> None:

@@ -18,6 +18,15 @@ from occ_app.shopify.transport import TIMEOUT
 
 TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"  # noqa: S105 - the grant's name
 ID_TOKEN = "urn:ietf:params:oauth:token-type:id_token"  # noqa: S105
+# Errors that trying again does not mend. Source: RFC 6749, 5.2.
+FINAL = (
+    "invalid_grant",
+    "invalid_client",
+    "invalid_request",
+    "unauthorized_client",
+    "unsupported_grant_type",
+    "invalid_scope",
+)
 OFFLINE = "urn:shopify:params:oauth:token-type:offline-access-token"
 
 
@@ -72,19 +81,21 @@ class TokenEndpoint:
         except OAuthError as error:
             if error.error == "invalid_subject_token":
                 raise InvalidIdTokenError("Shopify refused the ID token.") from error
-            raise ShopifyAccessError(f"Shopify gave no token: {error.error}.", error=error.error) from error
+            if error.error in FINAL:
+                raise ShopifyAccessError(f"Shopify gave no token: {error.error}.", error=error.error) from error
+            raise ShopifyUnavailableError(f"Shopify gave no token: {error.error}.") from error
         except httpx2.HTTPStatusError as error:
             status = error.response.status_code
             if status in (401, 403):
                 raise ShopifyAccessError(f"Shopify gave no token ({status}).", status=status) from error
             raise ShopifyUnavailableError(f"Shopify gave no token ({status}).", status=status) from error
-        except httpx2.HTTPError as error:
+        except (httpx2.HTTPError, ValueError) as error:
             raise ShopifyUnavailableError("Shopify could not be reached for a token.") from error
 
 
 def _tokens(answer: dict[str, Any], at: datetime) -> Tokens:
     if not answer.get("access_token"):
-        raise ShopifyAccessError("Shopify's answer held no token.")
+        raise ShopifyUnavailableError("Shopify's answer held no token.")
     return Tokens(
         access_token=answer["access_token"],
         refresh_token=answer.get("refresh_token"),

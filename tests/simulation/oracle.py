@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import text
@@ -136,7 +136,8 @@ def _judge(life: Life, level: Level) -> None:
             return
         here = books(session, life, mapped)
         # Another variant of the item may have sold after our reading; only this variant's own number is guarded by the comparison.
-        until = life.rig.read_at if sum(each.item_id == mapped.item_id for each in all_mapped) > 1 else None
+        seen = life.rig.read_at and life.rig.read_at - timedelta(seconds=life.store.faults.stale_seconds)
+        until = seen if sum(each.item_id == mapped.item_id for each in all_mapped) > 1 else None
         most = max(0, (here - unseen(session, life, mapped.item_id, all_mapped, until)) // mapped.units)
     raised = sum(change for _, change in life.hands.get(variant.sku, []) if change > 0)
     written = level.quantities["available"]

@@ -121,9 +121,9 @@ def _heal(life: Life, seconds: Sequence[int] = (61, 3601, 301)) -> None:
     life.store.faults = Faults(fails_alone=life.shape.fails_alone)
     if not life.store.is_installed:
         do(life, Step("uninstalled", (0,)))
-    elif _is_away(life):
-        life.bench.open("/")
     for passed in seconds:
+        if _is_away(life):
+            life.tell(f"the app is opened again ({life.bench.open('/').status_code})")
         rig.deliver()
         rig.pass_time(passed)
         rig.work()
