@@ -262,6 +262,7 @@ def _applied(lines: Sequence[PushLine], at: datetime) -> None:
         if state.expected is not None:
             state.expected += line.quantity - line.change_from
         state.tries, state.next_try_at = 0, None
+        state.drift_since, state.drift_looks = None, 0  # readings may lag behind our own write
         if state.read_available == line.change_from:
             state.read_available = line.quantity
             state.read_on_hand = (state.read_on_hand or 0) + line.quantity - line.change_from

@@ -119,6 +119,7 @@ def _agrees(state: SyncState, reading: Reading, at: datetime) -> bool:
     readings.keep(state, reading)
     if state.drift != drift_before:
         state.drift_why = explanation(before, reading, state.drift, state.booked_committed) if state.drift else None
+        state.drift_since, state.drift_looks = None, 0  # another drift: its time begins anew
     state.look_at = None
     subject = desk.subject_of(state.mapping_id)
     state.next_try_at = None if state.tries == 0 else state.next_try_at
