@@ -28,6 +28,7 @@ from occ_app.shops.models import ACTIVE, Shop, ShopToken
 from occ_app.stock import ledger
 from occ_app.sync import desk, link, push, reconcile, targets
 from occ_app.sync.models import AWAITING_LINK, LINKED, OFF, SyncState
+from occ_app.sync.rules import retry_after
 from occ_app.work import runner, tasks, ticks
 from occ_app.work.tasks import turn
 
@@ -158,15 +159,15 @@ def _orders(shop: Shop, client: Client) -> None:
 
 
 def _push(shop: Shop, client: Client) -> None:
-    push.push_due(client)
+    push.push_due(client, orders_pull.pull_changed)
 
 
 def _link(shop: Shop, client: Client) -> None:
-    link.link_waiting(client, orders_pull.pull_open)
+    link.link_waiting(client, orders_pull.pull_for_link)
 
 
 def _reconcile(shop: Shop, client: Client) -> None:
-    link.link_waiting(client, orders_pull.pull_open)
+    link.link_waiting(client, orders_pull.pull_for_link)
     reconcile.reconcile(client, orders_pull.pull_changed)
 
 
@@ -268,6 +269,9 @@ def sweep() -> None:
     for name, query in due.items():
         for shop_id in db.session.scalars(query.distinct()):
             tasks.ask(name, shop_id)
+    for failure in runner.failures():
+        if failure.failed_at + retry_after(failure.tries) <= at:
+            tasks.ask(failure.task, failure.shop_id)
     for shop_id in db.session.scalars(select(Mutation.shop_id).where(Mutation.state.in_((READY, SENT))).distinct()):
         tasks.ask("push", shop_id)
 
@@ -307,8 +311,7 @@ def _mapping_ended(mapping: Mapping) -> None:
     state = db.session.get(SyncState, mapping.id)
     if state is not None:
         state.state, state.cause = OFF, "Unmapped."
-    for kind in (desk.DRIFT, desk.GUARD, desk.PARKED, desk.LINK, desk.AMBIGUOUS):
-        desk.withdraw(kind, desk.subject_of(mapping.id), clock.now(), by="unmapping")
+    desk.withdraw_all(mapping.id, clock.now(), by="unmapping")
 
 
 def _after_install(shop: Shop) -> None:

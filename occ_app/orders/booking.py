@@ -27,6 +27,7 @@ from occ_app.orders.rules import (
     LineSnapshot,
     Step,
     steps,
+    wanted,
 )
 from occ_app.stock import ledger
 from occ_app.stock.ledger import Move
@@ -165,8 +166,9 @@ def _book_line(line: OrderLine, state: LineState, order: OrderState, *, is_first
     if not found:
         return
     ledger.lock([mapping.item_id])
-    if line.bookings == 0 and not _is_linked(mapping):
+    if line.bookings == 0 and order.placed_at < mapping.created_at.replace(microsecond=0):
         found = _only_what_is_open(line, found, booked)
+    still_open = wanted(state.snapshot, booked).committed
     for step in found:
         line.bookings += 1
         moves = _moves(line, mapping, step, line.bookings)
@@ -174,7 +176,8 @@ def _book_line(line: OrderLine, state: LineState, order: OrderState, *, is_first
         available, committed = EFFECTS[step.flow]
         shown_by = _shown_by(mapping)
         if shown_by is not None:
-            book_effect(shown_by, available * step.change, committed * step.change, step.at)
+            is_open = still_open > 0 and (booked.taken == 0 or 0 < step.change <= still_open and step.flow == TAKEN)
+            book_effect(shown_by, available * step.change, committed * step.change, step.at, is_open=is_open)
         ledger.book(moves, actor=ACTOR, at=step.at)
     db.session.flush()
 
@@ -202,14 +205,8 @@ def booked_committed(mapping: Mapping) -> int:
     return int(db.session.scalar(query) or 0)
 
 
-def _is_linked(mapping: Mapping) -> bool:
-    from occ_app.sync.models import SyncState
-
-    return db.session.scalar(select(SyncState.expected).where(SyncState.mapping_id == mapping.id)) is not None
-
-
 def _only_what_is_open(line: OrderLine, found: list[Step], booked: Booked) -> list[Step]:
-    """Before the first link only what is still to ship is taken; what left earlier left before anybody counted, and is only noted."""
+    """Of an order older than its mapping only what is still to ship is taken; what left earlier left before anybody counted."""
     total = replace(booked, **{step.flow: getattr(booked, step.flow) + step.change for step in found})
     line.shipped, line.lost, line.restocked, line.returned = total.shipped, total.lost, total.restocked, total.returned
     line.taken = total.taken - total.committed
@@ -441,6 +438,32 @@ def _fill(item_id: int) -> None:
         moves = _fill_moves(line, mapping, parts, day)
         if moves:
             ledger.book(moves, actor=ACTOR, at=at)
+    for location_id, missing in _owed_to_nobody(item_id).items():
+        held = ledger.holdings([item_id]).get((item_id, location_id), [])
+        parts, _ = take([holding for holding in held if holding.place in counted], missing, day)
+        source = f"backorder:{item_id}:{location_id}:{at.isoformat()}"
+        moves = [
+            Move(item_id, holding.lot_id, location_id, holding.place, BACKORDER, given, "correction", f"{source}:{n}")
+            for n, (holding, given) in enumerate(parts)
+        ]
+        ledger.book(moves, actor=ACTOR, at=at)
+
+
+def _owed_to_nobody(item_id: int) -> dict[int, int]:
+    """Location id -> units in `backorder` that no order line waits for: a correction took more than there was."""
+    db.session.flush()
+    query = select(Balance.location_id, func.sum(-Balance.quantity)).where(
+        Balance.item_id == item_id, Balance.place == BACKORDER
+    )
+    missing = {row[0]: int(row[1]) for row in db.session.execute(query.group_by(Balance.location_id))}
+    owed = (
+        select(Mapping.location_id, func.sum(OrderLine.short))
+        .join(Mapping, Mapping.id == OrderLine.mapping_id)
+        .where(Mapping.item_id == item_id, OrderLine.short > 0)
+    )
+    for location_id, units in db.session.execute(owed.group_by(Mapping.location_id)):
+        missing[location_id] = missing.get(location_id, 0) - int(units)
+    return {location_id: units for location_id, units in missing.items() if units > 0}
 
 
 def _fill_moves(line: OrderLine, mapping: Mapping, parts: list, day: date) -> list[Move]:  # type: ignore[type-arg]
@@ -450,15 +473,18 @@ def _fill_moves(line: OrderLine, mapping: Mapping, parts: list, day: date) -> li
     line.bookings += 1
     source = f"order_line:{line.line_number}:fill:{line.bookings}"
     committed = dict(_of_line(line, COMMITTED)).get(None, 0)
+    ids = (mapping.item_id, mapping.location_id)
     for n, (holding, given) in enumerate(parts):
-        to_place = COMMITTED if committed >= given else SHIPPED_PLACE
-        committed -= given if to_place == COMMITTED else 0
+        still = min(given, committed)  # what has left already goes out with a lot too, and what is still here before it
+        committed -= still
         line.short -= given
-        ids = (mapping.item_id, mapping.location_id)
-        moves.append(
-            Move(ids[0], holding.lot_id, ids[1], holding.place, to_place, given, "backorder_fill", f"{source}:{n}:in")
-        )
-        moves.append(Move(ids[0], None, ids[1], to_place, BACKORDER, given, "backorder_fill", f"{source}:{n}:out"))
+        for place, units in ((COMMITTED, still), (SHIPPED_PLACE, given - still)):
+            if units:
+                steps_of = ((holding.lot_id, holding.place, place, "in"), (None, place, BACKORDER, "out"))
+                moves += [
+                    Move(ids[0], lot, ids[1], origin, to, units, "backorder_fill", f"{source}:{n}:{place}:{way}")
+                    for lot, origin, to, way in steps_of
+                ]
     return moves
 
 

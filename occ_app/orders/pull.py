@@ -12,14 +12,13 @@ import structlog
 from sqlalchemy import select
 
 from occ_app import clock
-from occ_app.errors import OccError
 from occ_app.extensions import db
 from occ_app.orders import booking
 from occ_app.orders.booking import LineState, OrderState
 from occ_app.orders.models import Order
 from occ_app.orders.rules import LineSnapshot, Removal
 from occ_app.shopify.client import Client
-from occ_app.shopify.errors import ShopifyError, ShopifyRefusedError
+from occ_app.shopify.errors import ShopifyAccessError, ShopifyError, ShopifyUnavailableError
 from occ_app.sync.rules import chunks, retry_after
 from occ_app.sync.targets import shop
 
@@ -52,6 +51,12 @@ def pull_changed(client: Client) -> int:
     return booked
 
 
+def pull_for_link(client: Client, variant_gids: Sequence[str]) -> None:
+    """Before a first link reads: what was sold and has left already is booked (news of it may be late), and what is still to ship."""
+    pull_changed(client)
+    pull_open(client, variant_gids)
+
+
 def pull_open(client: Client, variant_gids: Sequence[str]) -> int:
     """Every order that still has something to ship has been read and booked, so that a first link knows what is committed."""
     gids, _ = _changed(client, "fulfillment_status:unfulfilled status:open")
@@ -73,7 +78,9 @@ def _read_each(client: Client, gids: Sequence[str]) -> list[tuple[str, OrderStat
     """Each order with its state. Where Shopify refuses them together they are read one by one, and the refused one waits with its cause."""
     try:
         return list(zip(gids, read(client, gids), strict=True))
-    except ShopifyRefusedError as error:
+    except (ShopifyUnavailableError, ShopifyAccessError):
+        raise
+    except ShopifyError as error:
         if len(gids) > 1:
             return [pair for gid in gids for pair in _read_each(client, [gid])]
         db.session.rollback()
@@ -94,7 +101,7 @@ def _book_one(gid: str, found: OrderState | None, noted_until: datetime) -> int:
         else:
             booking.book(found, noted_until=noted_until)
         db.session.commit()
-    except (OccError, ValueError) as error:
+    except Exception as error:  # whatever it is, it is this order's alone
         db.session.rollback()
         log.exception("order not booked", order=gid)
         _failed(gid, str(error))

@@ -51,6 +51,12 @@ def withdraw(kind: str, subject: str, at: datetime, *, by: str = "by itself", re
     return True
 
 
+def withdraw_all(mapping_id: int, at: datetime, *, by: str) -> None:
+    """No exception of the mapping is open: what it was about has ended."""
+    for kind in (DRIFT, GUARD, PARKED, LINK, AMBIGUOUS):
+        withdraw(kind, subject_of(mapping_id), at, by=by)
+
+
 def find_open(kind: str, subject: str) -> SyncException | None:
     """The open exception of this kind and subject, locked."""
     query = select(SyncException).where(

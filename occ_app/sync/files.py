@@ -20,7 +20,6 @@ from occ_app.stock.models import Balance, Lot
 from occ_app.stock.rules import LOT_PLACES, OPENING
 from occ_app.sync import link, targets
 from occ_app.sync.models import SyncState
-from occ_app.work import tasks
 
 ITEMS = (
     "sku",
@@ -194,24 +193,11 @@ def _take_mapping(line: Line, item: Item, variant: Variant, location: Location, 
         mapping = existing
     else:
         mapping = mappings.make(item, variant, location, units_per_variant=units, at=at)
-    switch(mapping, enabled)
+    link.switch(mapping, enabled, at)
     state = db.session.get_one(SyncState, mapping.id)
     if choice and state.expected is None:
         db.session.refresh(state, ["mapping"])
         link.choose(state, choice, at)
-
-
-def switch(mapping: Mapping, enabled: bool) -> None:
-    """The mapping is synced, or rests. One that is switched on again waits for a new first link: nobody watched meanwhile."""
-    if mapping.sync_enabled == enabled:
-        return
-    mapping.sync_enabled = enabled
-    state = db.session.get_one(SyncState, mapping.id)
-    state.expected = state.baseline_at = state.link_choice = None
-    state.state, state.cause = ("awaiting_link", None) if enabled else ("off", "Switched off.")
-    if enabled:
-        tasks.ask("link", mapping.shop_id)
-    db.session.flush()
 
 
 def _variants(lines: Sequence[Line]) -> dict[str, list[Variant]]:

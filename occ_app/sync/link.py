@@ -5,7 +5,7 @@ It ends, and anything is written, only when `committed` agrees with what we have
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 
 from sqlalchemy import select
@@ -23,11 +23,11 @@ from occ_app.sync.corrections import correction_moves
 from occ_app.sync.models import SyncState
 from occ_app.sync.push import park
 from occ_app.sync.rules import Reading
-from occ_app.sync.targets import refresh
+from occ_app.sync.targets import choose_state, mode_of, refresh, shop
 from occ_app.work import tasks
 
 CHOICES = ("hub", "shopify")
-BookOpenOrders = Callable[[Client, Sequence[str]], None]
+BookOrders = Callable[[Client, Sequence[str]], None]
 
 
 def choose(state: SyncState, choice: str, at: datetime) -> None:
@@ -47,15 +47,34 @@ def choose(state: SyncState, choice: str, at: datetime) -> None:
     tasks.ask("link", state.shop_id)
 
 
-def link_waiting(client: Client, book_open_orders: BookOpenOrders) -> int:
+def switch(mapping: Mapping, enabled: bool, at: datetime) -> None:
+    """The mapping is synced, or rests. One that is switched on again waits for a new first link: nobody watched meanwhile."""
+    if mapping.sync_enabled == enabled:
+        return
+    mapping.sync_enabled = enabled
+    state = db.session.get_one(SyncState, mapping.id)
+    state.expected = state.baseline_at = state.link_choice = None
+    state.drift, state.drift_since, state.drift_looks, state.look_at = 0, None, 0, None
+    state.state, state.cause = (m.AWAITING_LINK, None) if enabled else (m.OFF, "Switched off.")
+    desk.withdraw_all(mapping.id, at, by="switching sync on or off")
+    if enabled:
+        tasks.ask("link", mapping.shop_id)
+    db.session.flush()
+
+
+def link_waiting(client: Client, book_orders: BookOrders) -> int:
     """Every mapping that waits for its first link has been read; those with a choice are linked where the books agree."""
-    states = [state for state in readings.living_states() if state.state == m.AWAITING_LINK]
-    if not states:
+    waiting = [state for state in readings.living_states() if state.state == m.AWAITING_LINK]
+    if not waiting:
         return 0
-    book_open_orders(client, [state.mapping.variant.variant_gid for state in states])
-    found = readings.fetch(client, readings.living_states(state.mapping_id for state in states))
+    ids = [state.mapping_id for state in waiting]
+    news = [s.mapping.variant.variant_gid for s in waiting if s.link_choice or s.read_at is None]
+    if news:
+        book_orders(client, news)
+    found = readings.fetch(client, readings.living_states(ids))
+    states = _locked(found)
     at, done = clock.now(), 0
-    for state in readings.living_states(found):
+    for state in states:
         reading = found[state.mapping_id]
         if isinstance(reading, str):
             park(state, reading, at)
@@ -68,6 +87,15 @@ def link_waiting(client: Client, book_open_orders: BookOpenOrders) -> int:
             _ask(state, reading, at)
     db.session.commit()
     return done
+
+
+def _locked(found: Iterable[int]) -> list[SyncState]:
+    """The states that still wait, and their items, locked in the order in which bookings lock: nothing is booked between."""
+    ids = list(found)
+    ledger.lock(state.mapping.item_id for state in readings.living_states(ids))
+    query = select(SyncState.mapping_id).where(SyncState.mapping_id.in_(ids)).order_by(SyncState.mapping_id)
+    db.session.execute(query.with_for_update())
+    return [state for state in readings.living_states(ids) if state.state == m.AWAITING_LINK]
 
 
 def _ask(state: SyncState, reading: Reading, at: datetime) -> None:
@@ -83,7 +111,8 @@ def _end(state: SyncState, reading: Reading, at: datetime) -> None:
     if state.link_choice == "shopify":
         _take_shopifys(state, reading, at)
     refresh([state.mapping.item_id])
-    state.approved_target = state.target
+    state.approved_target = state.target  # who ends a first link has approved its number
+    choose_state(state, mode_of(state.mapping.item, shop()))
     if state.target != state.expected:
         tasks.ask("push", state.shop_id)
 
@@ -95,7 +124,7 @@ def _take_shopifys(state: SyncState, reading: Reading, at: datetime) -> None:
     refresh([mapping.item_id])
     there = state.sellable + mapping.item.safety_stock
     units = reading.available * mapping.units_per_variant - there
-    source = f"link:{mapping.id}"
+    source = f"link:{mapping.id}:{at.isoformat()}"
     moves = correction_moves(
         mapping, units, source=source, reason="opening" if units > 0 else "correction", from_place=OPENING
     )

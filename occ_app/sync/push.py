@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -26,7 +26,7 @@ from occ_app.sync import desk, readings
 from occ_app.sync import models as m
 from occ_app.sync.models import PARKED, PushLine, SyncRun, SyncState
 from occ_app.sync.rules import Guard, Reading, Write, chunks, retry_after, write_for
-from occ_app.sync.targets import shop
+from occ_app.sync.targets import refresh, shop
 
 REASON = "correction"
 MOST_TRIES = 6
@@ -43,9 +43,11 @@ FINAL_CODES = {
 NOT_BY_ITSELF = (FINAL_CODES["NON_MUTABLE_INVENTORY_ITEM"], FINAL_CODES["INVALID_QUANTITY_TOO_HIGH"])
 
 
-def push_due(client: Client) -> SyncRun | None:
+def push_due(client: Client, pull_orders: Callable[[Client], object]) -> SyncRun | None:
     """Everything that is due has been pushed, or waits with its cause. Returns the run; None where nothing was due."""
     settle_open(client)
+    refresh(state.mapping.item_id for state in due_states())  # a day may have begun since, and lots with it expired
+    db.session.commit()
     due = due_states()
     if not due:
         return None
@@ -55,6 +57,8 @@ def push_due(client: Client) -> SyncRun | None:
     before = (client.calls, client.points)
     try:
         ids = [state.mapping_id for state in due]
+        if _rises_with_siblings(due):
+            pull_orders(client)
         for _ in range(ROUNDS):
             ids = _round(client, run, ids)
             if not ids:
@@ -67,6 +71,12 @@ def push_due(client: Client) -> SyncRun | None:
     run.finished_at = clock.now()
     db.session.commit()
     return run
+
+
+def _rises_with_siblings(due: Sequence[SyncState]) -> bool:
+    """Whether a number is to rise whose stock another variant sells too: a sale of that one does not show in this one's readings."""
+    rising = {state.mapping_id for state in due if state.expected is not None and state.target > state.expected}
+    return bool(_siblings(rising))
 
 
 def due_states() -> list[SyncState]:
@@ -108,7 +118,7 @@ def _siblings(ids: Iterable[int]) -> set[int]:
     query = (
         select(other.id)
         .join(Mapping, (Mapping.item_id == other.item_id) & (Mapping.location_id == other.location_id))
-        .where(Mapping.id.in_(list(ids)), other.ended_at.is_(None))
+        .where(Mapping.id.in_(list(ids)), other.id != Mapping.id, other.ended_at.is_(None))
     )
     return set(db.session.scalars(query))
 
@@ -317,8 +327,10 @@ def _outcome(
     line: PushLine, state: SyncState, reading: Reading | str | None, is_named: bool, is_ambiguous: bool
 ) -> str:
     """What became of a line, by a reading alone: A fits E and the drift of then with our change (applied) or without it (not)."""
-    if not isinstance(reading, Reading) or state.expected is None:
+    if state.expected is None or reading is None or reading == readings.DELETED:
         return m.REFUSED
+    if not isinstance(reading, Reading):
+        return m.AMBIGUOUS if is_ambiguous else m.REFUSED
     if is_named and not is_ambiguous:
         return m.STALE
     if reading.committed != state.booked_committed:
@@ -384,8 +396,34 @@ def _settle_one(client: Client, mutation: Mutation) -> None:
         mutation.state = APPLIED if mutation.state == SENT else mutation.state
     elif mutation.state == AMBIGUOUS:
         settle_by_reading(client, mutation, (mutation.answer or {}).get("userErrors") or [])
-    elif mutation.tries < 2 or mutation.sent_at is None or mutation.sent_at + retry_after(mutation.tries) <= at:
+    elif mutation.state == READY or mutation.sent_at is None:
+        _never_sent(mutation, lines, at)
+    elif not _is_still_wanted(lines):
+        if mutation.sent_at + retry_after(1) <= at:  # by now it has arrived, or never will
+            mutation.state = AMBIGUOUS
+            settle_by_reading(client, mutation, [])
+    elif mutation.tries < 2 or mutation.sent_at + retry_after(mutation.tries) <= at:
         if mutation.tries >= MOST_TRIES:
             for line in lines:
                 _show_ambiguous(line, at)
-        send(client, mutation.id, is_retry=mutation.state == SENT)
+        send(client, mutation.id, is_retry=True)
+
+
+def _never_sent(mutation: Mutation, lines: Sequence[PushLine], at: datetime) -> None:
+    """The process ended between the row and the call: nothing happened, and what is right by now is decided anew."""
+    mutation.state = REFUSED
+    for line in lines:
+        line.state, line.settled_at, line.cause = m.REFUSED, at, "It was never sent."
+
+
+def _is_still_wanted(lines: Sequence[PushLine]) -> bool:
+    """Whether every rise of the call is still covered by its target, and every mapping of it is still synced."""
+    states = {state.mapping_id: state for state in readings.living_states(line.mapping_id for line in lines)}
+    for line in lines:
+        state = states.get(line.mapping_id)
+        if state is None or state.state != m.LINKED or state.expected is None:
+            return False
+        rise = line.quantity - line.change_from
+        if rise > 0 and state.target - state.expected < rise:
+            return False
+    return True

@@ -17,6 +17,7 @@ from occ_app.sync.models import SyncState
 from occ_app.sync.rules import STATES, Reading, chunks
 
 PER_CALL = 250
+DELETED = "The variant was deleted in Shopify."
 
 
 def living_states(mapping_ids: Iterable[int] | None = None) -> list[SyncState]:
@@ -75,7 +76,7 @@ def last_of(state: SyncState) -> Reading | None:
 
 def _reading(node: dict[str, Any] | None, at: datetime) -> Reading | str:
     if not node:
-        return "The variant was deleted in Shopify."
+        return DELETED
     level = node.get("inventoryLevel")
     if level is None:
         return "The item is not stocked at this location in Shopify."

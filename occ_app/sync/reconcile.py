@@ -21,7 +21,7 @@ from occ_app.sync import models as m
 from occ_app.sync.corrections import correction_moves
 from occ_app.sync.models import SyncRun, SyncState
 from occ_app.sync.rules import Reading, explanation, first_write, is_foreign
-from occ_app.sync.targets import refresh_all, shop
+from occ_app.sync.targets import choose_state, mode_of, refresh_all, shop
 from occ_app.work import tasks
 
 LOOK_AGAIN = timedelta(seconds=5)
@@ -44,7 +44,7 @@ def reconcile(client: Client, pull_orders: PullOrders, mapping_ids: Sequence[int
         unclear = look(client, run, mapping_ids)
         if unclear:
             pull_orders(client)
-            look(client, run, unclear)
+            look(client, run, unclear, may_decide=True)
     except ShopifyUnavailableError as error:
         db.session.rollback()
         run.cause = str(error)
@@ -71,9 +71,14 @@ def nudge(mapping_ids: Sequence[int], at: datetime) -> None:
     tasks.ask("look", shop().id)
 
 
-def look(client: Client, run: SyncRun, mapping_ids: Sequence[int] | None) -> list[int]:
-    """Readings are kept, drifts counted and decided. Returns the mappings whose numbers orders may explain."""
+def look(client: Client, run: SyncRun, mapping_ids: Sequence[int] | None, *, may_decide: bool = False) -> list[int]:
+    """Readings are kept and drifts counted; with `may_decide`, after orders were pulled, those that last are decided.
+
+    Returns the mappings whose numbers orders may explain.
+    """
     found = readings.fetch(client, readings.living_states(mapping_ids))
+    if may_decide:  # a decision may book: the item first, then its sync state, as every booking does
+        ledger.lock(state.mapping.item_id for state in readings.living_states(found))
     locked = {state.mapping_id: state for state in _locked(found)}
     at = clock.now()
     unclear = []
@@ -88,7 +93,7 @@ def look(client: Client, run: SyncRun, mapping_ids: Sequence[int] | None) -> lis
         _revive(state, at)
         if state.expected is None:
             readings.keep(state, reading)
-        elif not _agrees(state, reading, at):
+        elif not _agrees(state, reading, at, may_decide):
             unclear.append(state.mapping_id)
     run.looked_at = max(run.looked_at, len(found))
     db.session.commit()
@@ -110,10 +115,11 @@ def _revive(state: SyncState, at: datetime) -> None:
             0,
             None,
         )
+        choose_state(state, mode_of(state.mapping.item, shop()))
         desk.withdraw(desk.PARKED, desk.subject_of(state.mapping_id), at)
 
 
-def _agrees(state: SyncState, reading: Reading, at: datetime) -> bool:
+def _agrees(state: SyncState, reading: Reading, at: datetime, may_decide: bool) -> bool:
     """Whether Shopify has what we expect. If not: the drift is counted, and decided once it has lasted."""
     before, drift_before = readings.last_of(state), state.drift
     readings.keep(state, reading)
@@ -129,7 +135,10 @@ def _agrees(state: SyncState, reading: Reading, at: datetime) -> bool:
     state.drift_since = state.drift_since or at
     state.drift_looks += 1
     grace = timedelta(seconds=settings.get(shop(), "drift_grace_seconds"))
-    if reading.committed == state.booked_committed and is_foreign(state.drift_looks, state.drift_since, at, grace):
+    is_final = reading.committed == state.booked_committed and is_foreign(
+        state.drift_looks, state.drift_since, at, grace
+    )
+    if is_final and may_decide:
         _decide(state, reading, at)
     else:
         state.look_at = max(at + LOOK_AGAIN, state.drift_since + grace)
@@ -147,41 +156,44 @@ def _decide(state: SyncState, reading: Reading, at: datetime) -> None:
     }
     desk.raise_(desk.DRIFT, subject, facts, at, state.mapping_id)
     if rule == "hub":
-        set_shopify_right(state, reading)
+        set_shopify_right(state)
     elif rule == "shopify":
-        take_shopifys(state, reading, actor="drift rule", at=at)
+        take_shopifys(state, actor="drift rule", at=at)
     if rule != "ask":
         desk.withdraw(desk.DRIFT, subject, at, by="the drift rule", remedy=rule)
 
 
-def set_shopify_right(state: SyncState, reading: Reading) -> None:
+def set_shopify_right(state: SyncState) -> None:
     """Shopify is to get our number: E is set anew to what Shopify has now, so that the next push carries all of T - A."""
-    state.expected, state.baseline_at = reading.available, reading.read_at
+    _accept_drift(state)
     state.approved_target = state.target
     if state.state == m.AWAITING_APPROVAL:
         state.state, state.cause = m.LINKED, None
-    readings.keep(state, reading)
-    if first_write(state.target, reading.available):
+    if first_write(state.target, state.expected or 0):
         tasks.ask("push", state.shop_id)
 
 
-def take_shopifys(state: SyncState, reading: Reading, *, actor: str, at: datetime) -> None:
+def take_shopifys(state: SyncState, *, actor: str, at: datetime) -> None:
     """Our books follow Shopify: a correction of the drift is booked, and E is set anew."""
-    drift = reading.available - (state.expected or 0)
-    state.expected, state.baseline_at = reading.available, reading.read_at
-    readings.keep(state, reading)
+    drift = _accept_drift(state)
     db.session.flush()
-    correct(
-        state,
-        drift * state.mapping.units_per_variant,
-        source=f"drift:{state.mapping_id}:{at.isoformat()}",
-        actor=actor,
-        at=at,
-    )
+    source = f"drift:{state.mapping_id}:{at.isoformat()}"
+    correct(state, drift * state.mapping.units_per_variant, source=source, actor=actor, at=at)
+
+
+def _accept_drift(state: SyncState) -> int:
+    """E is what Shopify has: the drift is in it from now on. Returns the drift.
+
+    What was booked since the last reading moved Shopify and E alike, so E + drift is Shopify's number of now, not of then.
+    """
+    drift = state.drift
+    state.expected, state.baseline_at = (state.expected or 0) + drift, state.read_at
+    state.drift, state.drift_since, state.drift_looks = 0, None, 0
+    return drift
 
 
 def correct(state: SyncState, units: int, *, source: str, actor: str, at: datetime) -> None:
-    """The item's counted stock at the mapping's location rises or falls by `units`, from or to `correction`, last expiry first to go."""
+    """The item's counted stock at the mapping's location rises or falls by `units`, from or to `correction`, first expiry first to go."""
     ledger.lock([state.mapping.item_id])
     moves = correction_moves(state.mapping, units, source=source, reason="correction")
     ledger.book(moves, actor=actor, at=at)

@@ -7,8 +7,10 @@ from datetime import datetime
 
 from sqlalchemy import select
 
+from occ_app.catalog.models import Mapping
 from occ_app.errors import NotFoundError, RuleError
 from occ_app.extensions import db
+from occ_app.stock import ledger
 from occ_app.sync import desk, link, readings, reconcile
 from occ_app.sync import models as m
 from occ_app.sync.models import SyncException, SyncState
@@ -55,7 +57,7 @@ def settle(exception_id: int, remedy: str, *, actor: str, at: datetime) -> Settl
         desk.PARKED: _settle_parked,
         desk.LINK: _settle_link,
         desk.AMBIGUOUS: _look_again,
-    }[found.kind](state, remedy, actor, at)
+    }[found.kind](found, state, remedy, actor, at)
     if found.kind not in (desk.LINK, desk.AMBIGUOUS):
         found.settled_at, found.settled_by, found.remedy = at, actor, remedy
     db.session.flush()
@@ -63,31 +65,36 @@ def settle(exception_id: int, remedy: str, *, actor: str, at: datetime) -> Settl
 
 
 def _state(exception: SyncException) -> SyncState:
-    """The mapping's sync state, locked until the decision is committed."""
-    db.session.execute(
-        select(SyncState.mapping_id).where(SyncState.mapping_id == exception.mapping_id).with_for_update()
-    )
+    """The mapping's sync state, locked until the decision is committed; its item first, as every booking does."""
+    of_item = select(Mapping.item_id).where(Mapping.id == exception.mapping_id)
+    ledger.lock(db.session.scalars(of_item).all())
+    of_state = select(SyncState.mapping_id).where(SyncState.mapping_id == exception.mapping_id)
+    db.session.execute(of_state.with_for_update())
     states = readings.living_states([exception.mapping_id or 0])
     if not states:
         raise RuleError("The mapping that this was about has ended.")
     return states[0]
 
 
-def _settle_drift(state: SyncState, remedy: str, actor: str, at: datetime) -> str:
-    reading = readings.last_of(state)
+def _settle_drift(found: SyncException, state: SyncState, remedy: str, actor: str, at: datetime) -> str:
+    reading, facts = readings.last_of(state), found.facts
     if reading is None or state.expected is None:
         raise RuleError("Shopify has not been read yet. Try again in a minute.")
     if reading.committed != state.booked_committed:
         raise RuleError("An order is still on its way to us, so this cannot be decided yet. Try again in a minute.")
+    drift = state.drift
+    if drift != facts["available"] - facts["expected"]:
+        raise RuleError(
+            "Shopify's number has changed since this was found. It is looked at again now: try once more in a minute."
+        )
     if remedy == "hub":
-        reconcile.set_shopify_right(state, reading)
+        reconcile.set_shopify_right(state)
         return f"Shopify will be set to {max(0, state.target)}"
-    drift = reading.available - state.expected
-    reconcile.take_shopifys(state, reading, actor=actor, at=at)
+    reconcile.take_shopifys(state, actor=actor, at=at)
     return f"Booked {drift:+d} here".replace("-", "\N{MINUS SIGN}")
 
 
-def _settle_guard(state: SyncState, remedy: str, actor: str, at: datetime) -> str:
+def _settle_guard(found: SyncException, state: SyncState, remedy: str, actor: str, at: datetime) -> str:
     if remedy == "approve":
         state.approved_target = state.target
         state.state, state.cause = m.LINKED, None
@@ -97,23 +104,23 @@ def _settle_guard(state: SyncState, remedy: str, actor: str, at: datetime) -> st
     return "Rejected"
 
 
-def _settle_parked(state: SyncState, remedy: str, actor: str, at: datetime) -> str:
+def _settle_parked(found: SyncException, state: SyncState, remedy: str, actor: str, at: datetime) -> str:
     if remedy == "stop":
-        state.mapping.sync_enabled = False
-        state.state, state.cause = m.OFF, f"Switched off by {actor}."
+        link.switch(state.mapping, False, at)
         return "Sync is off for this mapping"
     state.state = m.LINKED if state.expected is not None else m.AWAITING_LINK
+    desk.withdraw(desk.PARKED, desk.subject_of(state.mapping_id), at, by=actor, remedy=remedy)
     state.cause, state.tries, state.next_try_at = None, 0, None
     refresh([state.mapping.item_id])
     tasks.ask("reconcile", state.shop_id)
     return "Trying again"
 
 
-def _settle_link(state: SyncState, remedy: str, actor: str, at: datetime) -> str:
+def _settle_link(found: SyncException, state: SyncState, remedy: str, actor: str, at: datetime) -> str:
     link.choose(state, remedy, at)
     return "Linking"
 
 
-def _look_again(state: SyncState, remedy: str, actor: str, at: datetime) -> str:
+def _look_again(found: SyncException, state: SyncState, remedy: str, actor: str, at: datetime) -> str:
     tasks.ask("reconcile", state.shop_id)
     return "Looking again"

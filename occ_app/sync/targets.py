@@ -71,7 +71,7 @@ def _recompute(condition) -> None:  # type: ignore[no-untyped-def]
         state.is_pushed = mode != "none"
         if state.target != before and state.state == AWAITING_APPROVAL and mode in PUSHED_BY_ITSELF:
             _ask_anew(state)
-        _choose_state(state, mode)
+        choose_state(state, mode)
         if state.target != before and not state.tries:
             state.next_try_at = None  # whatever it waited for, this is news
         is_due = is_due or (state.state == LINKED and state.is_pushed and state.target != state.expected)
@@ -89,7 +89,7 @@ def _ask_anew(state: SyncState) -> None:
     desk.withdraw(desk.GUARD, desk.subject_of(state.mapping_id), clock.now(), remedy="another number came")
 
 
-def _choose_state(state: SyncState, mode: str) -> None:
+def choose_state(state: SyncState, mode: str) -> None:
     """A mapping under manual approval waits for a person while its target differs; one that is pushed by itself waits for nobody."""
     if state.state not in (LINKED, AWAITING_APPROVAL):
         return
@@ -103,8 +103,14 @@ def _choose_state(state: SyncState, mode: str) -> None:
         state.state, state.cause = LINKED, None
 
 
-def book_effect(mapping_id: int, available: int, committed: int, happened_at: datetime) -> None:
-    """An order's effect on Shopify's numbers is in our books: E follows if it happened after the baseline, `booked_committed` always."""
+def book_effect(
+    mapping_id: int, available: int, committed: int, happened_at: datetime, *, is_open: bool = False
+) -> None:
+    """An order's effect on Shopify's numbers is in our books: E follows if it happened after the baseline, `booked_committed` always.
+
+    `is_open`: the units are sold and not shipped. They were not in the baseline's reading then, however late that was: its `committed`
+    agreed with our books.
+    """
     state = db.session.scalars(
         select(SyncState)
         .where(SyncState.mapping_id == mapping_id)
@@ -114,7 +120,7 @@ def book_effect(mapping_id: int, available: int, committed: int, happened_at: da
     if state is None:
         return
     state.booked_committed += committed
-    if state.expected is not None and counts_for_expected(happened_at, state.baseline_at):
+    if state.expected is not None and counts_for_expected(happened_at, state.baseline_at, is_open=is_open):
         state.expected += available
     if not state.tries:
         state.next_try_at = None

@@ -478,7 +478,7 @@ def unmap(mapping_id: int) -> Response:
 @blueprint.post("/mapping/<int:mapping_id>/switch")
 def switch(mapping_id: int) -> Response:
     """Sync of the mapping is on or off."""
-    files.switch(mappings.get(mapping_id), request.form.get("on") == "yes")
+    link.switch(mappings.get(mapping_id), request.form.get("on") == "yes", clock.now())
     db.session.commit()
     return see_other("/mapping?view=mapped")
 

@@ -38,13 +38,13 @@ class Mapped:
     target: int
     baseline_at: datetime | None
     is_pushed: bool
-    approved: int | None
+    created_at: datetime
 
 
 MAPPED = """
 SELECT m.id, m.item_id, m.location_id, v.sku, v.variant_gid, v.inventory_item_gid, m.units_per_variant,
        coalesce(i.sync_mode, s.settings->>'sync_mode', 'released'), i.safety_stock,
-       t.state, t.expected, t.target, t.baseline_at, t.is_pushed, t.approved_target
+       t.state, t.expected, t.target, t.baseline_at, t.is_pushed, m.created_at
 FROM mapping m JOIN variant v ON v.id = m.variant_id JOIN item i ON i.id = m.item_id
 JOIN sync_state t ON t.mapping_id = m.id JOIN shop s ON s.id = m.shop_id
 WHERE m.ended_at IS NULL ORDER BY m.id
@@ -102,12 +102,12 @@ def unseen(session: Session, life: Life, item_id: int, all_mapped: list[Mapped],
         mapped = by_variant.get(line.variant.gid)
         if mapped is None or mapped.item_id != item_id or line.location_id != life.bench.place.id:
             continue
-        if until is not None and order.created_at > until:
+        if until is not None and order.created_at >= until.replace(microsecond=0):
             continue
         row = booked.get(line.id)
         if row is not None and row.mapping_id is not None:
             found += (gone(line, life.store) - (row.taken - row.restocked - row.returned)) * row.units_per_variant
-        elif mapped.baseline_at is None or order.created_at < mapped.baseline_at:
+        elif order.created_at < mapped.created_at.replace(microsecond=0):
             found += (0 if order.cancelled_at else line.unfulfilled) * mapped.units
         else:
             found += gone(line, life.store) * mapped.units
@@ -136,7 +136,7 @@ def _judge(life: Life, level: Level) -> None:
             return
         here = books(session, life, mapped)
         # Another variant of the item may have sold after our reading; only this variant's own number is guarded by the comparison.
-        seen = life.rig.read_at and life.rig.read_at - timedelta(seconds=life.store.faults.stale_seconds)
+        seen = life.rig.pulled_at and life.rig.pulled_at - timedelta(seconds=life.store.faults.stale_seconds)
         until = seen if sum(each.item_id == mapped.item_id for each in all_mapped) > 1 else None
         most = max(0, (here - unseen(session, life, mapped.item_id, all_mapped, until)) // mapped.units)
     raised = sum(change for _, change in life.hands.get(variant.sku, []) if change > 0)
@@ -195,6 +195,8 @@ def _number(session: Session, life: Life, mapped: Mapped, kinds: set[str], stric
     shown = level.quantities["available"]
     if "drift" in kinds and shown == mapped.expected:
         found.append(f"(b) {mapped.sku} has an open drift, and there is none")
+    if "drift" in kinds and not life.hands.get(mapped.sku):
+        found.append(f"(b) {mapped.sku} has an open drift, and nobody has touched it in Shopify")
     if mapped.state == "linked" and mapped.is_pushed and not kinds and max(0, shown) != max(0, right):
         found.append(f"(b) {mapped.sku} shows {shown}, right is {right}, and nothing says so")
     return found
@@ -224,7 +226,7 @@ def _orders(session: Session, life: Life, all_mapped: list[Mapped]) -> list[str]
         mapped = by_variant.get(line.variant.gid)
         is_due = mapped is not None and line.location_id == life.bench.place.id and mapped.baseline_at is not None
         if row is None or row.mapping_id is None:
-            if is_due and order.created_at > mapped.baseline_at:
+            if is_due and order.created_at > mapped.created_at:
                 found.append(f"(d) {order.name}: {line.title} was never booked")
             continue
         net = row.taken - row.restocked - row.returned

@@ -76,7 +76,7 @@ class Rig:
     kill_in: int | None = None
     meanwhiles: list[Meanwhile] = field(default_factory=list)
     engine: Engine = field(init=False)
-    read_at: datetime | None = None
+    pulled_at: datetime | None = None
     kills: int = 0
     deadline: float = 0.0
 
@@ -117,7 +117,7 @@ class Rig:
         self.time = VirtualClock(start)
         self.world.clock = self.time  # type: ignore[assignment]
         self.world.config = appconfig.load(ROOT / "shopify.app.dev.toml", self.world.app_url)
-        self.kill_in, self.meanwhiles, self.kills, self.read_at = None, [], 0, None
+        self.kill_in, self.meanwhiles, self.kills, self.pulled_at = None, [], 0, start
         shopify_client._buckets.clear()
         sender = Sender(self.world, Intake(httpx2.WSGITransport(app=self.app)))
         self.devshop.extensions["devshop_sender"] = sender
@@ -173,8 +173,8 @@ class Rig:
     def on_wire(self, request: httpx2.Request, before: bool) -> None:
         """A call is on its way, or its answer is: things happen elsewhere."""
         self.time.advance(CALL_SECONDS / 2)
-        if not before and b"inventoryReadings" in request.content:
-            self.read_at = self.time.now()
+        if not before and b"ordersChanged" in request.content:
+            self.pulled_at = self.time.now()
         if "/graphql.json" not in request.url.path:
             return  # a renewal of access holds its row
         for planned in [each for each in self.meanwhiles if each.before == before]:

@@ -190,7 +190,7 @@ def safety(life: Life, item: int, units: int) -> str:
     return f"{units} {ITEMS[item]} are held back"
 
 
-@step(3, lambda r: (r.randrange(3), r.choice((1, 6))))
+@step(6, lambda r: (r.randrange(3), r.choice((1, 6, 6))))
 def mapped_anew(life: Life, number: int, wait: int) -> str | None:
     """The mapping ends and a new one begins, while goods sell."""
     sku = sorted(SKUS)[number]
@@ -234,6 +234,17 @@ def sold(life: Life, number: int, quantity: int, form: int) -> str | None:
     if form == 2:
         lines.append({"title": "Tip", "quantity": 1})
     return _order(life, lines)
+
+
+@step(5, lambda r: (r.randrange(9), r.choice((1, 2))))
+def sold_at_till(life: Life, number: int, quantity: int) -> str | None:
+    """Sold and taken along: `committed` never shows it."""
+    variant = life.variant(number)
+    if variant is None:
+        return None
+    order = orders.create(life.store, {"lines": [{"sku": variant.sku, "quantity": quantity}]})
+    orders.fulfil(life.store, order)
+    return f"{order.name} is sold at the till: {quantity} {variant.sku}"
 
 
 @step(5, lambda r: (r.randrange(9), r.choice((2, 3))))
@@ -460,6 +471,7 @@ def meanwhile(life: Life, calls: int, before: bool, inner: Step) -> str:
 
 INNER = (
     "sold",
+    "sold_at_till",
     "rush",
     "edited",
     "cancelled",

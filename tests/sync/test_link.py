@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
+from devshop import orders
 from occ_app import clock
 from occ_app.errors import RuleError
 from occ_app.extensions import db
@@ -63,10 +66,9 @@ def test_hub_counts_open_orders_as_taken_from_our_lots(bench: Bench) -> None:
 
 
 def test_what_was_shipped_before_the_link_is_not_taken_from_lots(bench: Bench) -> None:
-    from devshop import orders
-
     prepared(bench, 40, 31)
     order = bench.sell_in("SSD", 3)
+    order.created_at -= timedelta(hours=1)
     orders.fulfil(bench.store, order)
     bench.settle()
     bench.map("SSD", "hub")
