@@ -176,10 +176,21 @@ def _book_line(line: OrderLine, state: LineState, order: OrderState, *, is_first
         available, committed = EFFECTS[step.flow]
         shown_by = _shown_by(mapping)
         if shown_by is not None:
-            is_open = still_open > 0 and (booked.taken == 0 or 0 < step.change <= still_open and step.flow == TAKEN)
-            book_effect(shown_by, available * step.change, committed * step.change, step.at, is_open=is_open)
+            in_committed = _shows_in_committed(step, booked, still_open)
+            effect = (available * step.change, committed * step.change)
+            book_effect(shown_by, *effect, step.at, in_committed=in_committed)
         ledger.book(moves, actor=ACTOR, at=step.at)
     db.session.flush()
+
+
+def _shows_in_committed(step: Step, booked: Booked, still_open: int) -> bool:
+    """Whether the step, and what comes with it, moves Shopify's `committed`: a reading whose `committed` agreed with our books before the
+    step did not hold it."""
+    if booked.taken == 0 and still_open > 0:
+        return True
+    if step.flow == TAKEN:
+        return 0 < step.change <= still_open
+    return step.flow == RESTOCKED and 0 < step.change <= booked.committed
 
 
 def _shown_by(mapping: Mapping) -> int | None:

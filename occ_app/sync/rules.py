@@ -77,14 +77,14 @@ def first_write(target: int, available: int) -> Write | None:
     return Write(available, quantity) if quantity != available else None
 
 
-def counts_for_expected(happened_at: datetime, baseline_at: datetime | None, *, is_open: bool = False) -> bool:
+def counts_for_expected(happened_at: datetime, baseline_at: datetime | None, *, in_committed: bool = False) -> bool:
     """Whether an order's effect changes E: it does unless it happened before the baseline, where it is in E already.
 
     Both are whole seconds of Shopify's clock. In the very second of the baseline it counts: the baseline is only set when `committed` agreed
-    with what we had booked, so an effect booked later came after it. For units that are still to ship (`is_open`) that holds even where
+    with what we had booked, so an effect booked later came after it. For what moves `committed` as well (`in_committed`) that holds even where
     Shopify's clock says otherwise: what it shows may lag behind what it says the time is, by READ_LAG at most.
     """
-    return baseline_at is not None and happened_at >= baseline_at - (READ_LAG if is_open else timedelta(0))
+    return baseline_at is not None and happened_at >= baseline_at - (READ_LAG if in_committed else timedelta(0))
 
 
 def is_foreign(looks: int, drifting_since: datetime | None, at: datetime, grace: timedelta) -> bool:

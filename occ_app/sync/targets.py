@@ -104,12 +104,11 @@ def choose_state(state: SyncState, mode: str) -> None:
 
 
 def book_effect(
-    mapping_id: int, available: int, committed: int, happened_at: datetime, *, is_open: bool = False
+    mapping_id: int, available: int, committed: int, happened_at: datetime, *, in_committed: bool = False
 ) -> None:
     """An order's effect on Shopify's numbers is in our books: E follows if it happened after the baseline, `booked_committed` always.
 
-    `is_open`: the units are sold and not shipped. They were not in the baseline's reading then, however late that was: its `committed`
-    agreed with our books.
+    `in_committed`: it shows in Shopify's `committed` too, which agreed with our books at the baseline; so the baseline did not hold it.
     """
     state = db.session.scalars(
         select(SyncState)
@@ -120,7 +119,7 @@ def book_effect(
     if state is None:
         return
     state.booked_committed += committed
-    if state.expected is not None and counts_for_expected(happened_at, state.baseline_at, is_open=is_open):
+    if state.expected is not None and counts_for_expected(happened_at, state.baseline_at, in_committed=in_committed):
         state.expected += available
     if not state.tries:
         state.next_try_at = None

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from flask import Blueprint, Response, g, request
-from sqlalchemy import String, case, cast, exists, func, or_, select
+from sqlalchemy import String, case, cast, exists, func, or_, select, update
 from sqlalchemy.orm import joinedload
 
 from occ_app import clock
@@ -29,6 +29,7 @@ from occ_app.work import tasks
 
 blueprint = Blueprint("products", __name__)
 PER_PAGE = 50
+DRIFT_RULES = {"ask": "Ask me", "hub": "Set Shopify back", "shopify": "Book it here"}
 VIEWS = ("all", "attention", "unmapped")
 
 
@@ -364,6 +365,7 @@ def mapping() -> Response:
         place=pull.default_location(),
         unmapped=_unmapped_items(q) if view == "suggested" else [],
         bad_lines=[],
+        drift_rules=DRIFT_RULES,
     )
 
 
@@ -479,6 +481,21 @@ def unmap(mapping_id: int) -> Response:
 def switch(mapping_id: int) -> Response:
     """Sync of the mapping is on or off."""
     link.switch(mappings.get(mapping_id), request.form.get("on") == "yes", clock.now())
+    db.session.commit()
+    return see_other("/mapping?view=mapped")
+
+
+@blueprint.post("/mapping/drift-rule")
+def set_drift_rule() -> Response:
+    """The chosen mappings have a drift rule of their own, or the shop's again."""
+    rule = request.form.get("rule", "")
+    if rule and rule not in DRIFT_RULES:
+        raise RuleError(f"Choose one of: {', '.join(DRIFT_RULES)}, or nothing.", field="rule")
+    ids = [int(number) for number in request.form.getlist("mapping") if number.isdecimal()]
+    if not ids:
+        raise RuleError("Select at least one mapping first.", field="mapping")
+    chosen = update(Mapping).where(Mapping.id.in_(ids), Mapping.ended_at.is_(None))
+    db.session.execute(chosen.values(drift_rule=rule or None))
     db.session.commit()
     return see_other("/mapping?view=mapped")
 

@@ -59,8 +59,8 @@ def test_an_effect_before_the_baseline_is_in_expected_already() -> None:
     assert not counts_for_expected(NOW - timedelta(seconds=1), NOW)
     assert counts_for_expected(NOW, NOW)
     assert not counts_for_expected(NOW, None)
-    assert counts_for_expected(NOW - timedelta(seconds=20), NOW, is_open=True)
-    assert not counts_for_expected(NOW - timedelta(seconds=61), NOW, is_open=True)
+    assert counts_for_expected(NOW - timedelta(seconds=20), NOW, in_committed=True)
+    assert not counts_for_expected(NOW - timedelta(seconds=61), NOW, in_committed=True)
 
 
 def test_a_drift_is_foreign_after_two_looks_and_its_grace() -> None:
