@@ -53,8 +53,8 @@ class CallFault:
             raise DevshopError(f"a fault is one of {', '.join(CALLS)}, for one of {', '.join(KINDS)}")
 
     def hits(self, kind: str) -> bool:
-        """Whether a call of that kind meets it."""
-        return self.kind in ("any", kind)
+        """Whether a call of that kind meets it. A token request names no API version, so none can be retired under it."""
+        return self.kind in ("any", kind) and not (self.name == "version" and kind == "token")
 
 
 @dataclass
@@ -63,9 +63,10 @@ class Faults:
 
     `always` hits every call, `upcoming` the next ones, each once. `latency_ms`: each call takes that long. `stale_seconds`: stock and orders
     are shown as they were so long ago (writes compare with what is true). `forgets_keys`: idempotency keys mean nothing.
-    `fails_alone`: one bad row of a batch is refused by itself, not the whole call. `refuses_renewal`: `invalid_grant`. `webhooks`: a name of
-    `WEBHOOKS`. `late_seconds`: deliveries go out so late. `merges`: a delivery's payload is what is true when it is sent, so that two quick
-    changes tell the last value twice.
+    `fails_alone`: one bad row of a batch is refused by itself, not the whole call. `refuses_renewal`: `invalid_grant`. `refuses_topics`: the
+    app may not subscribe to what carries customers' data. `falls_forward`: the version that answers, whatever was asked for. `webhooks`: a
+    name of `WEBHOOKS`. `late_seconds`: deliveries go out so late. `merges`: a delivery's payload is what is true when it is sent, so that two
+    quick changes tell the last value twice.
     """
 
     always: CallFault | None = None
@@ -75,6 +76,8 @@ class Faults:
     forgets_keys: bool = False
     fails_alone: bool = False
     refuses_renewal: bool = False
+    refuses_topics: bool = False
+    falls_forward: str = ""
     webhooks: str = "normal"
     late_seconds: float = 0
     merges: bool = False
@@ -138,6 +141,8 @@ _READ: dict[str, Callable[[Any], Any]] = {
     "forgets_keys": bool,
     "fails_alone": bool,
     "refuses_renewal": bool,
+    "refuses_topics": bool,
+    "falls_forward": lambda value: str(value or "").strip(),
     "webhooks": _habit,
     "late_seconds": _number(86_400),
     "merges": bool,

@@ -49,6 +49,8 @@ def graphql(version: str) -> Response:
         if fault:
             store.calls.append(_note(store, "", "", fault))
             return _dated(faults.instead(fault, _cost(store, 0, 0)), world)
+        if answer.status_code == 200:
+            answer.headers["X-Shopify-API-Version"] = store.faults.falls_forward or version
         return answer
 
 

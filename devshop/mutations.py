@@ -276,7 +276,7 @@ def _order_cancel(_: Any, info: GraphQLResolveInfo, orderId: str, restock: bool,
 def _subscribe(_: Any, info: GraphQLResolveInfo, topic: str, webhookSubscription: dict[str, Any]) -> Typed:
     store = store_of(info)
     number = store.world.new_id()
-    store.subscriptions[number] = {
+    made = {
         "id": number,
         "topic": topic.lower().replace("_", "/", 1)
         if not topic.startswith(("INVENTORY_", "DRAFT_", "BULK_"))
@@ -284,12 +284,32 @@ def _subscribe(_: Any, info: GraphQLResolveInfo, topic: str, webhookSubscription
         "uri": webhookSubscription.get("uri") or webhookSubscription.get("callbackUrl"),
         "include_fields": webhookSubscription.get("includeFields"),
         "filter": webhookSubscription.get("filter"),
+        "name": webhookSubscription.get("name"),
+        "created_at": store.now(),
         "failures": 0,
     }
+    refusal = _subscription_refused(store, made)
+    if refusal is None:
+        store.subscriptions[number] = made
     return Typed(
         "WebhookSubscriptionCreatePayload",
-        {"webhookSubscription": _subscription(store.subscriptions[number]), "userErrors": []},
+        {
+            "webhookSubscription": None if refusal else _subscription(made),
+            "userErrors": [Typed("UserError", {"field": ["webhookSubscription"], "message": refusal})]
+            if refusal
+            else [],
+        },
     )
+
+
+def _subscription_refused(store: Store, made: dict[str, Any]) -> str | None:
+    """Why Shopify would not take this subscription. Source: Shopify, "Manage webhook subscriptions"; its words as developers quote them."""
+    told = ("topic", "uri", "filter")
+    if any(all(row[name] == made[name] for name in told) for row in store.subscriptions.values()):
+        return "Address for this topic has already been taken"
+    if store.faults.refuses_topics and made["topic"].startswith(("orders/", "refunds/", "fulfillments/", "customers/")):
+        return "This app is not approved to subscribe to webhook topics containing protected customer data."
+    return None
 
 
 @on("Mutation", "webhookSubscriptionDelete")
@@ -311,5 +331,6 @@ def _topic(name: str) -> str:
 
 def _subscription(row: dict[str, Any]) -> Typed:
     fields = {"id": f"gid://shopify/WebhookSubscription/{row['id']}", "uri": row["uri"], "filter": row["filter"]}
+    fields |= {"name": row["name"], "createdAt": iso(row["created_at"])}
     fields |= {"topic": row["topic"].upper().replace("/", "_"), "includeFields": row["include_fields"] or []}
     return Typed("WebhookSubscription", fields)

@@ -97,7 +97,7 @@ def access_token() -> tuple[Response, int] | Response:
         store = world.stores.get(request.host.split(":")[0])
         body = request.get_json(silent=True) or request.form.to_dict()
         if store is None:
-            return _refuse("invalid_request", "no such store")
+            return jsonify({"errors": "Not Found"}), 404
         fault = store.faults.meet("token")
         if fault and not fault.endswith("_after"):
             return faults.instead(fault, {})

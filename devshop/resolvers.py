@@ -10,7 +10,7 @@ from typing import Any
 
 from graphql import GraphQLError, GraphQLResolveInfo
 
-from devshop import search
+from devshop import schema, search
 from devshop.world import AccessToken, Level, Line, Location, Order, Product, Refund, RefundLine, Store, Variant
 
 Resolver = Callable[..., Any]
@@ -169,6 +169,18 @@ on("AppInstallation", "accessScopes")(
     lambda _, info: [Typed("AccessScope", {"handle": scope, "description": scope}) for scope in store_of(info).granted]
 )
 on("AppInstallation", "id")(lambda _, info: f"gid://shopify/AppInstallation/{store_of(info).id}")
+
+
+@on("QueryRoot", "publicApiVersions")
+def _versions(_: Any, info: GraphQLResolveInfo) -> list[Typed]:
+    """The version that devshop speaks and the one to come; where it falls forward, that one alone is supported."""
+    ahead = store_of(info).faults.falls_forward
+    known = {schema.VERSION: not ahead, **({ahead: True} if ahead else {}), "unstable": False}
+    return [
+        Typed("ApiVersion", {"handle": handle, "displayName": handle, "supported": is_supported})
+        for handle, is_supported in known.items()
+    ]
+
 
 # Locations, inventory -------------------------------------------------------------------------------------------------------------
 

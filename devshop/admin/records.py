@@ -82,6 +82,8 @@ def switch_faults(store: Store) -> Response:
             "upcoming": [{"name": fault.name, "kind": fault.kind}] * times if fault else [],
             **{name: form.get(name) or 0 for name in ("latency_ms", "stale_seconds", "late_seconds")},
             **{name: name in form for name in ("forgets_keys", "fails_alone", "refuses_renewal", "merges")},
+            "refuses_topics": "refuses_topics" in form,
+            "falls_forward": form.get("falls_forward", ""),
             "webhooks": form["webhooks"],
         }
     )

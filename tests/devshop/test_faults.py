@@ -194,3 +194,41 @@ def listen(world: World) -> tuple[list[int], Sender]:
 
     world.config = appconfig.load(ROOT / "shopify.app.dev.toml", "http://127.0.0.1:9")
     return got, Sender(world, httpx2.MockTransport(hear))
+
+
+VERSIONS = "{ publicApiVersions { handle supported } }"
+SUBSCRIBE = """mutation s { webhookSubscriptionCreate(topic: ORDERS_CREATE, webhookSubscription: {uri: "https://a.example/w", name: "a"}) {
+  webhookSubscription { name createdAt } userErrors { message } } }"""
+
+
+def test_the_answer_names_the_version_and_another_one_when_it_falls_forward(web: FlaskClient, store: Store) -> None:
+    first = ask(web, store, VERSIONS, {})
+    switch(web, falls_forward="2027-01")
+    then = ask(web, store, VERSIONS, {})
+
+    assert first.headers["X-Shopify-API-Version"] == "2026-10"
+    assert {"handle": "2026-10", "supported": True} in first.get_json()["data"]["publicApiVersions"]
+    assert then.headers["X-Shopify-API-Version"] == "2027-01"
+    assert {"handle": "2026-10", "supported": False} in then.get_json()["data"]["publicApiVersions"]
+
+
+def test_a_retired_version_is_not_found_but_the_token_endpoint_is(web: FlaskClient, store: Store) -> None:
+    switch(web, always="version")
+    there = web.post("/admin/oauth/access_token", json={}, headers={"Host": DOMAIN})
+    elsewhere = web.post("/admin/oauth/access_token", json={}, headers={"Host": "none.myshopify.com"})
+
+    assert ask(web, store, VERSIONS, {}).status_code == 404
+    assert (there.status_code, elsewhere.status_code) == (400, 404)
+
+
+def test_a_subscription_is_refused_twice_and_without_access_to_customers_data(web: FlaskClient, store: Store) -> None:
+    switch(web, refuses_topics=True)
+    refused = ask(web, store, SUBSCRIBE, {}).get_json()["data"]["webhookSubscriptionCreate"]
+    switch(web, refuses_topics=False)
+    made = ask(web, store, SUBSCRIBE, {}).get_json()["data"]["webhookSubscriptionCreate"]
+    again = ask(web, store, SUBSCRIBE, {}).get_json()["data"]["webhookSubscriptionCreate"]
+
+    assert "not approved" in refused["userErrors"][0]["message"]
+    assert made["webhookSubscription"]["name"] == "a"
+    assert "already been taken" in again["userErrors"][0]["message"]
+    assert len(store.subscriptions) == 1
