@@ -21,6 +21,7 @@ import httpx2
 from occ_app.config import API_VERSION
 from occ_app.shopify.errors import (
     NoAnswerError,
+    RetiredVersionError,
     ShopifyAccessError,
     ShopifyError,
     ShopifyRefusedError,
@@ -61,11 +62,12 @@ class Bucket:
 
 @dataclass(frozen=True)
 class Answer:
-    """A good answer: `data`, Shopify's clock (`at`, aware, whole seconds) and the points it cost."""
+    """A good answer: `data`, Shopify's clock (`at`, aware, whole seconds), the points it cost and the API version that answered, if said."""
 
     data: dict[str, Any]
     at: datetime
     points: int
+    version: str | None = None
 
 
 _buckets: dict[str, Bucket] = {}
@@ -93,8 +95,10 @@ class Client:
         token: Callable[[bool], str],
         http: httpx2.Client,
         sleep: Callable[[float], None] | None = None,
+        tries: int = TRIES,
     ) -> None:
         self.domain = domain
+        self.tries = tries
         self.calls = 0
         self.points = 0
         self._token = token
@@ -103,11 +107,13 @@ class Client:
 
     def query(self, name: str, variables: dict[str, Any]) -> Answer:
         """The answer to a query. Waits and tries again where Shopify is busy; raises ShopifyError when that does not help."""
-        for attempt in range(1, TRIES + 1):
+        for attempt in range(1, self.tries + 1):
             try:
                 return self._once(name, variables)
+            except RetiredVersionError:
+                raise
             except ShopifyUnavailableError as error:
-                if attempt == TRIES:
+                if attempt == self.tries:
                     raise
                 self._sleep(_pause(attempt, error.wait_seconds))
         raise AssertionError("the loop returns or raises")
@@ -117,13 +123,13 @@ class Client:
 
         Raises NoAnswerError where the outcome is unknown; the caller settles that with its mutation row.
         """
-        for attempt in range(1, TRIES + 1):
+        for attempt in range(1, self.tries + 1):
             try:
                 return self._once(name, variables, is_mutation=True)
-            except NoAnswerError:
+            except (NoAnswerError, RetiredVersionError):
                 raise
             except ShopifyUnavailableError as error:
-                if attempt == TRIES:
+                if attempt == self.tries:
                     raise
                 self._sleep(_pause(attempt, error.wait_seconds))
         raise AssertionError("the loop returns or raises")
@@ -141,12 +147,25 @@ class Client:
         response = self._send(name, variables, is_mutation, self._token(False))
         if response.status_code == 401:
             response = self._send(name, variables, is_mutation, self._token(True))
+        if response.status_code == 404 and self._is_known():
+            raise RetiredVersionError(f"Shopify no longer serves API version {API_VERSION}.", **_seen(response))
         body = _body(response, is_mutation)
         cost = (body.get("extensions") or {}).get("cost") or {}
         bucket.learn(name, cost)
         self.points += int(cost.get("actualQueryCost") or 0)
         _raise_for_errors(name, body, bucket, is_mutation)
-        return Answer(body["data"], _shopifys_clock(response), int(cost.get("actualQueryCost") or 0))
+        points = int(cost.get("actualQueryCost") or 0)
+        return Answer(body["data"], _shopifys_clock(response), points, response.headers.get("X-Shopify-API-Version"))
+
+    def _is_known(self) -> bool:
+        """Whether a 404 is about the API version and not about the store. The token endpoint has no version: only a store that is gone
+        is not found there. It is asked with nothing in hand, so it can do nothing but refuse.
+        """
+        try:
+            answer = self._http.post(f"https://{self.domain}/admin/oauth/access_token", json={})
+        except httpx2.HTTPError as error:
+            raise ShopifyUnavailableError("Shopify could not be reached.") from error
+        return answer.status_code != 404
 
     def _send(self, name: str, variables: dict[str, Any], is_mutation: bool, token: str) -> httpx2.Response:
         self.calls += 1
@@ -166,9 +185,9 @@ class Client:
 def _body(response: httpx2.Response, is_mutation: bool) -> dict[str, Any]:
     status = response.status_code
     if status in (401, 402, 403, 423):
-        raise ShopifyAccessError(f"Shopify refused our access ({status}).", status=status)
+        raise ShopifyAccessError(f"Shopify refused our access ({status}).", **_seen(response))
     if status == 404:
-        raise ShopifyAccessError("Shopify no longer knows this store (404).", status=status)
+        raise ShopifyAccessError("Shopify no longer knows this store (404).", **_seen(response))
     if status == 429:
         raise ShopifyUnavailableError("Shopify asks us to slow down (429).", _retry_after(response), status=status)
     if status >= 500:
@@ -200,6 +219,11 @@ def _raise_for_errors(name: str, body: dict[str, Any], bucket: Bucket, is_mutati
     if "ACCESS_DENIED" in codes:
         raise ShopifyAccessError(f"Shopify denies access for {name}: {words}", operation=name)
     raise ShopifyRefusedError(f"Shopify refused {name}: {words}", errors=errors)
+
+
+def _seen(response: httpx2.Response) -> dict[str, Any]:
+    """What a refusal tells besides: its status and Shopify's clock."""
+    return {"status": response.status_code, "at": _shopifys_clock(response)}
 
 
 def _shopifys_clock(response: httpx2.Response) -> datetime:

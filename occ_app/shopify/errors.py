@@ -2,7 +2,8 @@
 
 ShopifyError
 ├── ShopifyUnavailableError   no answer, 429, 5xx, throttled, internal error: wait and try again, bounded
-│   └── NoAnswerError         a mutation went out and nothing came back: it may have been applied
+│   ├── NoAnswerError         a mutation went out and nothing came back: it may have been applied
+│   └── RetiredVersionError   our API version is not served any more: nothing was done, the work waits for a newer hub or for Shopify
 ├── ShopifyAccessError        the token is refused or lacks a scope: the shop is paused until it is connected again
 ├── InvalidIdTokenError       the browser's ID token is not, or no longer, good: answer so that it fetches a new one
 └── ShopifyRefusedError       the request itself is wrong: parked, on the desk, with the cause
@@ -33,6 +34,10 @@ class ShopifyUnavailableError(ShopifyError):
 
 class NoAnswerError(ShopifyUnavailableError):
     """A mutation was sent and no answer came: it may have been applied or not."""
+
+
+class RetiredVersionError(ShopifyUnavailableError):
+    """Shopify knows the store but not our API version. Trying again at once does not help; the next turn of the work tries."""
 
 
 class ShopifyAccessError(ShopifyError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date
 from typing import Any
 
 import httpx2
@@ -11,7 +12,14 @@ import pytest
 from occ_app.shopify import client as module
 from occ_app.shopify.client import TRIES, Client
 from occ_app.shopify.domains import is_shop_domain, shop_of_url
-from occ_app.shopify.errors import NoAnswerError, ShopifyAccessError, ShopifyRefusedError, ShopifyUnavailableError
+from occ_app.shopify.errors import (
+    NoAnswerError,
+    RetiredVersionError,
+    ShopifyAccessError,
+    ShopifyRefusedError,
+    ShopifyUnavailableError,
+)
+from occ_app.shopify.versions import days_left
 
 DOMAIN = "pace.myshopify.com"
 COST = {"requestedQueryCost": 500, "actualQueryCost": 400}
@@ -143,3 +151,46 @@ def test_plain_shop_domains_are_taken(domain: str) -> None:
 def test_domains_with_tricks_are_refused(domain: str) -> None:
     assert not is_shop_domain(domain)
     assert shop_of_url(f"https://{domain}") in (None, "a.myshopify.com")
+
+
+def with_version(api: tuple[int, Any], oauth: int) -> tuple[Client, list[httpx2.Request]]:
+    """A client whose API calls are answered by `api` and whose token endpoint by the status `oauth`; its requests."""
+    module._buckets.clear()
+    requests: list[httpx2.Request] = []
+
+    def send(request: httpx2.Request) -> httpx2.Response:
+        requests.append(request)
+        if request.url.path == "/admin/oauth/access_token":
+            return httpx2.Response(oauth, json={})
+        return httpx2.Response(api[0], json=api[1], headers={"X-Shopify-API-Version": "2027-01"})
+
+    http = httpx2.Client(transport=httpx2.MockTransport(send))
+    return Client(DOMAIN, lambda force: "token", http, lambda _: None), requests
+
+
+@pytest.mark.parametrize("name", ["query", "mutate"])
+def test_a_retired_version_is_no_lost_store_and_is_not_tried_again_at_once(name: str) -> None:
+    client, requests = with_version((404, {"errors": "Not Found"}), 400)
+    with pytest.raises(RetiredVersionError, match="no longer serves API version 2026-10"):
+        getattr(client, name)("shop_facts", {})
+
+    assert [request.url.path for request in requests][1:] == ["/admin/oauth/access_token"]
+    assert "X-Shopify-Access-Token" not in requests[1].headers
+    assert requests[1].content == b"{}"
+
+
+def test_a_store_that_is_gone_is_an_access_error() -> None:
+    client, _ = with_version((404, {"errors": "Not Found"}), 404)
+    with pytest.raises(ShopifyAccessError, match="no longer knows this store"):
+        client.query("shop_facts", {})
+
+
+def test_the_answer_names_the_version_that_gave_it() -> None:
+    client, _ = with_version((200, good()), 400)
+
+    assert client.query("shop_facts", {}).version == "2027-01"
+
+
+@pytest.mark.parametrize(("on", "left"), [(date(2026, 11, 21), 314), (date(2027, 9, 30), 1), (date(2027, 10, 2), -1)])
+def test_a_version_is_served_for_twelve_months(on: date, left: int) -> None:
+    assert days_left("2026-10", on) == left
