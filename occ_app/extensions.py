@@ -20,6 +20,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import (
     DeclarativeBase,
     Mapped,
+    Mapper,
     ORMExecuteState,
     Session,
     declared_attr,
@@ -27,6 +28,7 @@ from sqlalchemy.orm import (
     registry,
     with_loader_criteria,
 )
+from sqlalchemy.sql import visitors
 
 NAMES = {
     "ix": "ix_%(column_0_N_label)s",
@@ -117,7 +119,18 @@ def _narrow_to_shop(state: ORMExecuteState) -> None:
 def _touches_tenants(state: ORMExecuteState) -> bool:
     if state.is_relationship_load or state.is_column_load:
         return False
-    return any(issubclass(mapper.class_, ShopScoped) for mapper in state.all_mappers)
+    if any(issubclass(mapper.class_, ShopScoped) for mapper in state.all_mappers):
+        return True
+    # A count names no column of a model: what it counts stands in its FROM or WHERE alone. Such a statement is looked through.
+    return any(issubclass(mapper.class_, ShopScoped) for mapper in _mappers_within(state.statement))
+
+
+def _mappers_within(statement: Any) -> Iterator[Mapper[Any]]:
+    """The models that a statement touches anywhere, subqueries included."""
+    for element in visitors.iterate(statement):
+        mapper = getattr(element, "_annotations", {}).get("parentmapper")
+        if mapper is not None:
+            yield mapper
 
 
 @event.listens_for(Session, "before_flush")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from flask import Flask
 
@@ -91,3 +93,21 @@ def test_a_row_for_another_shop_is_refused(two_shops: tuple[int, int]) -> None:
         with pytest.raises(NoShopInScopeError):
             db.session.flush()
     db.session.rollback()
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        db.select(db.func.count()).select_from(Item),
+        db.select(db.func.count()).where(Item.sku != ""),
+        db.select(db.func.count()).select_from(db.select(Item).subquery()),
+        db.select(db.func.count()).select_from(db.select(Item.id, Item.sku).subquery()),
+        db.select(db.func.count(1)).where(db.select(Item.id).where(Item.sku == "one").exists()),
+    ],
+    ids=["from", "where", "subquery", "columns", "exists"],
+)
+def test_a_count_sees_only_the_own_rows(two_shops: tuple[int, int], query: Any) -> None:
+    with shop_scope(two_shops[0]):
+        assert db.session.scalar(query) == 1
+    with pytest.raises(NoShopInScopeError):
+        db.session.scalar(query)
