@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
+import structlog
 from flask import Flask, current_app
 from sqlalchemy import select, text
 
@@ -13,6 +14,7 @@ from occ_app import clock
 from occ_app.catalog import mapping as mappings
 from occ_app.catalog import pull as catalog_pull
 from occ_app.catalog.models import Mapping, Variant, VariantPull
+from occ_app.desk import news
 from occ_app.extensions import across_shops, db, shop_scope
 from occ_app.inbox import working
 from occ_app.inbox.models import WAITING, Delivery
@@ -32,6 +34,7 @@ from occ_app.sync.rules import retry_after
 from occ_app.work import runner, tasks, ticks
 from occ_app.work.tasks import turn
 
+log = structlog.get_logger()
 Task = Callable[[Shop, Client], Any]
 
 
@@ -205,6 +208,11 @@ def _keep_alive(shop: Shop, client: Client) -> None:
     connections().access_token(shop.id, shop.domain)
 
 
+def _subscriptions(shop: Shop, client: Client) -> None:
+    for step in news.mend(client, shop, clock.now()):
+        log.info("subscription", shop=shop.domain, step=step)
+
+
 def _first_day(shop: Shop, client: Client) -> None:
     """A new shop: its facts, then all of its variants."""
     catalog_pull.pull_facts(client)
@@ -225,6 +233,7 @@ def register_tasks() -> None:
         ("variants", _variants, "variants"),
         ("audit", _audit, "audit"),
         ("keep_alive", _keep_alive, "keep_alive"),
+        ("subscriptions", _subscriptions, "subscriptions"),
         ("first_day", _first_day, "variants"),
     ):
         tasks.register(name, for_active_shop(task, kind), kind)
@@ -288,6 +297,7 @@ def set_clock() -> None:
     ticks.every(3600, "hourly", _ask_all("hourly"))
     ticks.every(86_400, "audit", _ask_all("audit"))
     ticks.every(86_400, "keep_alive", _ask_all("keep_alive"))
+    ticks.every(86_400, "subscriptions", _ask_all("subscriptions"))
     ticks.every(86_400, "tidy", _tidy)
 
 
