@@ -57,7 +57,7 @@ def _wire(app: Flask, config: Config, transport: object) -> None:
 def _add_pages(app: Flask) -> None:
     from occ_app import web
     from occ_app.cli import occ
-    from occ_app.desk import activity, exceptions, home
+    from occ_app.desk import activity, connection, exceptions, home
     from occ_app.inbox.intake import blueprint as inbox
     from occ_app.shops.admission import admit
     from occ_app.shops.views import auth, health
@@ -76,6 +76,7 @@ def _add_pages(app: Flask) -> None:
         lots.blueprint,
         exceptions.blueprint,
         activity.blueprint,
+        connection.blueprint,
     ):
         app.register_blueprint(blueprint)
     for name, command in occ.commands.items():

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from flask.cli import AppGroup, FlaskGroup
 from flask_migrate import upgrade
 
 from occ_app import clock
+from occ_app.desk import doctor
 from occ_app.errors import BadFileError, NotFoundError, OccError, RuleError
 from occ_app.extensions import across_shops, db, shop_scope
 from occ_app.shops import install
@@ -176,6 +178,22 @@ def reconcile(domain: str) -> None:
     runner.bind(current_app._get_current_object())  # type: ignore[attr-defined]
     tasks.function_of("reconcile")(shop_id)
     tasks.function_of("push")(shop_id)
+
+
+@occ.command("doctor")
+@with_shop
+@click.option("--json", "as_json", is_flag=True)
+@says_why
+def examine(domain: str, as_json: bool) -> None:
+    """Check the shop's connection, change nothing. Exit 1 when anything is bad."""
+    with of_shop(domain) as shop:
+        checks = doctor.examine(current_app.extensions["occ_connections"], shop, clock.now())
+    if as_json:
+        click.echo(json.dumps([asdict(check) for check in checks], indent=2))
+    else:
+        for check in checks:
+            click.echo(f"{check.state:4}  {check.name:11}  {check.says}  {check.remedy}".rstrip())
+    sys.exit(1 if doctor.is_bad(checks) else 0)
 
 
 @occ.group()

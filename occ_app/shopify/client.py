@@ -189,7 +189,8 @@ def _body(response: httpx2.Response, is_mutation: bool) -> dict[str, Any]:
     if status == 404:
         raise ShopifyAccessError("Shopify no longer knows this store (404).", **_seen(response))
     if status == 429:
-        raise ShopifyUnavailableError("Shopify asks us to slow down (429).", _retry_after(response), status=status)
+        words = "Shopify asks us to slow down (429)."
+        raise ShopifyUnavailableError(words, _retry_after(response), status=status, throttled=True)
     if status >= 500:
         kind = NoAnswerError if is_mutation else ShopifyUnavailableError
         raise kind(f"Shopify had a fault of its own ({status}).", status=status)
@@ -212,7 +213,8 @@ def _raise_for_errors(name: str, body: dict[str, Any], bucket: Bucket, is_mutati
     codes = {(error.get("extensions") or {}).get("code") for error in errors}
     words = "; ".join(str(error.get("message")) for error in errors)[:500]
     if "THROTTLED" in codes:
-        raise ShopifyUnavailableError("The shop's points are used up for the moment.", bucket.wait_for(name))
+        words = "The shop's points are used up for the moment."
+        raise ShopifyUnavailableError(words, bucket.wait_for(name), throttled=True)
     if "INTERNAL_SERVER_ERROR" in codes:
         kind: type[ShopifyError] = NoAnswerError if is_mutation else ShopifyUnavailableError
         raise kind("Shopify had a fault of its own.", operation=name)

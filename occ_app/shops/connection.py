@@ -41,6 +41,17 @@ class Connections:
         shop_id, domain = shop.id, shop.domain
         return Client(domain, lambda force: self.access_token(shop_id, domain, force=force), self.http)
 
+    def looking_client(self, shop: Shop) -> Client:
+        """A client that changes nothing here: it has the token as it is kept, neither renews it nor marks the shop, and does not wait.
+
+        Raises NotConfiguredError where the token cannot be read, ShopifyAccessError where there is none.
+        """
+        token = db.session.get(ShopToken, shop.id)
+        if token is None:
+            raise ShopifyAccessError("This store has not given us access.")
+        kept = self._open(token)
+        return Client(shop.domain, lambda force: kept, self.http, sleep=lambda seconds: None, tries=1)
+
     def endpoint(self, domain: str) -> TokenEndpoint:
         """The token endpoint of a shop."""
         return TokenEndpoint(domain, self.config.api_key, self.config.api_secret, self.transport)

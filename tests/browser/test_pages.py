@@ -24,6 +24,7 @@ PAGES = {
     "activity": "/activity",
     "orders": "/activity?view=order",
     "settings": "/settings",
+    "connection": "/settings/connection",
     "sync-mode": "/settings/sync-mode?mode=completed",
 }
 AXE = (ROOT / "static" / "vendor" / "axe.min.js").read_text(encoding="utf-8")

@@ -26,6 +26,7 @@ PATHS = [
     "/activity?view=delivery",
     "/activity?view=parked",
     "/settings",
+    "/settings/connection",
     "/settings/sync-mode?mode=completed",
     "/export/items.csv",
 ]
