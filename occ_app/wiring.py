@@ -98,6 +98,8 @@ def _privacy(delivery: Delivery, payload: dict[str, Any]) -> None:
         delivery.topic,
         delivery.shop_domain,
         delivery.webhook_id,
+    if delivery.topic == "shop/redact":
+        _hear_of_uninstall(delivery.shop_domain)
         payload,
         received_at=delivery.received_at,
         at=clock.now(),
@@ -108,6 +110,22 @@ TOPICS: dict[str, working.Handler] = {
     **dict.fromkeys(
         ("orders/create", "orders/updated", "orders/paid", "orders/cancelled", "orders/edited"), _news_of_order
     ),
+def _hear_of_uninstall(domain: str) -> None:
+    """The shop counts as uninstalled if Shopify refuses our access: the news of it need not have come.
+
+    A store that is frozen or locked (402, 423) is not known to have left: that raises, and Shopify is asked again later.
+    """
+    shop = install.find(domain)
+    if shop is None or shop.uninstalled_at is not None:
+        return
+    try:
+        connections().client(shop).query("shop_id", {})
+    except ShopifyAccessError as error:
+        if error.facts.get("status") in (402, 423):
+            raise
+        install.uninstalled(shop, clock.now())
+
+
     **dict.fromkeys(("refunds/create", "fulfillments/create", "fulfillments/update"), _news_of_order),
     "inventory_levels/update": _nudge_to_read,
     **dict.fromkeys(("products/create", "products/update", "products/delete"), _product_changed),

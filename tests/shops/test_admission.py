@@ -14,6 +14,7 @@ from devshop import oauth
 from occ_app import clock
 from occ_app.errors import NotConfiguredError, RuleError
 from occ_app.extensions import across_shops, db
+from occ_app.shopify.errors import ShopifyAccessError
 from occ_app.shops import settings
 from occ_app.shops.connection import Connections
 from occ_app.shops.models import PrivacyRequest, Shop, ShopToken
@@ -277,3 +278,46 @@ def test_a_value_that_cannot_be_is_refused(name: str, value: str) -> None:
 
     with pytest.raises(RuleError, match=name):
         settings.put(shop, name, value)
+def redact(bench: Bench) -> str:
+    """Two days later Shopify asks to erase the shop; returns what our record says."""
+    bench.sender.deliveries[:] = [d for d in bench.sender.deliveries if d.topic == "shop/redact"]
+    bench.world.clock.advance(49 * 3600)
+    bench.settle()
+    with across_shops():
+        return db.session.scalars(db.select(PrivacyRequest.outcome)).one()
+
+
+def test_a_shop_whose_uninstall_news_never_came_is_erased_too(bench: Bench) -> None:
+    bench.install()
+    oauth.uninstall(bench.store)
+
+    assert redact(bench) == "Every row of this store was erased."
+    with across_shops():
+        assert db.session.scalar(db.select(db.func.count()).select_from(Shop)) == 0
+
+
+def test_a_shop_that_came_back_meanwhile_is_not_erased(bench: Bench) -> None:
+    bench.install()
+    oauth.uninstall(bench.store)
+    bench.settle()
+    bench.install()
+
+    assert redact(bench) == "The store has installed the app again since; its data was kept."
+    with across_shops():
+        assert db.session.scalars(db.select(Shop.status)).one() == "active"
+
+
+def test_a_frozen_shop_is_not_taken_for_one_that_left(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.install()
+
+    def frozen(*_: object) -> None:
+        raise ShopifyAccessError("Shopify refused our access (402).", status=402)
+
+    monkeypatch.setattr("occ_app.shopify.client.Client.query", frozen)
+    bench.store.emit("shop/redact", {"shop_domain": DOMAIN})
+    bench.settle()
+    with across_shops():
+        assert db.session.scalars(db.select(PrivacyRequest)).all() == []
+        assert db.session.scalars(db.select(Shop.status)).one() == "active"
+
+
