@@ -24,12 +24,15 @@ def has_token(shop: Shop) -> bool:
 
 
 def installed(connections: Connections, domain: str, tokens: Tokens, at: datetime) -> Shop:
-    """The shop is there and active, with these tokens; one that was away is back with all that it had."""
+    """The shop is there and active, with these tokens; one that was away is back with all that it had.
+
+    `installed_at` is the moment of this, so that news of an uninstall before it is old; orders are read from the first one on.
+    """
     row = {"domain": domain, "name": domain, "status": ACTIVE, "currency": "USD", "settings": {}, "installed_at": at}
     db.session.execute(insert(Shop).values(row).on_conflict_do_nothing(index_elements=["domain"]))
     shop = db.session.scalars(select(Shop).where(Shop.domain == domain).with_for_update()).one()
-    if shop.status == UNINSTALLED:
-        shop.installed_at = at
+    shop.orders_seen_until = shop.orders_seen_until or shop.installed_at
+    shop.installed_at = at
     if shop.status != PAUSED:
         shop.status, shop.status_reason = ACTIVE, None
     shop.uninstalled_at = None

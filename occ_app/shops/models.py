@@ -16,7 +16,9 @@ ACTIVE, PAUSED, NEEDS_RECONNECTING, UNINSTALLED = "active", "paused", "needs_rec
 class Shop(db.Model):
     """A store that installed us. `domain` is its `*.myshopify.com` name, lower case, and never changes.
 
-    `orders_seen_until`: every order updated up to then has been read and booked (the cursor of the order pull).
+    `installed_at`: when Shopify last gave us access; what was triggered before belongs to an earlier installation.
+    `orders_seen_until`: every order updated up to then has been read and booked (the cursor of the order pull); begins at the first
+    installation.
     """
 
     __tablename__ = "shop"

@@ -229,6 +229,36 @@ def test_old_news_of_an_uninstall_does_not_close_a_shop_that_came_back(bench: Be
         assert db.session.scalars(db.select(Shop.status)).one() == "active"
 
 
+def test_late_news_of_an_uninstall_does_not_close_a_shop_that_reconnected(bench: Bench) -> None:
+    bench.product("SSD", 5)
+    bench.install()
+    oauth.uninstall(bench.store)
+    late = next(d for d in bench.sender.deliveries if d.topic == "app/uninstalled")
+    bench.sender.deliveries.clear()
+    oauth.install(bench.store)
+    bench.sell_in("SSD", 1)  # our access was refused when it was read
+    bench.settle()
+    bench.open("/")
+    bench.sender.send(late)
+    bench.drain()
+    with across_shops():
+        assert db.session.scalars(db.select(Shop.status)).one() == "active"
+
+
+def test_reconnecting_forgets_no_order_since_the_first_installation(bench: Bench) -> None:
+    first = bench.install()
+    with across_shops():
+        shop = db.session.scalars(db.select(Shop)).one()
+        shop.orders_seen_until = None
+        db.session.delete(stored(bench))
+        db.session.commit()
+    bench.open("/")
+    with across_shops():
+        shop = db.session.scalars(db.select(Shop).execution_options(populate_existing=True)).one()
+
+    assert shop.installed_at > first.installed_at == shop.orders_seen_until
+
+
 def test_erasing_a_shop_leaves_no_row_of_it(bench: Bench) -> None:
     bench.product("SSD", 0)
     bench.install()
@@ -249,35 +279,6 @@ def test_erasing_a_shop_leaves_no_row_of_it(bench: Bench) -> None:
     assert (record.topic, record.outcome) == ("shop/redact", "Every row of this store was erased.")
 
 
-def test_customers_requests_are_answered_and_recorded(bench: Bench) -> None:
-    bench.install()
-    bench.store.emit("customers/redact", {"customer": {"id": 7}, "orders_to_redact": [1, 2]})
-    bench.store.emit(
-        "customers/data_request", {"customer": {"id": 7}, "orders_requested": [1], "data_request": {"id": 9}}
-    )
-    bench.settle()
-    with across_shops():
-        topics = set(db.session.scalars(db.select(PrivacyRequest.topic)))
-
-    assert topics == {"customers/redact", "customers/data_request"}
-
-
-def test_a_setting_that_does_not_exist_is_refused_with_the_list() -> None:
-    shop = Shop(domain=DOMAIN, settings={}, installed_at=clock.now())
-
-    with pytest.raises(RuleError, match="sync_mode, default_location"):
-        settings.put(shop, "nonsense", "1")
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [("sync_mode", "all"), ("time_zone", "Mars/Base"), ("guard_percent", "200"), ("batch_hour", "1.5")],
-)
-def test_a_value_that_cannot_be_is_refused(name: str, value: str) -> None:
-    shop = Shop(domain=DOMAIN, settings={}, installed_at=clock.now())
-
-    with pytest.raises(RuleError, match=name):
-        settings.put(shop, name, value)
 def redact(bench: Bench) -> str:
     """Two days later Shopify asks to erase the shop; returns what our record says."""
     bench.sender.deliveries[:] = [d for d in bench.sender.deliveries if d.topic == "shop/redact"]
@@ -321,3 +322,32 @@ def test_a_frozen_shop_is_not_taken_for_one_that_left(bench: Bench, monkeypatch:
         assert db.session.scalars(db.select(Shop.status)).one() == "active"
 
 
+def test_customers_requests_are_answered_and_recorded(bench: Bench) -> None:
+    bench.install()
+    bench.store.emit("customers/redact", {"customer": {"id": 7}, "orders_to_redact": [1, 2]})
+    bench.store.emit(
+        "customers/data_request", {"customer": {"id": 7}, "orders_requested": [1], "data_request": {"id": 9}}
+    )
+    bench.settle()
+    with across_shops():
+        topics = set(db.session.scalars(db.select(PrivacyRequest.topic)))
+
+    assert topics == {"customers/redact", "customers/data_request"}
+
+
+def test_a_setting_that_does_not_exist_is_refused_with_the_list() -> None:
+    shop = Shop(domain=DOMAIN, settings={}, installed_at=clock.now())
+
+    with pytest.raises(RuleError, match="sync_mode, default_location"):
+        settings.put(shop, "nonsense", "1")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("sync_mode", "all"), ("time_zone", "Mars/Base"), ("guard_percent", "200"), ("batch_hour", "1.5")],
+)
+def test_a_value_that_cannot_be_is_refused(name: str, value: str) -> None:
+    shop = Shop(domain=DOMAIN, settings={}, installed_at=clock.now())
+
+    with pytest.raises(RuleError, match=name):
+        settings.put(shop, name, value)
