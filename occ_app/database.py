@@ -11,13 +11,15 @@ import stat
 import subprocess
 import time
 import warnings
+from functools import cache
 from pathlib import Path
 
 import psycopg
+from alembic.script import ScriptDirectory
 from psycopg import sql
 from sqlalchemy import URL, make_url
 
-from occ_app.config import Config
+from occ_app.config import ROOT, Config
 from occ_app.errors import NotConfiguredError
 
 DATABASE_NAME = "occ"
@@ -30,6 +32,12 @@ def url_of(config: Config, name: str = DATABASE_NAME) -> URL:
     if config.database_url:
         return make_url(config.database_url).set(drivername="postgresql+psycopg")
     return private_url(config.instance, name)
+
+
+@cache
+def newest_migration() -> str | None:
+    """The revision that `occ migrate` brings a database to, as this process's code has it."""
+    return ScriptDirectory(str(ROOT / "migrations")).get_current_head()
 
 
 def behind_pooler(url: URL) -> bool:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
 from flask import Flask, current_app
 from sqlalchemy import select, text
+from sqlalchemy.exc import ProgrammingError
 
 from occ_app import clock
 from occ_app.catalog import mapping as mappings
 from occ_app.catalog import pull as catalog_pull
 from occ_app.catalog.models import Mapping, Variant, VariantPull
 from occ_app.desk import news
+from occ_app.database import newest_migration
 from occ_app.extensions import across_shops, db, shop_scope
 from occ_app.inbox import working
 from occ_app.inbox.models import WAITING, Delivery
@@ -36,6 +38,8 @@ from occ_app.work.tasks import turn
 
 log = structlog.get_logger()
 Task = Callable[[Shop, Client], Any]
+LONGEST_DUE = timedelta(minutes=10)
+NOT_MIGRATED = "The database is not at the newest migration. Bring it there with: occ migrate"
 
 
 # Topics ---------------------------------------------------------------------------------------------------------------------------
@@ -94,22 +98,18 @@ def _scopes_changed(delivery: Delivery, payload: dict[str, Any]) -> None:
 
 
 def _privacy(delivery: Delivery, payload: dict[str, Any]) -> None:
+    if delivery.topic == "shop/redact":
+        _hear_of_uninstall(delivery.shop_domain)
     privacy.answer(
         delivery.topic,
         delivery.shop_domain,
         delivery.webhook_id,
-    if delivery.topic == "shop/redact":
-        _hear_of_uninstall(delivery.shop_domain)
         payload,
         received_at=delivery.received_at,
         at=clock.now(),
     )
 
 
-TOPICS: dict[str, working.Handler] = {
-    **dict.fromkeys(
-        ("orders/create", "orders/updated", "orders/paid", "orders/cancelled", "orders/edited"), _news_of_order
-    ),
 def _hear_of_uninstall(domain: str) -> None:
     """The shop counts as uninstalled if Shopify refuses our access: the news of it need not have come.
 
@@ -126,6 +126,10 @@ def _hear_of_uninstall(domain: str) -> None:
         install.uninstalled(shop, clock.now())
 
 
+TOPICS: dict[str, working.Handler] = {
+    **dict.fromkeys(
+        ("orders/create", "orders/updated", "orders/paid", "orders/cancelled", "orders/edited"), _news_of_order
+    ),
     **dict.fromkeys(("refunds/create", "fulfillments/create", "fulfillments/update"), _news_of_order),
     "inventory_levels/update": _nudge_to_read,
     **dict.fromkeys(("products/create", "products/update", "products/delete"), _product_changed),
@@ -270,7 +274,11 @@ def _ask_all(name: str, condition: Any = None) -> Callable[[], None]:
 
 
 def sweep() -> None:
-    """Whatever is due and was forgotten is asked for: deliveries, orders, pushes, calls without answer, pulls, links."""
+    """Whatever is due and was forgotten is asked for: deliveries, orders, pushes, calls without answer, pulls, links.
+
+    Deliveries of unknown shops, which no task belongs to, are settled here. That commits.
+    """
+    working.settle_unknown(dict.fromkeys(privacy.TOPICS, _privacy))
     at = clock.now()
     due = {
         "inbox": select(Delivery.shop_id).where(
@@ -353,19 +361,26 @@ def readiness() -> Sequence[str]:
     reasons = []
     try:
         with across_shops():
-            oldest = db.session.scalar(
-                select(Delivery.received_at).where(Delivery.state == WAITING).order_by(Delivery.id).limit(1)
+            is_late = select(Delivery.id).where(
+                Delivery.state == WAITING, Delivery.next_try_at < clock.now() - LONGEST_DUE
             )
+            late = db.session.scalar(is_late.limit(1))
+            migration = db.session.scalar(text("SELECT version_num FROM alembic_version"))
             beat = db.session.scalar(
                 text("SELECT max(last_heartbeat) > now() - interval '30 seconds' FROM procrastinate_workers")
             )
+    except ProgrammingError:  # a table or column is not there
+        db.session.rollback()
+        return [NOT_MIGRATED]
     except Exception as error:  # whatever it is, the answer is "not ready" with its name
         db.session.rollback()
         return [f"The database does not answer as it should: {type(error).__name__}"]
     if not beat:
         reasons.append("No worker has been seen for 30 seconds. Start one with: occ worker")
-    if oldest is not None and (clock.now() - oldest).total_seconds() > 600:
-        reasons.append("A delivery has waited for more than 10 minutes.")
+    if migration != newest_migration():
+        reasons.append(NOT_MIGRATED)
+    if late is not None:
+        reasons.append("A delivery has been due for more than 10 minutes.")
     return reasons
 
 

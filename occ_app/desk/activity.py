@@ -80,7 +80,7 @@ def _failures() -> list[TaskFailure]:
 def try_delivery(delivery_id: int) -> Response:
     """The parked delivery is worked on again."""
     if not working.try_again(g.shop_id, delivery_id, clock.now()):
-        raise RuleError("This delivery is not parked any more.")
+        raise RuleError("This delivery is not parked any more, or what it said was erased.")
     tasks.ask("inbox", g.shop_id)
     db.session.commit()
     return see_other("/activity?view=parked")

@@ -13,10 +13,12 @@ WAITING, DONE, IGNORED, PARKED = "waiting", "done", "ignored", "parked"
 
 
 class Delivery(db.Model):
-    """One webhook as it came. `shop_id` is null where the domain was not ours when it arrived; such a row is kept and ignored.
+    """One webhook as it came. `shop_id` is null where the domain was not ours when it arrived; such a row is kept and
+    ignored, but for the topics of privacy law.
 
     Only rows of state `waiting` whose `next_try_at` has come are due. `body` is the raw payload; TOML's `include_fields`
-    keep customers' data out of it, and it is emptied when the row is older than the shop's keeping time.
+    keep customers' data out of it; that of the `customers/` topics is emptied once they are worked off or parked, all others
+    when the row is older than the keeping time.
     """
 
     __tablename__ = "delivery"

@@ -17,6 +17,7 @@ from occ_app.inbox.models import DONE, IGNORED, PARKED, WAITING, Delivery
 log = structlog.get_logger()
 MOST_TRIES = 8
 KEPT = timedelta(days=60)
+PERSONAL = "customers/"  # topics whose payload names a customer: it is gone as soon as nothing more is done with it
 Handler = Callable[[Delivery, dict[str, Any]], None]
 
 
@@ -35,6 +36,17 @@ def work_off(shop_id: int, handlers: dict[str, Handler]) -> int:
             done += work_on(delivery_id, handlers)
 
 
+def settle_unknown(handlers: dict[str, Handler]) -> None:
+    """Every due delivery of a shop that was not ours when it came is ignored; topics in `handlers` are worked on. Commits one by one."""
+    unknown = (Delivery.shop_id.is_(None), Delivery.state == WAITING, Delivery.next_try_at <= clock.now())
+    ignored = update(Delivery).where(*unknown, Delivery.topic.not_in(list(handlers)))
+    db.session.execute(ignored.values(state=IGNORED, done_at=clock.now()))
+    ids = list(db.session.scalars(select(Delivery.id).where(*unknown).order_by(Delivery.id).limit(200)))
+    db.session.commit()
+    for delivery_id in ids:
+        work_on(delivery_id, handlers)
+
+
 def work_on(delivery_id: int, handlers: dict[str, Handler]) -> bool:
     """The delivery is done, ignored, waiting for another try, or parked. Its effects and its state are one transaction."""
     query = (
@@ -49,6 +61,8 @@ def work_on(delivery_id: int, handlers: dict[str, Handler]) -> bool:
         if handler is not None:
             handler(delivery, _payload(delivery.body))
         done = {"state": DONE if handler else IGNORED, "cause": None, "done_at": clock.now()}
+        if delivery.topic.startswith(PERSONAL):
+            done["body"] = b""
         db.session.execute(
             update(Delivery).where(Delivery.id == delivery_id).values(done)
         )  # gone, if it erased its shop
@@ -62,9 +76,9 @@ def work_on(delivery_id: int, handlers: dict[str, Handler]) -> bool:
 
 
 def try_again(shop_id: int, delivery_id: int, at: datetime) -> bool:
-    """A parked delivery of the shop waits again. False where it is not parked (any more)."""
+    """A parked delivery of the shop waits again. False where it is not parked (any more), or its payload is gone."""
     statement = update(Delivery).where(
-        Delivery.id == delivery_id, Delivery.shop_id == shop_id, Delivery.state == PARKED
+        Delivery.id == delivery_id, Delivery.shop_id == shop_id, Delivery.state == PARKED, Delivery.body != b""
     )
     return bool(db.session.execute(statement.values(state=WAITING, tries=0, next_try_at=at)).rowcount)
 
@@ -91,4 +105,6 @@ def _failed(delivery_id: int, cause: str) -> None:
     delivery.next_try_at = clock.now() + timedelta(seconds=min(3600, 10 * 3 ** (delivery.tries - 1)))
     if delivery.tries >= MOST_TRIES:
         delivery.state = PARKED
+        if delivery.topic.startswith(PERSONAL):
+            delivery.body = b""
     db.session.commit()

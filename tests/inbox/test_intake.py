@@ -6,6 +6,7 @@ import base64
 import hashlib
 import hmac
 import threading
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -15,6 +16,8 @@ from occ_app import clock
 from occ_app.extensions import across_shops, db
 from occ_app.inbox import working
 from occ_app.inbox.models import Delivery
+from occ_app.shops.models import PrivacyRequest
+from occ_app.wiring import readiness, sweep
 from tests.support.bench import DOMAIN, Bench, Statements
 from tests.support.settings import SECRET
 
@@ -86,6 +89,43 @@ def test_a_shop_that_we_do_not_know_is_stored_and_answered(app: Flask) -> None:
         assert db.session.scalars(db.select(Delivery.shop_id)).one() is None
 
 
+@pytest.mark.parametrize("topic", ["orders/create", "app/uninstalled"])
+def test_news_of_a_shop_that_we_do_not_know_is_ignored(app: Flask, topic: str) -> None:
+    post(app, Shop_Domain="unknown.myshopify.com", Topic=topic)
+    with across_shops():
+        sweep()
+        assert db.session.scalars(db.select(Delivery.state)).one() == "ignored"
+
+
+@pytest.mark.parametrize("topic", ["shop/redact", "customers/redact", "customers/data_request"])
+def test_what_privacy_law_asks_of_an_unknown_shop_is_recorded(app: Flask, topic: str) -> None:
+    body = b'{"customer": {"email": "jane@example.com"}}'
+    post(app, body, Shop_Domain="unknown.myshopify.com", Topic=topic)
+    with across_shops():
+        sweep()
+        delivery = db.session.scalars(db.select(Delivery)).one()
+
+    assert delivery.state == "done"
+    assert db.session.scalars(db.select(PrivacyRequest.topic)).one() == topic
+    assert b"jane" not in delivery.body or topic == "shop/redact"
+
+
+def test_readiness_counts_only_deliveries_that_are_overdue(app: Flask) -> None:
+    post(app)
+    late = "A delivery has been due for more than 10 minutes."
+    assert late not in readiness()
+    with across_shops():
+        delivery = db.session.scalars(db.select(Delivery)).one()
+        delivery.received_at = clock.now() - timedelta(hours=1)
+        delivery.next_try_at = clock.now() - timedelta(minutes=9)
+        db.session.commit()
+        assert late not in readiness()
+        delivery.next_try_at = clock.now() - timedelta(minutes=11)
+        db.session.commit()
+
+    assert late in readiness()
+
+
 def test_the_same_delivery_many_times_at_once_is_one_row(app: Flask) -> None:
     answers: list[int] = []
     threads = [threading.Thread(target=lambda: answers.append(post(app).status_code)) for _ in range(8)]
@@ -146,6 +186,23 @@ def test_a_delivery_that_fails_waits_longer_each_time_then_parks_and_stops_no_ot
     page = bench.open("/activity?view=parked").get_data(as_text=True)
     assert "Try again" in page
     assert shop.domain == DOMAIN
+
+
+def test_what_names_a_customer_is_gone_once_it_was_worked_on(bench: Bench) -> None:
+    bench.install()
+    body = b'{"customer": {"email": "jane@example.com"}, "orders_to_redact": [1]}'
+    post(bench.app, body, Topic="customers/redact", Webhook_Id="done")
+    post(bench.app, b'{"customer": {"email": "jane@example.com"}, "orders_to_redact": 1}', Topic="customers/redact")
+    with across_shops():
+        hopeless = db.session.scalars(db.select(Delivery).where(Delivery.webhook_id == "w-1")).one()
+        hopeless.tries = working.MOST_TRIES - 1
+        db.session.commit()
+    bench.drain()
+    with across_shops():
+        kept = db.select(Delivery.state, Delivery.body).where(Delivery.topic == "customers/redact")
+        found = {tuple(row) for row in db.session.execute(kept)}
+
+    assert found == {("done", b""), ("parked", b"")}
 
 
 def test_unknown_topics_are_kept_and_ignored(bench: Bench) -> None:
