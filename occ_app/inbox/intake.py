@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 
 import structlog
@@ -54,13 +55,13 @@ def receive() -> Response:
 
 
 def _row(body: bytes) -> dict[str, object] | None:
-    """The row of a delivery; None where a header is missing or is not what Shopify sends, or the body is not JSON."""
+    """The row of a delivery; None where a header is missing or is not what Shopify sends, or the body is no JSON object."""
     headers = request.headers
     domain = headers.get("X-Shopify-Shop-Domain", "").lower()
     topic, webhook_id = headers.get("X-Shopify-Topic", ""), headers.get("X-Shopify-Webhook-Id", "")
     if not is_shop_domain(domain) or not 0 < len(topic) <= LONGEST_NAME or not 0 < len(webhook_id) <= LONGEST_NAME:
         return None
-    if not body.strip().startswith((b"{", b"[")):
+    if not _is_object(body):
         return None
     return {
         "domain": domain,
@@ -72,6 +73,13 @@ def _row(body: bytes) -> dict[str, object] | None:
         "at": clock.now(),
         "body": body,
     }
+
+
+def _is_object(body: bytes) -> bool:
+    try:
+        return isinstance(json.loads(body), dict)
+    except ValueError:
+        return False
 
 
 def _moment(text: str) -> datetime | None:

@@ -71,12 +71,15 @@ def test_what_is_no_delivery_is_refused_and_not_stored(app: Flask, changed: dict
     assert rows() == 0
 
 
-def test_text_that_is_not_json_is_refused(app: Flask) -> None:
-    assert post(app, b"hello").status_code == 400
+@pytest.mark.parametrize("body", [b"hello", b"", b"[]", b"7", b'{"id": 1'])
+def test_a_body_that_is_no_json_object_is_refused(app: Flask, body: bytes) -> None:
+    assert post(app, body).status_code == 400
+    assert rows() == 0
 
 
-def test_bytes_that_are_not_text_are_refused(app: Flask) -> None:
-    assert post(app, b"\xff\xfe{").status_code == 401
+@pytest.mark.parametrize("body", [b"\xff\xfe{", b"[" * 100_000])
+def test_bytes_that_shopify_never_makes_are_refused(app: Flask, body: bytes) -> None:
+    assert post(app, body).status_code == 401
 
 
 def test_a_body_that_is_too_large_is_refused(app: Flask) -> None:
