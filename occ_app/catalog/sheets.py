@@ -22,7 +22,7 @@ LONGEST_CELL = 500
 
 @dataclass(frozen=True)
 class Line:
-    """One line of a file: its number (the header is 1) and its cells by column, stripped."""
+    """One record of a file: the number of the line on which it begins (the header is 1) and its cells by column, stripped."""
 
     number: int
     cells: dict[str, str]
@@ -33,19 +33,29 @@ def read(data: bytes, columns: Sequence[str], required: Sequence[str]) -> list[L
     if len(data) > MOST_BYTES:
         raise BadFileError([BadLine(1, f"The file is larger than {MOST_BYTES // 1024 // 1024} MB. Split it.")])
     try:
-        reader = csv.reader(io.StringIO(data.decode("utf-8-sig"), newline=""), strict=True)
-        rows = list(reader)
+        rows = _records(data.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         raise BadFileError([BadLine(1, "The file is not UTF-8. Save it as 'CSV UTF-8'.")]) from error
-    except csv.Error as error:
-        raise BadFileError([BadLine(reader.line_num, f"The line is not CSV: {error}.")]) from error
     if not rows:
         raise BadFileError([BadLine(1, f"The file is empty. Its first line names the columns: {', '.join(columns)}.")])
-    header = [cell.strip() for cell in rows[0]]
+    header = [cell.strip() for cell in rows[0][1]]
     _check_header(header, columns, required)
     if len(rows) > MOST_LINES:
-        raise BadFileError([BadLine(MOST_LINES + 1, f"The file has more than {MOST_LINES:,} lines. Split it.")])
+        raise BadFileError([BadLine(rows[MOST_LINES][0], f"The file has more than {MOST_LINES:,} lines. Split it.")])
     return _lines(header, rows[1:])
+
+
+def _records(text: str) -> list[tuple[int, list[str]]]:
+    """The records with the number of the line on which each begins: a cell in quotes may go over several."""
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    found, first = [], 1
+    try:
+        for record in reader:
+            found.append((first, record))
+            first = reader.line_num + 1
+    except csv.Error as error:
+        raise BadFileError([BadLine(first, f"The line is not CSV: {error}.")]) from error
+    return found
 
 
 def _check_header(header: Sequence[str], columns: Sequence[str], required: Sequence[str]) -> None:
@@ -63,9 +73,9 @@ def _check_header(header: Sequence[str], columns: Sequence[str], required: Seque
         raise BadFileError([BadLine(1, " ".join(reasons))])
 
 
-def _lines(header: Sequence[str], rows: Iterable[list[str]]) -> list[Line]:
+def _lines(header: Sequence[str], rows: Iterable[tuple[int, list[str]]]) -> list[Line]:
     lines, bad = [], []
-    for number, row in enumerate(rows, start=2):
+    for number, row in rows:
         if not any(cell.strip() for cell in row):
             continue
         if len(row) != len(header):
