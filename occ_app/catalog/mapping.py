@@ -45,6 +45,11 @@ def make(item: Item, variant: Variant, location: Location, *, units_per_variant:
         raise RuleError(
             f"{variant.full_title} is a bundle: Shopify computes its stock itself. Map its parts.", field="variant"
         )
+    if not variant.is_tracked:
+        raise RuleError(
+            f"Shopify does not count {variant.full_title}. Turn on 'Track quantity' for it in Shopify, then map it.",
+            field="variant",
+        )
     taken = living(variant.id, location.id)
     if taken:
         raise RuleError(
@@ -98,7 +103,9 @@ def suggestions(limit: int = 200) -> Sequence[Suggestion]:
     mapped = select(Mapping.variant_id).where(Mapping.ended_at.is_(None))
     items = db.session.scalars(_unmapped_items().order_by(Item.name).limit(limit)).all()
     skus = {item.sku.lower() for item in items}
-    free = select(Variant).where(Variant.deleted_at.is_(None), Variant.id.not_in(mapped), ~Variant.is_bundle)
+    free = select(Variant).where(
+        Variant.deleted_at.is_(None), Variant.id.not_in(mapped), ~Variant.is_bundle, Variant.is_tracked
+    )
     by_code = db.session.scalars(
         free.where(func.lower(Variant.sku).in_(skus) | func.lower(Variant.barcode).in_(skus))
     ).all()

@@ -9,6 +9,7 @@ from occ_app.catalog import mapping
 from occ_app.catalog.models import Variant
 from occ_app.catalog.pull import newest
 from occ_app.catalog.rules import likeness, plain_cell, safe_cell
+from occ_app.errors import RuleError
 from occ_app.extensions import db
 from tests.support.bench import Bench
 
@@ -83,6 +84,17 @@ def test_a_bundle_cannot_be_mapped(bench: Bench) -> None:
     bench.item("BUN")
     with pytest.raises(Exception, match="is a bundle"):
         bench.map("BUN")
+    db.session.rollback()
+
+
+def test_a_variant_that_shopify_does_not_count_cannot_be_mapped(bench: Bench) -> None:
+    bench.product("FREE", 0, tracked=False)
+    bench.install()
+    bench.item("FREE")
+    with bench.scope():
+        assert mapping.suggestions() == []
+    with pytest.raises(RuleError, match="Turn on 'Track quantity'"):
+        bench.map("FREE")
     db.session.rollback()
 
 
