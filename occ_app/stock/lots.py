@@ -84,6 +84,9 @@ def move(
     """
     if to_place not in (*LOT_PLACES, SCRAP):
         raise RuleError(f"A lot can go to: {', '.join((*LOT_PLACES, SCRAP))}.", field="place")
+    if from_place is not None and (from_place not in LOT_PLACES or from_place == to_place):
+        others = ", ".join(place for place in LOT_PLACES if place != to_place)
+        raise RuleError(f"Units of a lot can go there from: {others}.", field="from_place")
     if to_place == RELEASED and lot.recalled_at:
         raise RuleError(f"Lot {lot.lot_number} is recalled. A recalled lot cannot be released.", field="place")
     if quantity is not None:
