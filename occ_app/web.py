@@ -4,21 +4,36 @@ from __future__ import annotations
 
 import base64
 import binascii
-import secrets
 from collections.abc import Callable
 from contextlib import ExitStack
+from itertools import chain
 from typing import Any
 
 from flask import Flask, Response, current_app, g, redirect, render_template, request
 from htmx_flask import Htmx
 from werkzeug.exceptions import HTTPException
+from werkzeug.routing import IntegerConverter, Map
 
 from occ_app.config import Config
 from occ_app.errors import NotFoundError, OutsideError, RuleError
 from occ_app.extensions import db, shop_scope
 
+MOST_ID = 2**31 - 1  # ids of rows are 32 bits wide
 PUBLIC = ("inbox", "health", "static", "auth")
 ASSETS = ("static",)
+
+
+class RowId(IntegerConverter):
+    """`<int:...>` in a path: an id that a row can have; whatever is larger is not found."""
+
+    def __init__(self, map: Map, *args: Any, **options: Any) -> None:
+        super().__init__(map, *args, **{"max": MOST_ID, **options})
+
+
+def row_id(text: str) -> int | None:
+    """The id that a form gives; None where no row can have it."""
+    is_id = text.isascii() and text.isdigit() and len(text) <= len(str(MOST_ID))
+    return int(text) if is_id and int(text) <= MOST_ID else None
 
 
 def is_fragment() -> bool:
@@ -58,16 +73,17 @@ def see_other(path: str) -> Response:
 def start(app: Flask, admit: Callable[[Config], Response | None]) -> None:
     """Requests are admitted by `admit` (the shop is in `g.shop` then), scoped to their shop, and answered with safe headers."""
     Htmx(app)
+    app.url_map.converters["int"] = RowId
 
     @app.before_request
     def _admit() -> Response | None:
         g.stack = ExitStack()
-        g.nonce = secrets.token_urlsafe(12)
         if request.blueprint in PUBLIC or request.endpoint in ASSETS or request.endpoint is None:
             return None
         refusal = admit(current_app.extensions["occ_config"])
         if refusal is None:
             g.stack.enter_context(shop_scope(g.shop_id))
+            _check_text()
         return refusal
 
     @app.teardown_request
@@ -84,6 +100,13 @@ def start(app: Flask, admit: Callable[[Config], Response | None]) -> None:
     app.register_error_handler(NotFoundError, _not_found)
     app.register_error_handler(OutsideError, _outside_failed)
     app.register_error_handler(HTTPException, _http_error)
+
+
+def _check_text() -> None:
+    """No zero byte came along: PostgreSQL keeps none in a text, so every query with it would fail."""
+    given = chain(request.args.items(multi=True), request.form.items(multi=True))
+    if any("\x00" in text for pair in given for text in pair):
+        raise RuleError("What you typed or pasted holds a zero byte. Type it anew.")
 
 
 def with_headers(response: Response) -> Response:

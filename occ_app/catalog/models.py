@@ -11,6 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from occ_app.extensions import ShopScoped, db
 
 SYNC_MODES = ("released", "completed", "packaged", "manual", "allocation", "none")
+LONGEST_SHELF_LIFE = 36_500  # days: a hundred years
 
 
 class Item(ShopScoped, db.Model):

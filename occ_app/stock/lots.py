@@ -52,7 +52,7 @@ def make(
         raise RuleError(f"A lot can stand at: {', '.join(LOT_PLACES)}.", field="place")
     made_on = made_on or today
     if expires_on is None and item.shelf_life_days and from_place == PRODUCTION:
-        expires_on = made_on + timedelta(days=item.shelf_life_days)
+        expires_on = _last_day(made_on, item.shelf_life_days)
     if expires_on and expires_on <= made_on:
         raise RuleError("The expiry date comes after the day it was made.", field="expires_on")
     number = (lot_number or "").strip() or next_number(item, made_on)
@@ -169,6 +169,13 @@ def _parts(lot: Lot, there: list[Balance], to_place: str, wanted: int):  # type:
         )
         source = f"lot:{lot.id}:move:{batch}:{position}"
         yield ledger.Move(lot.item_id, lot.id, balance.location_id, balance.place, to_place, units, reason, source)
+
+
+def _last_day(made_on: date, shelf_life_days: int) -> date:
+    try:
+        return made_on + timedelta(days=shelf_life_days)
+    except OverflowError as error:
+        raise RuleError("With its shelf life it would expire after the year 9999.", field="made_on") from error
 
 
 def _check_quantity(quantity: int) -> None:

@@ -17,7 +17,7 @@ from occ_app.shops import settings
 from occ_app.stock import lots
 from occ_app.stock.models import Balance, Lot, StockMove
 from occ_app.stock.rules import COMPLETED, IN_REVIEW, LOT_PLACES, ON_HOLD, PACKAGED, RELEASED, SCRAP
-from occ_app.web import is_fragment, page, see_other
+from occ_app.web import is_fragment, page, row_id, see_other
 
 blueprint = Blueprint("lots", __name__)
 PER_PAGE = 50
@@ -156,7 +156,7 @@ def make() -> Response:
 
 
 def _make(values: dict[str, str]) -> Lot:
-    item = db.session.scalar(select(Item).where(Item.id == int(values["item"]))) if values["item"].isdecimal() else None
+    item = db.session.scalar(select(Item).where(Item.id == row_id(values["item"])))
     if item is None:
         raise RuleError("Choose an item.", field="item")
     place = next((p for p in pull.locations() if str(p.id) == values["location"]), None) or pull.default_location()

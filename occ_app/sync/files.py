@@ -11,7 +11,7 @@ from sqlalchemy.orm import joinedload
 
 from occ_app.catalog import mapping as mappings
 from occ_app.catalog import pull
-from occ_app.catalog.models import SYNC_MODES, Item, Location, Mapping, Variant
+from occ_app.catalog.models import LONGEST_SHELF_LIFE, SYNC_MODES, Item, Location, Mapping, Variant
 from occ_app.catalog.sheets import Line, day, read, take_all, whole, write
 from occ_app.errors import RuleError
 from occ_app.extensions import db
@@ -77,7 +77,7 @@ def _item_values(line: Line) -> dict[str, object]:
     values: dict[str, object] = {
         "name": _text(line, "name", needed=True),
         "unit": _text(line, "unit") or "piece",
-        "shelf_life_days": whole(line, "shelf_life_days", least=1, most=36_500),
+        "shelf_life_days": whole(line, "shelf_life_days", least=1, most=LONGEST_SHELF_LIFE),
         "sync_mode": mode or None,
         "safety_stock": whole(line, "safety_stock", default=0),
         "reorder_point": whole(line, "reorder_point"),

@@ -14,17 +14,18 @@ from sqlalchemy.orm import joinedload
 from occ_app import clock
 from occ_app.catalog import mapping as mappings
 from occ_app.catalog import pull
-from occ_app.catalog.models import Item, Mapping, Variant
+from occ_app.catalog.models import LONGEST_SHELF_LIFE, Item, Mapping, Variant
 from occ_app.errors import BadFileError, NotFoundError, RuleError
 from occ_app.extensions import db
 from occ_app.shops import settings
 from occ_app.stock import ledger
+from occ_app.stock.lots import MOST_UNITS
 from occ_app.stock.models import Balance, Lot, StockMove
 from occ_app.stock.rules import BACKORDER, COUNTED, sellable
 from occ_app.sync import desk, files, link, modes, targets
 from occ_app.sync.models import PushLine, SyncException, SyncState
 from occ_app.sync.words import status_of
-from occ_app.web import page, see_other
+from occ_app.web import page, row_id, see_other
 from occ_app.work import tasks
 
 blueprint = Blueprint("products", __name__)
@@ -201,23 +202,23 @@ def _new_item(values: dict[str, str]) -> Item:
     if db.session.scalar(select(Item.id).where(Item.sku == values["sku"])):
         raise RuleError(f"There is an item {values['sku']} already.", field="sku")
     item = Item(sku=values["sku"], name=values["name"], unit="piece", created_at=clock.now())
-    item.safety_stock = _whole(values, "safety_stock", 0) or 0
-    item.shelf_life_days = _whole(values, "shelf_life_days", 1)
+    item.safety_stock = _whole(values, "safety_stock", 0, MOST_UNITS) or 0
+    item.shelf_life_days = _whole(values, "shelf_life_days", 1, LONGEST_SHELF_LIFE)
     db.session.add(item)
     db.session.flush()
     return item
 
 
-def _whole(values: dict[str, str], name: str, least: int) -> int | None:
+def _whole(values: dict[str, str], name: str, least: int, most: int) -> int | None:
     text = values.get(name, "")
     if not text:
         return None
-    if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text) >= least):
-        raise RuleError(f"Give a whole number of {least} or more, or nothing.", field=name)
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and least <= int(text) <= most):
+        raise RuleError(f"Give a whole number from {least} to {most:,}, or nothing.", field=name)
     return int(text)
 
 
-def _item(item_id: int) -> Item:
+def _item(item_id: int | None) -> Item:
     item = db.session.scalar(select(Item).where(Item.id == item_id))
     if item is None:
         raise NotFoundError("There is no such product here.")
@@ -446,16 +447,17 @@ def find_variants() -> Response:
 @blueprint.post("/mapping")
 def make_mappings() -> Response:
     """The chosen pairs are mapped at the default location; each asks which side is right, unless that was chosen too."""
-    pairs = [pair.split(":") for pair in request.form.getlist("pair")[:500]]
+    pairs = [pair.partition(":")[::2] for pair in request.form.getlist("pair")[:500]]
     if request.form.get("item") and request.form.get("variant"):
-        pairs.append([request.form["item"], request.form["variant"]])
+        pairs.append((request.form["item"], request.form["variant"]))
     place, choice = pull.default_location(), request.form.get("first_link", "")
-    if not pairs or any(len(pair) != 2 or not all(part.isdecimal() for part in pair) for pair in pairs):
+    ids = [(row_id(item), row_id(variant)) for item, variant in pairs]
+    if not ids or any(None in pair for pair in ids):
         raise RuleError("Tick the mappings to make.")
     if place is None:
         raise RuleError("No location is set yet. It comes with the first pull of your store; try again in a minute.")
-    for item_id, variant_id in pairs:
-        item, variant = _item(int(item_id)), db.session.scalar(select(Variant).where(Variant.id == int(variant_id)))
+    for item_id, variant_id in ids:
+        item, variant = _item(item_id), db.session.scalar(select(Variant).where(Variant.id == variant_id))
         if variant is None:
             raise RuleError("Shopify no longer has one of these variants. Load the page again.")
         text = request.form.get(f"units-{item_id}-{variant_id}") or request.form.get("units") or "1"

@@ -64,7 +64,16 @@ def test_a_fragment_goes_out_only_when_htmx_asks_for_a_part(bench: Bench) -> Non
     [
         ("/products", {"sku": "", "name": "x"}, "Give a SKU"),
         ("/products", {"sku": "SSD", "name": "x"}, "There is an item SSD already."),
-        ("/products", {"sku": "N", "name": "x", "safety_stock": "-1"}, "Give a whole number of 0 or more"),
+        ("/products", {"sku": "N", "name": "x", "safety_stock": "-1"}, "Give a whole number from 0 to"),
+        ("/products", {"sku": "N", "name": "x", "shelf_life_days": "36501"}, "Give a whole number from 1 to 36,500"),
+        ("/products", {"sku": "N\0", "name": "x"}, "holds a zero byte"),
+        ("/lots", {"item": "9" * 30, "quantity": "1"}, "Choose an item."),
+        ("/lots", {"item": "1", "quantity": "1", "made_on": "9999-12-31"}, "expire after the year 9999"),
+        ("/lots/1/release", {"from_place": "shipped", "quantity": "1"}, "can go there from: completed,"),
+        ("/lots/1/release", {"from_place": "committed", "quantity": "1"}, "can go there from: completed,"),
+        ("/lots/1/review", {"from_place": "in_review", "quantity": "1"}, "can go there from: completed,"),
+        ("/mapping", {"item": "9" * 5000, "variant": "1"}, "Tick the mappings to make."),
+        ("/mapping", {"pair": "1:2147483648"}, "Tick the mappings to make."),
         ("/lots", {"item": "1", "quantity": "1.5"}, "Give a whole number of 1 or more."),
         ("/lots", {"item": "1", "quantity": "999999999"}, "Give 100,000,000 or fewer."),
         ("/lots", {"item": "999", "quantity": "1"}, "Choose an item."),
@@ -88,7 +97,7 @@ def test_a_fragment_goes_out_only_when_htmx_asks_for_a_part(bench: Bench) -> Non
 )
 def test_wrong_input_is_refused_with_what_to_do(bench: Bench, path: str, form: dict[str, str], words: str) -> None:
     bench.install()
-    bench.item("SSD")
+    bench.item("SSD", shelf_life_days=30)
     bench.lot("SSD", 10, "in_review", number="L1")
     answer = bench.open(path, method="POST", data=form)
 
@@ -117,7 +126,18 @@ def test_names_are_shown_as_text(bench: Bench) -> None:
     assert "<script>alert" not in text
 
 
-@pytest.mark.parametrize("path", ["/products/99", "/lots/99", "/nothing"])
+@pytest.mark.parametrize("path", ["/lots?q=%00", "/products/1?term=%00", "/mapping?view=mapped&%00=1"])
+def test_a_zero_byte_in_an_address_is_refused_with_a_sentence(bench: Bench, path: str) -> None:
+    bench.install()
+    answer = bench.open(path)
+
+    assert answer.status_code == 422
+    assert "holds a zero byte" in answer.get_data(as_text=True)
+
+
+@pytest.mark.parametrize(
+    "path", ["/products/99", "/lots/99", "/products/2147483648", "/lots/99999999999999", "/nothing"]
+)
 def test_what_is_not_there_is_404(bench: Bench, path: str) -> None:
     bench.install()
 
