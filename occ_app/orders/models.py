@@ -78,7 +78,8 @@ class OrderLine(ShopScoped, db.Model):
     lost: Mapped[int] = mapped_column(default=0)
     shipped: Mapped[int] = mapped_column(default=0)
     returned: Mapped[int] = mapped_column(default=0)
-    short: Mapped[int] = mapped_column(default=0)  # units of the item sold without having been there, not yet filled
+    # Units of the item sold without having been there, not yet filled.
+    short: Mapped[int] = mapped_column(BigInteger, default=0)
     bookings: Mapped[int] = mapped_column(default=0)  # how often something was booked: numbers the sources
 
     order: Mapped[Order] = relationship(back_populates="lines", lazy="raise_on_sql")

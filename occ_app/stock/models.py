@@ -58,7 +58,7 @@ class StockMove(ShopScoped, db.Model):
     location_id: Mapped[int] = mapped_column(ForeignKey("location.id"))
     from_place: Mapped[str] = mapped_column(Text)
     to_place: Mapped[str] = mapped_column(Text)
-    quantity: Mapped[int]  # units of the item
+    quantity: Mapped[int] = mapped_column(BigInteger)  # units of the item
     reason: Mapped[str] = mapped_column(Text)
     source: Mapped[str] = mapped_column(Text)
     actor: Mapped[str] = mapped_column(Text)  # a person's id or name, or the part of the app that did it
@@ -84,4 +84,4 @@ class Balance(ShopScoped, db.Model):
     lot_id: Mapped[int | None] = mapped_column(ForeignKey("lot.id"))
     location_id: Mapped[int] = mapped_column(ForeignKey("location.id"))
     place: Mapped[str] = mapped_column(Text)
-    quantity: Mapped[int]  # units of the item
+    quantity: Mapped[int] = mapped_column(BigInteger)  # units of the item

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, text
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Text, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from occ_app.catalog.models import Mapping
@@ -42,9 +42,9 @@ class SyncState(ShopScoped, db.Model):
     mapping_id: Mapped[int] = mapped_column(ForeignKey("mapping.id"), primary_key=True)
     state: Mapped[str] = mapped_column(Text, default=AWAITING_LINK)
     cause: Mapped[str | None] = mapped_column(Text)  # why it is parked, in plain words
-    sellable: Mapped[int] = mapped_column(default=0)
-    target: Mapped[int] = mapped_column(default=0)
-    expected: Mapped[int | None]
+    sellable: Mapped[int] = mapped_column(BigInteger, default=0)
+    target: Mapped[int] = mapped_column(BigInteger, default=0)
+    expected: Mapped[int | None] = mapped_column(BigInteger)
     baseline_at: Mapped[datetime | None]
     booked_committed: Mapped[int] = mapped_column(default=0)
     link_choice: Mapped[str | None] = mapped_column(Text)  # hub | shopify
@@ -56,7 +56,8 @@ class SyncState(ShopScoped, db.Model):
     read_quality_control: Mapped[int | None]
     read_safety_stock: Mapped[int | None]
     read_on_hand: Mapped[int | None]
-    drift: Mapped[int] = mapped_column(default=0)  # read_available - expected at the last reading, 0 while unlinked
+    # read_available - expected at the last reading, 0 while unlinked
+    drift: Mapped[int] = mapped_column(BigInteger, default=0)
     drift_since: Mapped[datetime | None]
     drift_looks: Mapped[int] = mapped_column(default=0)  # readings in a row that showed it
     look_at: Mapped[datetime | None]  # to be read again then, sooner than the next reconciliation; null: no need
@@ -66,7 +67,8 @@ class SyncState(ShopScoped, db.Model):
     is_pushed: Mapped[bool] = mapped_column(default=True)  # whether the item's sync mode sends anything at all
     tries: Mapped[int] = mapped_column(default=0)  # failed pushes in a row
     next_try_at: Mapped[datetime | None]  # not before; null: at once
-    approved_target: Mapped[int | None]  # a person approved pushing up to this target (guard, manual approval)
+    # A person approved pushing up to this target (guard, manual approval).
+    approved_target: Mapped[int | None] = mapped_column(BigInteger)
     synced_at: Mapped[datetime | None]  # last moment at which Shopify was seen to agree
 
     mapping: Mapped[Mapping] = relationship(lazy="raise_on_sql")
@@ -104,10 +106,10 @@ class PushLine(ShopScoped, db.Model):
     mutation_id: Mapped[int] = mapped_column(ForeignKey("mutation.id"))
     mapping_id: Mapped[int] = mapped_column(ForeignKey("mapping.id"))
     position: Mapped[int]  # index in the call's quantities
-    change_from: Mapped[int]
-    quantity: Mapped[int]
-    target: Mapped[int]
-    expected: Mapped[int]
+    change_from: Mapped[int] = mapped_column(BigInteger)
+    quantity: Mapped[int] = mapped_column(BigInteger)
+    target: Mapped[int] = mapped_column(BigInteger)
+    expected: Mapped[int] = mapped_column(BigInteger)
     state: Mapped[str] = mapped_column(Text, default=WAITING)
     cause: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[datetime]

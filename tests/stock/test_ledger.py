@@ -68,6 +68,19 @@ def test_two_at_once_cannot_both_take_the_last_units(shop: Bench) -> None:
     assert at_place(shop, "released") == 10
 
 
+def test_no_sum_of_units_is_too_large(shop: Bench) -> None:
+    shop.product("SSD", 0)
+    shop.settle()
+    shop.map("SSD", None)
+    for number in range(22):
+        shop.lot("SSD", lots.MOST_UNITS, number=f"BIG-{number}")
+    shop.settle()
+
+    assert shop.show("SSD")["target"] == 22 * lots.MOST_UNITS
+    with shop.scope():
+        assert ledger.audit() == []
+
+
 def test_a_source_is_booked_once(shop: Bench) -> None:
     move = ledger.Move(1, 1, 1, "in_review", "released", 1, "release", "once")
     with shop.scope():
