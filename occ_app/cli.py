@@ -21,6 +21,7 @@ from flask_migrate import upgrade
 
 from occ_app import clock
 from occ_app.desk import doctor
+from occ_app.desk.parked import parked
 from occ_app.errors import BadFileError, NotFoundError, OccError, RuleError
 from occ_app.extensions import across_shops, db, shop_scope
 from occ_app.shops import install
@@ -29,7 +30,8 @@ from occ_app.shops.models import Shop
 from occ_app.stock import ledger, lots
 from occ_app.sync import explain, files, link, settle
 from occ_app.sync.models import SyncException, SyncState
-from occ_app.work import runner, tasks
+from occ_app.web import MOST_ID
+from occ_app.work import runner
 
 ACTOR = "command line"
 occ = AppGroup("occ", help="The OCC Inventory Hub.")
@@ -54,6 +56,7 @@ def says_why(function: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(function)
     def run(*args: Any, **kwargs: Any) -> Any:
         try:
+            _check_text(kwargs)
             return function(*args, **kwargs)
         except BadFileError as error:
             db.session.rollback()
@@ -67,15 +70,31 @@ def says_why(function: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
+def _check_text(given: dict[str, Any]) -> None:
+    for name, value in given.items():
+        if isinstance(value, str) and ("\x00" in value or not _is_text(value)):
+            raise RuleError(f"{name} holds a zero byte, or bytes that are not UTF-8. Type it anew.")
+
+
+def _is_text(value: str) -> bool:
+    """Bytes of a command line that are no text come as lone surrogates."""
+    return not any("\ud800" <= character <= "\udfff" for character in value)
+
+
 @contextmanager
 def of_shop(domain: str) -> Iterator[Shop]:
     """The block works for that shop; what it did is committed at its end. Raises NotFoundError."""
-    shop = install.find(domain.strip().lower())
-    if shop is None:
-        raise NotFoundError(f"There is no shop {domain}. It is here once somebody opened the app in its admin.")
+    shop = _find_shop(domain)
     with shop_scope(shop.id):
         yield shop
         db.session.commit()
+
+
+def _find_shop(domain: str) -> Shop:
+    shop = install.find(domain.strip().lower())
+    if shop is None:
+        raise NotFoundError(f"There is no shop {domain}. It is here once somebody opened the app in its admin.")
+    return shop
 
 
 @occ.command()
@@ -148,6 +167,8 @@ def drain(seconds: float) -> None:
         sweep()
         db.session.commit()
     left = runner.drain(current_app._get_current_object(), seconds)  # type: ignore[attr-defined]
+    with across_shops():
+        left += [str(one) for one in parked()]
     for line in left:
         click.echo(line)
     sys.exit(1 if left else 0)
@@ -166,18 +187,18 @@ def status() -> None:
             click.echo(
                 f"{kind:8} {failure.task:12} {domains.get(failure.shop_id, failure.shop_id)} {failure.tries} tries: {failure.cause}"
             )
+        for one in parked():
+            click.echo(f"parked   {one.kind:12} {one.domain} {one.name}: {one.cause}")
 
 
 @occ.command()
 @with_shop
 @says_why
 def reconcile(domain: str) -> None:
-    """One full reconciliation now."""
-    with of_shop(domain) as shop:
-        shop_id = shop.id
-    runner.bind(current_app._get_current_object())  # type: ignore[attr-defined]
-    tasks.function_of("reconcile")(shop_id)
-    tasks.function_of("push")(shop_id)
+    """One full reconciliation now. Exit 1 with the cause where it could not be done."""
+    from occ_app.wiring import reconcile_now
+
+    reconcile_now(_find_shop(domain).id)
 
 
 @occ.command("doctor")
@@ -207,10 +228,7 @@ def stock() -> None:
 def audit(domain: str | None) -> None:
     """Recompute all balances from the moves. Exit 1 on any difference."""
     with across_shops():
-        shop = install.find(domain) if domain else None
-        if domain and shop is None:
-            raise NotFoundError(f"There is no shop {domain}.")
-        found = ledger.audit(shop.id if shop else None)
+        found = ledger.audit(_find_shop(domain).id if domain else None)
     for row in found:
         click.echo(
             f"shop {row.shop_id} item {row.item_id} lot {row.lot_id} {row.place}: balance {row.balance}, moves {row.moves}",
@@ -230,6 +248,8 @@ def stock_show(domain: str, sku: str | None, as_json: bool) -> None:
     """Sellable, target, expected, last reading, drift and the terms, per mapping."""
     with of_shop(domain):
         rows = explain.show(sku)
+    if sku and not rows:
+        raise NotFoundError(f"There is no item {sku}.")
     if as_json:
         click.echo(json.dumps(rows, indent=2))
         return
@@ -412,6 +432,8 @@ def exceptions_list(domain: str, as_json: bool) -> None:
 @says_why
 def exceptions_settle(domain: str, exception_id: int, remedy: str) -> None:
     """Settle an exception by one of its remedies."""
+    if exception_id > MOST_ID:
+        raise NotFoundError(f"There is no exception {exception_id} here.")
     with of_shop(domain):
         outcome = settle.settle(exception_id, remedy, actor=ACTOR, at=clock.now())
     click.echo(outcome.sentence)

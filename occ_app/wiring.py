@@ -17,6 +17,7 @@ from occ_app.catalog import pull as catalog_pull
 from occ_app.catalog.models import Mapping, Variant, VariantPull
 from occ_app.desk import news
 from occ_app.database import newest_migration
+from occ_app.errors import RuleError
 from occ_app.extensions import across_shops, db, shop_scope
 from occ_app.inbox import working
 from occ_app.inbox.models import WAITING, Delivery
@@ -25,13 +26,13 @@ from occ_app.orders import pull as orders_pull
 from occ_app.orders.models import Order
 from occ_app.outbox.models import READY, SENT, Mutation
 from occ_app.shopify.client import Client
-from occ_app.shopify.errors import ShopifyAccessError
+from occ_app.shopify.errors import ShopifyAccessError, ShopifyUnavailableError
 from occ_app.shops import install, privacy
 from occ_app.shops.connection import Connections
 from occ_app.shops.models import ACTIVE, Shop, ShopToken
 from occ_app.stock import ledger
 from occ_app.sync import desk, link, push, reconcile, targets
-from occ_app.sync.models import AWAITING_LINK, LINKED, OFF, SyncState
+from occ_app.sync.models import AWAITING_LINK, LINKED, OFF, SyncRun, SyncState
 from occ_app.sync.rules import retry_after
 from occ_app.work import runner, tasks, ticks
 from occ_app.work.tasks import turn
@@ -191,9 +192,9 @@ def _link(shop: Shop, client: Client) -> None:
     link.link_waiting(client, orders_pull.pull_for_link)
 
 
-def _reconcile(shop: Shop, client: Client) -> None:
+def _reconcile(shop: Shop, client: Client) -> SyncRun:
     link.link_waiting(client, orders_pull.pull_for_link)
-    reconcile.reconcile(client, orders_pull.pull_changed)
+    return reconcile.reconcile(client, orders_pull.pull_changed)
 
 
 def _look(shop: Shop, client: Client) -> None:
@@ -215,6 +216,24 @@ def _variants(shop: Shop, client: Client) -> None:
         if time.monotonic() > end:
             return  # the sweep asks again
         time.sleep(catalog_pull.LOOK_EVERY.total_seconds())
+
+
+def reconcile_now(shop_id: int) -> None:
+    """The shop has been reconciled, and what is due has been pushed.
+
+    Raises RuleError where the shop rests or another run is at it, ShopifyError where Shopify does not do its part.
+    """
+    with turn(db.engine, "sync", shop_id) as is_ours, shop_scope(shop_id):
+        shop = db.session.get_one(Shop, shop_id)
+        if shop.status != ACTIVE:
+            words = f"{shop.domain} is {shop.status.replace('_', ' ')}. {shop.status_reason or ''}".strip()
+            raise RuleError(f"{words} Its numbers rest until somebody opens the app in its admin.")
+        if not is_ours:
+            raise RuleError(f"Another sync of {shop.domain} is under way. Try again in a minute.")
+        client = connections().client(shop)
+        for run in (_reconcile(shop, client), push.push_due(client)):
+            if run is not None and run.cause:
+                raise ShopifyUnavailableError(run.cause)
 
 
 def _audit(shop: Shop, client: Client) -> None:

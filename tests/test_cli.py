@@ -1,0 +1,117 @@
+"""The commands of `occ`: they do what the pages do, and their exit code says how it went."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from click.testing import Result
+
+from devshop import oauth
+from devshop.faults import CallFault
+from occ_app import clock
+from occ_app.extensions import db
+from occ_app.inbox.models import Delivery
+from occ_app.orders.models import Order
+from occ_app.orders.pull import MOST_TRIES
+from occ_app.work.tasks import turn
+from tests.support.bench import DOMAIN, Bench
+
+
+def occ(bench: Bench, *arguments: Any) -> Result:
+    """The command has run, in a session of its own."""
+    db.session.remove()
+    result = bench.app.test_cli_runner().invoke(args=[str(argument) for argument in arguments])
+    db.session.remove()
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return result
+
+
+@pytest.fixture
+def linked(bench: Bench) -> Bench:
+    """An item A with 10 units, linked with our number."""
+    bench.product("A", 0)
+    bench.install()
+    bench.item("A")
+    bench.lot("A", 10, number="L1")
+    bench.map("A", "hub")
+    bench.settle()
+    return bench
+
+
+def test_reconcile_compares_and_pushes_now(linked: Bench) -> None:
+    linked.lot("A", 5)
+
+    assert occ(linked, "reconcile", "--shop", DOMAIN.upper()).exit_code == 0
+    assert linked.available("A") == 15
+
+
+def test_reconcile_says_when_shopify_does_not_answer(linked: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("occ_app.shopify.client.LONGEST_WAIT", 0.0)
+    linked.store.faults.always = CallFault("503", "any")
+    result = occ(linked, "reconcile", "--shop", DOMAIN)
+
+    assert (result.exit_code, "Shopify had a fault of its own (503)" in result.output) == (1, True)
+
+
+def test_reconcile_says_when_the_shop_has_left(linked: Bench) -> None:
+    oauth.uninstall(linked.store)
+    linked.settle()
+    result = occ(linked, "reconcile", "--shop", DOMAIN)
+
+    assert (result.exit_code, "is uninstalled" in result.output) == (1, True)
+
+
+def test_reconcile_says_when_another_run_is_at_it(linked: Bench) -> None:
+    with turn(db.engine, "sync", 1) as is_ours:
+        result = occ(linked, "reconcile", "--shop", DOMAIN)
+
+    assert (is_ours, result.exit_code, "Another sync" in result.output) == (True, 1, True)
+
+
+def test_drain_is_quiet_where_nothing_is_due(linked: Bench) -> None:
+    assert occ(linked, "work", "drain").exit_code == 0
+
+
+@pytest.mark.parametrize("command", ["drain", "status"])
+def test_parked_mappings_deliveries_and_orders_are_told(linked: Bench, command: str) -> None:
+    linked.place.is_active = False
+    linked.lot("A", 5)
+    linked.settle()
+    at = clock.now()
+    with linked.scope():
+        late = {"due_at": at, "tries": MOST_TRIES, "next_try_at": at, "cause": "It does not add up."}
+        db.session.add(Order(order_gid="gid://shopify/Order/7", name="#1007", **late))
+        delivery = {"shop_id": 1, "shop_domain": DOMAIN, "topic": "orders/create", "webhook_id": "w", "body": b"{}"}
+        db.session.add(Delivery(state="parked", received_at=at, next_try_at=at, tries=8, cause="No id.", **delivery))
+        db.session.commit()
+    result = occ(linked, "work", command)
+
+    for words in ("The location is switched off", "#1007", "It does not add up.", "orders/create", "No id."):
+        assert words in result.output
+    assert result.exit_code == (1 if command == "drain" else 0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("stock", "show", "--shop", DOMAIN, "--item", "NOPE"), "There is no item NOPE."),
+        (("stock", "show", "--shop", DOMAIN, "--item", "N\0"), "zero byte"),
+        (("stock", "show", "--shop", DOMAIN, "--item", "\udcff"), "not UTF-8"),
+        (("stock", "audit", "--shop", "nobody.myshopify.com"), "There is no shop nobody.myshopify.com."),
+        (("exceptions", "settle", "--shop", DOMAIN, "9" * 30, "hub"), "There is no exception 999"),
+        (("approvals", "approve", "--shop", DOMAIN, "9" * 30), "none waits"),
+        (("lot", "move", "--shop", DOMAIN, "L1", "--to", "on_hold", "--quantity", "9" * 30), "or fewer"),
+    ],
+)
+def test_what_cannot_be_is_refused_with_a_sentence(linked: Bench, arguments: tuple[str, ...], words: str) -> None:
+    result = occ(linked, *arguments)
+
+    assert (result.exit_code, words in result.output) == (1, True)
+
+
+@pytest.mark.parametrize(
+    "command", [("stock", "show"), ("stock", "audit"), ("settings", "show"), ("exceptions", "list")]
+)
+def test_a_shop_may_be_written_in_capitals(linked: Bench, command: tuple[str, str]) -> None:
+    assert occ(linked, *command, "--shop", DOMAIN.upper()).exit_code == 0
