@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 
 import httpx2
 import pytest
 
-from devshop import inventory, products
+from devshop import products
 from occ_app import clock
 from occ_app.extensions import db
 from occ_app.outbox.models import Mutation
@@ -176,6 +177,7 @@ def test_a_fall_does_not_wait_for_the_approval_of_a_rise(linked: Bench) -> None:
 def test_a_call_that_never_gets_an_answer_stops_no_other(linked: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     connections = linked.app.extensions["occ_connections"]
     http = httpx2.Client(transport=LostAnswer(connections.transport, 3, applied=False))
+    monkeypatch.setattr("occ_app.sync.push.retry_after", lambda tries: timedelta(hours=1))
     monkeypatch.setitem(
         linked.app.extensions, "occ_connections", type(connections)(connections.config, connections.transport, http)
     )
@@ -186,9 +188,10 @@ def test_a_call_that_never_gets_an_answer_stops_no_other(linked: Bench, monkeypa
     linked.settle()
     linked.settle()
 
-    assert linked.available("B") == 15
+    assert [linked.available(sku) for sku in "AB"] == [10, 15]
     with linked.scope():
-        assert db.session.scalars(db.select(Mutation.state).where(Mutation.tries > 1)).first() in ("sent", "applied")
+        states = db.select(Mutation.state).where(Mutation.tries > 1).order_by(Mutation.id)
+        assert db.session.scalars(states).all() == ["sent", "applied"]
 
 
 def test_manual_approval_sends_nothing_by_itself(linked: Bench) -> None:
@@ -288,7 +291,22 @@ def test_unmapping_leaves_shopifys_number_alone(linked: Bench) -> None:
 
 
 def test_waits_for_points_are_taken_from_what_shopify_says(linked: Bench) -> None:
-    bucket = shopify_client.bucket_of(linked.store.domain)
+    waits: list[float] = []
 
-    assert bucket.maximum == linked.store.bucket.maximum
-    assert inventory.level(linked.store, linked.store.variant("A"), linked.place).on_hand == 10
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        linked.world.clock.advance(seconds)
+
+    connections = linked.app.extensions["occ_connections"]
+    token = connections.access_token(1, linked.store.domain)
+    client = Client(linked.store.domain, lambda force: token, connections.http, wait)
+    client.query("shop_facts", {})
+    asked = shopify_client.bucket_of(linked.store.domain).costs["shop_facts"]
+    points = linked.store.bucket
+    points.available, points.restore_rate, points.at = asked, 10.0, linked.world.clock.now()
+    client.query("shop_facts", {})
+    left = points.available
+    client.query("shop_facts", {})
+
+    assert waits[:2] == [0, 0]
+    assert waits[2] == pytest.approx((asked - left) / 10, abs=0.5)
