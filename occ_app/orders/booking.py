@@ -159,7 +159,7 @@ def _book_line(line: OrderLine, state: LineState, order: OrderState, *, is_first
         line.location_gid = state.location_gid
     mapping = _mapping_of(line)
     if mapping is None:
-        _wait_for_mapping(line, state, order)
+        _wait_for_mapping(line)
         return
     booked = Booked(**{flow: getattr(line, flow) for flow in FLOWS})
     found = steps(booked, state.snapshot, placed_at=order.placed_at, changed_at=order.changed_at, is_first=is_first)
@@ -242,7 +242,7 @@ def _mapping_of(line: OrderLine) -> Mapping | None:
     return mapping
 
 
-def _wait_for_mapping(line: OrderLine, state: LineState, order: OrderState) -> None:
+def _wait_for_mapping(line: OrderLine) -> None:
     line.waits_for_mapping = True
     line.taken = line.restocked = line.lost = line.shipped = line.returned = 0
 

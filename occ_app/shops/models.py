@@ -45,7 +45,7 @@ class Shop(db.Model):
 class ShopToken(db.Model):
     """The offline access token of a shop and the refresh token that renews it, encrypted, bound to this row.
 
-    Reading or writing them goes through `shops.tokens`. The row is locked while it is being refreshed.
+    Reading or writing them goes through `shops.connection`. The row is locked while it is being refreshed.
     """
 
     __tablename__ = "shop_token"

@@ -120,7 +120,7 @@ class SyncException(ShopScoped, db.Model):
     """Something that a person must decide (or decided). At most one open per kind and subject.
 
     `kind`: drift, guard, parked, backorder, link, ambiguous, audit; `subject` names what it is about (`mapping:12`);
-    `facts` carries the numbers its sentence is built from; `remedies` are the names that settle it.
+    `facts` carries the numbers its sentence is built from; `remedy` is the one that settled it (`settle.REMEDIES` names them all).
     """
 
     __tablename__ = "sync_exception"

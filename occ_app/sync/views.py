@@ -364,7 +364,7 @@ def mapping() -> Response:
         counts=_mapping_counts(),
         pull=pull.newest(),
         place=pull.default_location(),
-        unmapped=_unmapped_items(q) if view == "suggested" else [],
+        unmapped=_unmapped_items() if view == "suggested" else [],
         bad_lines=[],
         drift_rules=DRIFT_RULES,
     )
@@ -401,7 +401,7 @@ def _mapping_counts() -> dict[str, int]:
     return {"mapped": db.session.scalar(living) or 0, "variants": db.session.scalar(variants) or 0}
 
 
-def _unmapped_items(q: str) -> list[Item]:
+def _unmapped_items() -> list[Item]:
     mapped = select(Mapping.item_id).where(Mapping.ended_at.is_(None))
     query = select(Item).where(Item.archived_at.is_(None), Item.id.not_in(mapped)).order_by(Item.name).limit(PER_PAGE)
     return list(db.session.scalars(query))

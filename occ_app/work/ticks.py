@@ -1,7 +1,7 @@
-"""The clock: APScheduler in every worker, whose ticks only defer tasks that merge, so many clocks do no harm.
+"""The clock: APScheduler in every worker, whose ticks ask for tasks that merge, so many clocks do no harm.
 
-Each tick is a unique slot in the queue's own table: of many schedulers one gets it. Shops are spread over the interval by the tasks.
-Source: APScheduler 3.11 user guide (misfire_grace_time, coalesce); Procrastinate `defer_periodic_job`.
+Time is cut into slots as long as the tick's interval, and `tick_slot` keeps the newest that was fired: of many clocks one gets each.
+Source: APScheduler 3.11 user guide (misfire_grace_time, coalesce).
 """
 
 from __future__ import annotations
