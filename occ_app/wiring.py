@@ -15,8 +15,8 @@ from occ_app import clock
 from occ_app.catalog import mapping as mappings
 from occ_app.catalog import pull as catalog_pull
 from occ_app.catalog.models import Mapping, Variant, VariantPull
-from occ_app.desk import news
 from occ_app.database import newest_migration
+from occ_app.desk import news
 from occ_app.errors import RuleError
 from occ_app.extensions import across_shops, db, shop_scope
 from occ_app.inbox import working
