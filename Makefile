@@ -2,7 +2,7 @@
 PYTEST = .venv/bin/python -m pytest
 PORT ?= 8000
 
-.PHONY: setup demo test lint migrate
+.PHONY: setup demo test lint migrate kills bench
 
 setup: ## only the environment, in .venv/
 	@scripts/setup
@@ -17,6 +17,12 @@ lint: setup ## the static checks
 
 test: setup lint ## everything: environment, browser, database, all tests
 	OCC_CHROMIUM=$$(scripts/browser) $(PYTEST) -n 2 --dist loadfile -q
+
+kills: setup ## kills processes at random moments, KILLS=100 times, and compares the books with devshop; SEED=1 chooses the moments
+	KILLS=$(or $(KILLS),100) SEED=$(or $(SEED),1) $(PYTEST) tests/kills -q
+
+bench: setup ## 10,000 mappings: calls, points, memory and time; docs/performance.md keeps the figures
+	.venv/bin/python -m bench
 
 migrate: setup
 	.venv/bin/occ migrate
