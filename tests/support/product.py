@@ -50,7 +50,7 @@ class Product:
     """The processes by name, and the ways to each of them: devshop's control API, pages, commands, the database."""
 
     server: URL
-    template: str
+    template: str | None  # the migrated database to copy; None: an empty one is migrated
     instance: Path
     name: str = field(default_factory=lambda: f"occ_product_{uuid.uuid4().hex[:10]}")
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
@@ -59,7 +59,9 @@ class Product:
         """The database is there, devshop runs, and nothing else does yet."""
         database.create_if_missing(self.server, self.name, template=self.template)
         self.devshop, self.app = f"http://127.0.0.1:{free_port()}", f"http://127.0.0.1:{free_port()}"
-        self.http = httpx2.Client(timeout=30, trust_env=False)
+        self.http = httpx2.Client(timeout=600, trust_env=False)
+        if self.template is None:
+            self.occ("migrate")
         self.start("devshop")
         return self
 
