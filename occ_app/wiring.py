@@ -355,11 +355,13 @@ def _stock_changed(item_ids: set[int]) -> None:
     targets.refresh(item_ids)
 
 
-def _mapping_made(mapping: Mapping) -> None:
-    targets.new_state(mapping).booked_committed = booking.booked_committed(mapping)
-    targets.refresh([mapping.item_id])
-    booking.book_waiting([mapping.variant.variant_gid], clock.now())
-    tasks.ask("link", mapping.shop_id)
+def _mappings_made(made: Sequence[Mapping]) -> None:
+    committed = booking.booked_committed(made)
+    for state in targets.new_states(made):
+        state.booked_committed = committed.get((state.mapping.variant_id, state.mapping.location_id), 0)
+    targets.refresh(mapping.item_id for mapping in made)
+    booking.book_waiting([mapping.variant.variant_gid for mapping in made], clock.now())
+    tasks.ask("link", made[0].shop_id)
 
 
 def _mapping_ended(mapping: Mapping) -> None:
@@ -408,6 +410,6 @@ def wire(app: Flask) -> None:
     register_tasks()
     set_clock()
     ledger.after_booking(_stock_changed)
-    mappings.after_mapping(_mapping_made, _mapping_ended)
+    mappings.after_mapping(_mappings_made, _mapping_ended)
     app.extensions["occ_after_install"] = [_after_install]
     app.extensions["occ_readiness"] = readiness

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -14,7 +14,7 @@ from occ_app.catalog.rules import likeness
 from occ_app.errors import NotFoundError, RuleError
 from occ_app.extensions import db
 
-_made: list[Callable[[Mapping], None]] = []
+_made: list[Callable[[Sequence[Mapping]], None]] = []
 _ended: list[Callable[[Mapping], None]] = []
 MOST_UNITS_PER_VARIANT = 100_000
 
@@ -28,8 +28,8 @@ class Suggestion:
     by: str
 
 
-def after_mapping(made: Callable[[Mapping], None], ended: Callable[[Mapping], None]) -> None:
-    """`made` and `ended` are called within the transaction that makes or ends a mapping."""
+def after_mapping(made: Callable[[Sequence[Mapping]], None], ended: Callable[[Mapping], None]) -> None:
+    """`made` is called with all mappings that are made together, `ended` with the one that ends, within the transaction."""
     if made not in _made:
         _made.append(made)
         _ended.append(ended)
@@ -37,6 +37,16 @@ def after_mapping(made: Callable[[Mapping], None], ended: Callable[[Mapping], No
 
 def make(item: Item, variant: Variant, location: Location, *, units_per_variant: int = 1, at: datetime) -> Mapping:
     """The variant sells the item at the location. Raises RuleError where it cannot, or sells another item there already."""
+    taken = living(variant.id, location.id)
+    mapping = check(item, variant, location, taken, units_per_variant=units_per_variant, at=at)
+    make_all([mapping])
+    return mapping
+
+
+def check(
+    item: Item, variant: Variant, location: Location, taken: Mapping | None, *, units_per_variant: int, at: datetime
+) -> Mapping:
+    """The mapping as it would be made; nothing is changed. `taken`: the living one of the variant there. Raises RuleError."""
     if not 1 <= units_per_variant <= MOST_UNITS_PER_VARIANT:
         raise RuleError("Give units per variant of 1 or more.", field="units_per_variant")
     if variant.deleted_at:
@@ -50,24 +60,22 @@ def make(item: Item, variant: Variant, location: Location, *, units_per_variant:
             f"Shopify does not count {variant.full_title}. Turn on 'Track quantity' for it in Shopify, then map it.",
             field="variant",
         )
-    taken = living(variant.id, location.id)
     if taken:
         raise RuleError(
             f"{variant.full_title} already sells {taken.item.sku} at {location.name}. Unmap it first.", field="variant"
         )
-    mapping = Mapping(
-        item_id=item.id,
-        variant_id=variant.id,
-        location_id=location.id,
-        units_per_variant=units_per_variant,
-        created_at=at,
-    )
+    ids = {"item_id": item.id, "variant_id": variant.id, "location_id": location.id}
+    mapping = Mapping(**ids, units_per_variant=units_per_variant, sync_enabled=True, created_at=at)
     mapping.item, mapping.variant, mapping.location = item, variant, location
-    db.session.add(mapping)
-    db.session.flush()
-    for listener in _made:
-        listener(mapping)
     return mapping
+
+
+def make_all(made: Sequence[Mapping]) -> None:
+    """These mappings, all of them checked, are there."""
+    db.session.add_all(made)
+    db.session.flush()
+    for listener in _made if made else ():
+        listener(made)
 
 
 def end(mapping: Mapping, at: datetime) -> None:
@@ -85,6 +93,13 @@ def living(variant_id: int, location_id: int) -> Mapping | None:
         Mapping.variant_id == variant_id, Mapping.location_id == location_id, Mapping.ended_at.is_(None)
     )
     return db.session.scalar(query.options(joinedload(Mapping.item)))
+
+
+def living_of(variant_ids: Collection[int]) -> dict[tuple[int, int], Mapping]:
+    """The living mappings of these variants by (variant id, location id), with their items."""
+    query = select(Mapping).where(Mapping.variant_id.in_(list(variant_ids)), Mapping.ended_at.is_(None))
+    found = db.session.scalars(query.options(joinedload(Mapping.item)))
+    return {(mapping.variant_id, mapping.location_id): mapping for mapping in found}
 
 
 def get(mapping_id: int) -> Mapping:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -205,15 +205,16 @@ def _shown_by(mapping: Mapping) -> int | None:
     return db.session.scalars(query).one_or_none()
 
 
-def booked_committed(mapping: Mapping) -> int:
-    """Variant units that are booked as sold and not yet shipped of the mapping's variant at its location, through it or one before it."""
+def booked_committed(of: Iterable[Mapping]) -> dict[tuple[int, int], int]:
+    """(variant id, location id) -> variant units booked as sold and not yet shipped, through any mapping of the variant there."""
     open_units = OrderLine.taken - OrderLine.restocked - OrderLine.lost - OrderLine.shipped
     query = (
-        select(func.coalesce(func.sum(open_units), 0))
-        .join(Mapping, Mapping.id == OrderLine.mapping_id)
-        .where(Mapping.variant_id == mapping.variant_id, Mapping.location_id == mapping.location_id)
+        select(Mapping.variant_id, Mapping.location_id, func.sum(open_units))
+        .join(OrderLine, OrderLine.mapping_id == Mapping.id)
+        .where(Mapping.variant_id.in_([mapping.variant_id for mapping in of]))
     )
-    return int(db.session.scalar(query) or 0)
+    rows = db.session.execute(query.group_by(Mapping.variant_id, Mapping.location_id))
+    return {(variant_id, location_id): int(units) for variant_id, location_id, units in rows}
 
 
 def _only_what_is_open(line: OrderLine, found: list[Step], booked: Booked) -> list[Step]:

@@ -19,7 +19,7 @@ from occ_app.catalog.models import Item
 from occ_app.errors import RuleError
 from occ_app.extensions import current_shop_id, db
 from occ_app.stock.models import Balance, Lot, StockMove
-from occ_app.stock.rules import REASONS, Holding, is_place
+from occ_app.stock.rules import REASONS, VIRTUAL_PLACES, Holding, is_place
 
 _listeners: list[Callable[[set[int]], None]] = []
 
@@ -93,6 +93,7 @@ def _check(moves: Sequence[Move]) -> None:
 
 
 def _change_balances(shop_id: int, changes: dict[tuple[int, int, str, int | None], int]) -> None:
+    """The balances have changed by these numbers. One statement for each physical one that falls, one for all others."""
     rows = [
         {
             "shop_id": shop_id,
@@ -105,8 +106,8 @@ def _change_balances(shop_id: int, changes: dict[tuple[int, int, str, int | None
         for (item, location, place, lot), change in sorted(changes.items(), key=lambda pair: str(pair[0]))
         if change
     ]
-    lower = [row for row in rows if row["quantity"] < 0]
-    for row in lower:  # a CHECK looks at the row as proposed, so a row that exists is lowered before one is inserted
+    falling = [row for row in rows if row["quantity"] < 0 and row["place"] not in VIRTUAL_PLACES]
+    for row in falling:  # a CHECK looks at the row as proposed, so a row that exists is lowered before one is inserted
         lowered = db.session.execute(
             text(
                 "UPDATE balance SET quantity = quantity + :quantity WHERE item_id = :item_id AND location_id = :location_id"
@@ -116,14 +117,15 @@ def _change_balances(shop_id: int, changes: dict[tuple[int, int, str, int | None
         )
         if not lowered.rowcount:
             db.session.execute(insert(Balance), [row])
-    higher = [row for row in rows if row["quantity"] > 0]
-    if higher:
-        statement = upsert(Balance).values(higher)
+    others = [row for row in rows if row not in falling] if falling else rows
+    if others:
+        statement = upsert(Balance)
         db.session.execute(
             statement.on_conflict_do_update(
                 index_elements=["item_id", "location_id", "place", "lot_id"],
                 set_={"quantity": Balance.quantity + statement.excluded.quantity},
-            )
+            ),
+            others,
         )
 
 

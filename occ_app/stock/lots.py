@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from sqlalchemy import func, select
@@ -25,8 +27,20 @@ from occ_app.stock.rules import (
 )
 
 MOST_UNITS = 100_000_000
+TAKEN = "There is a lot {} already. Give another number."
 _REASON_OF_TARGET = {RELEASED: "release", ON_HOLD: "hold", SCRAP: "scrap"}
 _STEPS = (COMPLETED, PACKAGED, IN_REVIEW)
+
+
+@dataclass(frozen=True)
+class NewLot:
+    """A lot that may be made: its row, and how many units come from where to which place."""
+
+    lot: Lot
+    quantity: int
+    location_id: int
+    from_place: str
+    place: str
 
 
 def make(
@@ -47,24 +61,59 @@ def make(
 
     Raises RuleError where the quantity, the place, the dates or the number cannot be.
     """
+    number = (lot_number or "").strip() or next_number(item, made_on or today)
+    new = check(
+        item,
+        quantity,
+        location_id=location_id,
+        place=place,
+        lot_number=number,
+        made_on=made_on or today,
+        expires_on=expires_on,
+        from_place=from_place,
+        at=at,
+    )
+    if find(number):
+        raise RuleError(TAKEN.format(number), field="lot_number")
+    make_all([new], actor=actor, at=at)
+    return new.lot
+
+
+def check(
+    item: Item,
+    quantity: int,
+    *,
+    location_id: int,
+    place: str,
+    lot_number: str,
+    made_on: date,
+    expires_on: date | None,
+    from_place: str,
+    at: datetime,
+) -> NewLot:
+    """The lot as it would be made; nothing is changed. Whether its number is free is the caller's to know. Raises RuleError."""
     _check_quantity(quantity)
     if place not in LOT_PLACES:
         raise RuleError(f"A lot can stand at: {', '.join(LOT_PLACES)}.", field="place")
-    made_on = made_on or today
     if expires_on is None and item.shelf_life_days and from_place == PRODUCTION:
         expires_on = _last_day(made_on, item.shelf_life_days)
     if expires_on and expires_on <= made_on:
         raise RuleError("The expiry date comes after the day it was made.", field="expires_on")
-    number = (lot_number or "").strip() or next_number(item, made_on)
-    if find(number):
-        raise RuleError(f"There is a lot {number} already. Give another number.", field="lot_number")
-    lot = Lot(item_id=item.id, lot_number=number, made_on=made_on, expires_on=expires_on, created_at=at)
-    db.session.add(lot)
+    lot = Lot(item_id=item.id, lot_number=lot_number, made_on=made_on, expires_on=expires_on, created_at=at)
+    return NewLot(lot, quantity, location_id, from_place, place)
+
+
+def make_all(lots: Sequence[NewLot], *, actor: str, at: datetime) -> None:
+    """All of these lots stand where they were said to, by one booking."""
+    db.session.add_all(new.lot for new in lots)
     db.session.flush()
-    reason = "opening" if from_place == OPENING else "production"
-    move = ledger.Move(item.id, lot.id, location_id, from_place, place, quantity, reason, f"lot:{lot.id}:made")
-    ledger.book([move], actor=actor, at=at)
-    return lot
+    ledger.book([_made(new) for new in lots], actor=actor, at=at)
+
+
+def _made(new: NewLot) -> ledger.Move:
+    lot, reason = new.lot, "opening" if new.from_place == OPENING else "production"
+    source = f"lot:{lot.id}:made"
+    return ledger.Move(lot.item_id, lot.id, new.location_id, new.from_place, new.place, new.quantity, reason, source)
 
 
 def move(
@@ -115,6 +164,11 @@ def next_number(item: Item, made_on: date) -> str:
 def find(lot_number: str) -> Lot | None:
     """The shop's lot of that number, if there is one."""
     return db.session.scalar(select(Lot).where(Lot.lot_number == lot_number))
+
+
+def taken_numbers(numbers: Iterable[str]) -> set[str]:
+    """Those of these lot numbers that a lot of the shop has."""
+    return set(db.session.scalars(select(Lot.lot_number).where(Lot.lot_number.in_(list(numbers)))))
 
 
 def get(lot_id: int) -> Lot:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import joinedload
 
 from occ_app.catalog import mapping as mappings
@@ -98,26 +98,32 @@ def _take_lots(data: bytes, actor: str, at: datetime) -> int:
     places = {place.location_gid: place for place in db.session.scalars(select(Location))}
     default = pull.default_location()
     today = targets.today(targets.shop())
+    taken = lots.taken_numbers(line.cells["lot_number"] for line in lines)
+    new: list[lots.NewLot] = []
 
     def take(line: Line) -> None:
         item = items.get(line.cells["item_sku"])
         if item is None:
             raise RuleError(f"There is no item {line.cells['item_sku']!r}. Import items first.")
-        lots.make(
+        number = _text(line, "lot_number", needed=True)
+        lot = lots.check(
             item,
             whole(line, "quantity", least=1) or 0,
             location_id=_location(line, places, default).id,
             place=_place(line),
-            lot_number=_text(line, "lot_number", needed=True),
-            made_on=day(line, "made_on"),
+            lot_number=number,
+            made_on=day(line, "made_on") or today,
             expires_on=day(line, "expires_on"),
             from_place=OPENING,
-            today=today,
-            actor=actor,
             at=at,
         )
+        if number in taken:
+            raise RuleError(lots.TAKEN.format(number))
+        taken.add(number)
+        new.append(lot)
 
     take_all(lines, take)
+    lots.make_all(new, actor=actor, at=at)
     return len(lines)
 
 
@@ -164,7 +170,10 @@ def _take_mappings(data: bytes, actor: str, at: datetime) -> int:
     places = {place.location_gid: place for place in db.session.scalars(select(Location))}
     default = pull.default_location()
     variants = _variants(lines)
+    living = mappings.living_of({variant.id for named in variants.values() for variant in named})
     seen: set[tuple[int, int]] = set()
+    found: dict[int, Mapping] = {}  # by line number
+    new: list[Mapping] = []
 
     def take(line: Line) -> None:
         item = items.get(line.cells["item_sku"])
@@ -176,28 +185,39 @@ def _take_mappings(data: bytes, actor: str, at: datetime) -> int:
                 f"The variant {variant.sku or variant.variant_gid} stands twice in the file at {location.name}."
             )
         seen.add((variant.id, location.id))
-        _take_mapping(line, item, variant, location, at)
+        units = whole(line, "units_per_variant", least=1, most=mappings.MOST_UNITS_PER_VARIANT, default=1) or 1
+        existing = living.get((variant.id, location.id))
+        if existing is None or existing.item_id != item.id or existing.units_per_variant != units:
+            existing = mappings.check(item, variant, location, existing, units_per_variant=units, at=at)
+            new.append(existing)
+        _choice(line), _yes(line, "sync_enabled")
+        found[line.number] = existing
 
     take_all(lines, take)
+    mappings.make_all(new)
+    states = {state.mapping_id: state for state in db.session.scalars(_states(found.values()))}
+    take_all(lines, lambda line: _apply(line, states[found[line.number].id], at))
     return len(lines)
 
 
-def _take_mapping(line: Line, item: Item, variant: Variant, location: Location, at: datetime) -> None:
+def _states(of: Iterable[Mapping]) -> Select[tuple[SyncState]]:
+    wanted = SyncState.mapping_id.in_([mapping.id for mapping in of])
+    return select(SyncState).where(wanted).options(joinedload(SyncState.mapping))
+
+
+def _apply(line: Line, state: SyncState, at: datetime) -> None:
+    """The mapping is switched as its line says, and its first link ends as it says."""
+    link.switch(state.mapping, _yes(line, "sync_enabled"), at)
+    choice = _choice(line)
+    if choice and state.expected is None:
+        link.choose(state, choice, at)
+
+
+def _choice(line: Line) -> str:
     choice = line.cells.get("first_link", "")
     if choice and choice not in link.CHOICES:
         raise RuleError(f"first_link is {choice!r}. Give hub, shopify, or nothing.")
-    enabled = _yes(line, "sync_enabled")
-    units = whole(line, "units_per_variant", least=1, most=mappings.MOST_UNITS_PER_VARIANT, default=1) or 1
-    existing = mappings.living(variant.id, location.id)
-    if existing is not None and existing.item_id == item.id and existing.units_per_variant == units:
-        mapping = existing
-    else:
-        mapping = mappings.make(item, variant, location, units_per_variant=units, at=at)
-    link.switch(mapping, enabled, at)
-    state = db.session.get_one(SyncState, mapping.id)
-    if choice and state.expected is None:
-        db.session.refresh(state, ["mapping"])
-        link.choose(state, choice, at)
+    return choice
 
 
 def _variants(lines: Sequence[Line]) -> dict[str, list[Variant]]:

@@ -128,7 +128,12 @@ def book_effect(
 
 def new_state(mapping: Mapping) -> SyncState:
     """The mapping has a sync state: it waits for its first link."""
-    state = SyncState(mapping_id=mapping.id, shop_id=mapping.shop_id)
-    db.session.add(state)
+    return new_states([mapping])[0]
+
+
+def new_states(of: Sequence[Mapping]) -> list[SyncState]:
+    """Each of these mappings has a sync state, in their order."""
+    states = [SyncState(mapping_id=mapping.id, mapping=mapping, shop_id=mapping.shop_id) for mapping in of]
+    db.session.add_all(states)
     db.session.flush()
-    return state
+    return states

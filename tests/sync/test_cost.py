@@ -10,7 +10,7 @@ from occ_app.catalog import pull
 from occ_app.catalog.models import Item, Mapping, Variant
 from occ_app.extensions import db
 from occ_app.stock import ledger
-from occ_app.sync import link, targets
+from occ_app.sync import files, link, targets
 from occ_app.sync.models import SyncState
 from tests.support.bench import Bench, Statements
 
@@ -96,6 +96,36 @@ def test_a_quiet_full_reconciliation_of_900_takes_4_reads_and_no_write(nine_hund
 
     reads, writes = kinds(nine_hundred)
     assert (reads <= 4, writes) == (True, 0)
+
+
+def test_an_import_of_many_lots_takes_as_many_statements_as_one_of_a_few(bench: Bench) -> None:
+    bench.install()
+    taken = {}
+    for number in (3, 300):
+        skus = [f"I{number}-{n}" for n in range(number)]
+        take(bench, "items", "sku,name", [f"{sku},Bar" for sku in skus])
+        taken[number] = take(bench, "lots", "lot_number,item_sku,quantity", [f"L-{sku},{sku},25" for sku in skus])
+
+    assert taken[300] == taken[3]
+
+
+def test_an_import_of_many_mappings_takes_at_most_two_statements_each(bench: Bench) -> None:
+    products.generate(bench.store, 300, 20)
+    bench.install()
+    skus = [f"GEN-{n:05}" for n in range(1, 301)]
+    take(bench, "items", "sku,name", [f"{sku},Bar" for sku in skus])
+
+    taken = take(bench, "mappings", "item_sku,variant_sku,first_link", [f"{sku},{sku},hub" for sku in skus])
+
+    assert taken <= 600
+
+
+def take(bench: Bench, kind: str, header: str, lines: list[str]) -> int:
+    """The file has been taken in; with how many statements."""
+    with bench.scope(), Statements() as statements:
+        files.KINDS[kind].take("\n".join([header, *lines]).encode(), "test", clock.now())
+        db.session.commit()
+    return len([text for text in statements.texts if not text.startswith(("SAVEPOINT", "RELEASE"))])
 
 
 def test_the_products_page_at_10_000_mappings_takes_12_statements_and_no_moves(bench: Bench) -> None:
