@@ -2,7 +2,7 @@
 PYTEST = .venv/bin/python -m pytest
 PORT ?= 8000
 
-.PHONY: setup demo test lint migrate kills bench
+.PHONY: setup demo test lint migrate simulate kills bench
 
 setup: ## only the environment, in .venv/
 	@scripts/setup
@@ -17,6 +17,9 @@ lint: setup ## the static checks
 
 test: setup lint ## everything: environment, browser, database, all tests
 	OCC_CHROMIUM=$$(scripts/browser) $(PYTEST) -n 2 --dist loadfile -q
+
+simulate: setup ## a shop's life under bad luck, SEEDS=100 times; a seed that fails is shrunk and told
+	.venv/bin/python -m tests.simulation --seeds $(or $(SEEDS),100)
 
 kills: setup ## kills processes at random moments, KILLS=100 times, and compares the books with devshop; SEED=1 chooses the moments
 	KILLS=$(or $(KILLS),100) SEED=$(or $(SEED),1) $(PYTEST) tests/kills -q

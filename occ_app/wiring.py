@@ -18,9 +18,9 @@ from occ_app.catalog.models import Mapping, Variant, VariantPull
 from occ_app.database import newest_migration
 from occ_app.desk import news
 from occ_app.errors import RuleError
-from occ_app.extensions import across_shops, db, shop_scope
+from occ_app.extensions import across_shops, current_shop_id, db, shop_scope
 from occ_app.inbox import working
-from occ_app.inbox.models import WAITING, Delivery
+from occ_app.inbox.models import PARKED, WAITING, Delivery
 from occ_app.orders import booking
 from occ_app.orders import pull as orders_pull
 from occ_app.orders.models import Order
@@ -31,8 +31,8 @@ from occ_app.shops import install, privacy
 from occ_app.shops.connection import Connections
 from occ_app.shops.models import ACTIVE, Shop, ShopToken
 from occ_app.stock import ledger
-from occ_app.sync import desk, link, push, reconcile, targets
-from occ_app.sync.models import AWAITING_LINK, LINKED, OFF, SyncRun, SyncState
+from occ_app.sync import desk, link, push, reconcile, settle, targets
+from occ_app.sync.models import AWAITING_LINK, LINKED, OFF, SyncException, SyncRun, SyncState
 from occ_app.sync.rules import retry_after
 from occ_app.work import runner, tasks, ticks
 from occ_app.work.tasks import turn
@@ -231,7 +231,7 @@ def reconcile_now(shop_id: int) -> None:
         if not is_ours:
             raise RuleError(f"Another sync of {shop.domain} is under way. Try again in a minute.")
         client = connections().client(shop)
-        for run in (_reconcile(shop, client), push.push_due(client)):
+        for run in (_reconcile(shop, client), push.push_due(client, orders_pull.pull_changed)):
             if run is not None and run.cause:
                 raise ShopifyUnavailableError(run.cause)
 
@@ -254,6 +254,10 @@ def _subscriptions(shop: Shop, client: Client) -> None:
         log.info("subscription", shop=shop.domain, step=step)
 
 
+def _recount(shop: Shop, client: Client) -> None:
+    orders_pull.recount(client)
+
+
 def _first_day(shop: Shop, client: Client) -> None:
     """A new shop: its facts, then all of its variants."""
     catalog_pull.pull_facts(client)
@@ -273,6 +277,7 @@ def register_tasks() -> None:
         ("hourly", _hourly, "sync"),
         ("variants", _variants, "variants"),
         ("audit", _audit, "audit"),
+        ("recount", _recount, "orders"),
         ("keep_alive", _keep_alive, "keep_alive"),
         ("subscriptions", _subscriptions, "subscriptions"),
         ("first_day", _first_day, "variants"),
@@ -323,11 +328,55 @@ def sweep() -> None:
     for name, query in due.items():
         for shop_id in db.session.scalars(query.distinct()):
             tasks.ask(name, shop_id)
+    tell_stopped(at)
     for failure in runner.failures():
         if failure.failed_at + retry_after(failure.tries) <= at:
             tasks.ask(failure.task, failure.shop_id)
     for shop_id in db.session.scalars(select(Mutation.shop_id).where(Mutation.state.in_((READY, SENT))).distinct()):
         tasks.ask("push", shop_id)
+
+
+def tell_stopped(at: datetime) -> None:
+    """Deliveries, orders and tasks that have stopped are on the desk, and leave it when they flow again."""
+    stopped: dict[tuple[int, str, str], dict[str, Any]] = {}
+    deliveries = select(Delivery.shop_id, Delivery.id, Delivery.topic, Delivery.cause)
+    for row in db.session.execute(deliveries.where(Delivery.state == PARKED, Delivery.shop_id.is_not(None))):
+        stopped[row.shop_id, desk.DELIVERY, f"delivery:{row.id}"] = {"topic": row.topic, "cause": row.cause or ""}
+    orders = select(Order.shop_id, Order.order_gid, Order.name, Order.cause)
+    for row in db.session.execute(orders.where(Order.due_at.is_not(None), Order.tries >= orders_pull.MOST_TRIES)):
+        facts = {"name": row.name or row.order_gid, "cause": row.cause or ""}
+        stopped[row.shop_id, desk.ORDER, f"order:{row.order_gid}"] = facts
+    for failure in runner.failures():
+        if failure.tries >= runner.PARKED_FROM:
+            facts = {"task": failure.task, "cause": failure.cause}
+            stopped[failure.shop_id, desk.TASK, f"task:{failure.task}"] = facts
+    kinds = (desk.DELIVERY, desk.ORDER, desk.TASK)
+    query = select(SyncException.shop_id, SyncException.kind, SyncException.subject)
+    told = set(
+        map(tuple, db.session.execute(query.where(SyncException.kind.in_(kinds), SyncException.settled_at.is_(None))))
+    )
+    for shop_id, kind, subject in stopped.keys() - told:
+        with shop_scope(shop_id):
+            desk.raise_(kind, subject, stopped[shop_id, kind, subject], at)
+    for shop_id, kind, subject in told - stopped.keys():
+        with shop_scope(shop_id):
+            desk.withdraw(kind, subject, at)
+
+
+def _delivery_again(number: str, at: datetime) -> None:
+    working.try_again(current_shop_id(), int(number), at)
+    tasks.ask("inbox", current_shop_id())
+
+
+def _order_again(order_gid: str, at: datetime) -> None:
+    order = db.session.scalars(select(Order).where(Order.order_gid == order_gid).with_for_update()).one()
+    order.tries, order.due_at, order.next_try_at = 0, at, None
+    tasks.ask("orders", order.shop_id)
+
+
+def _task_again(name: str, at: datetime) -> None:
+    runner.forget_failure(name, current_shop_id())
+    tasks.ask(name, current_shop_id())
 
 
 def _tidy() -> None:
@@ -341,6 +390,7 @@ def set_clock() -> None:
     ticks.every(300, "reconcile", _ask_all("reconcile"))
     ticks.every(3600, "hourly", _ask_all("hourly"))
     ticks.every(86_400, "audit", _ask_all("audit"))
+    ticks.every(86_400, "recount", _ask_all("recount"))
     ticks.every(86_400, "keep_alive", _ask_all("keep_alive"))
     ticks.every(86_400, "subscriptions", _ask_all("subscriptions"))
     ticks.every(86_400, "tidy", _tidy)
@@ -411,5 +461,7 @@ def wire(app: Flask) -> None:
     set_clock()
     ledger.after_booking(_stock_changed)
     mappings.after_mapping(_mappings_made, _mapping_ended)
+    for kind, again in ((desk.DELIVERY, _delivery_again), (desk.ORDER, _order_again), (desk.TASK, _task_again)):
+        settle.tries_again(kind, again)
     app.extensions["occ_after_install"] = [_after_install]
     app.extensions["occ_readiness"] = readiness

@@ -13,6 +13,7 @@ from sqlalchemy import select, update
 from occ_app import clock
 from occ_app.extensions import db
 from occ_app.inbox.models import DONE, IGNORED, PARKED, WAITING, Delivery
+from occ_app.shopify.errors import ShopifyUnavailableError
 
 log = structlog.get_logger()
 MOST_TRIES = 8
@@ -70,7 +71,8 @@ def work_on(delivery_id: int, handlers: dict[str, Handler]) -> bool:
     except Exception as error:
         db.session.rollback()
         log.exception("delivery failed", delivery=delivery_id)
-        _failed(delivery_id, f"{type(error).__name__}: {error}"[:500])
+        is_for_now = isinstance(error, ShopifyUnavailableError)
+        _failed(delivery_id, f"{type(error).__name__}: {error}"[:500], is_for_now)
         return False
     return True
 
@@ -98,9 +100,10 @@ def _payload(body: bytes) -> dict[str, Any]:
     return payload
 
 
-def _failed(delivery_id: int, cause: str) -> None:
+def _failed(delivery_id: int, cause: str, is_for_now: bool) -> None:
+    """Tried again later, ever more seldom; parked after the last try, unless it is only that Shopify does not answer for now."""
     delivery = db.session.get_one(Delivery, delivery_id, with_for_update=True)
-    delivery.tries += 1
+    delivery.tries = min(delivery.tries + 1, MOST_TRIES - 1 if is_for_now else MOST_TRIES)
     delivery.cause = cause
     delivery.next_try_at = clock.now() + timedelta(seconds=min(3600, 10 * 3 ** (delivery.tries - 1)))
     if delivery.tries >= MOST_TRIES:

@@ -27,6 +27,7 @@ OVERLAP = timedelta(minutes=10)
 PER_CALL = 3
 MOST_TRIES = 8
 LOOKS_FOR_MISSING = 4
+RECOUNTED = timedelta(days=7)
 
 
 def book_due(client: Client) -> int:
@@ -44,11 +45,21 @@ def pull_changed(client: Client) -> int:
     """Every order updated since the shop's cursor has been read and booked. Windows overlap, so that none falls between two."""
     of = shop()
     since = (of.orders_seen_until or of.installed_at) - OVERLAP
-    gids, seen_until = _changed(client, f"updated_at:>='{since:%Y-%m-%dT%H:%M:%SZ}'")
-    booked = read_and_book(client, gids)
+    changed, seen_until = _changed(client, f"updated_at:>='{since:%Y-%m-%dT%H:%M:%SZ}'")
+    booked = read_and_book(client, list(changed))
     shop().orders_seen_until = max(filter(None, (seen_until, of.orders_seen_until)))
     db.session.commit()
     return booked
+
+
+def recount(client: Client) -> int:
+    """The orders of the last days are compared with what we have of them; those that differ are read and booked. Returns how many."""
+    since = clock.now() - RECOUNTED
+    changed, _ = _changed(client, f"updated_at:>='{since:%Y-%m-%dT%H:%M:%SZ}'")
+    query = select(Order.order_gid, Order.changed_at).where(Order.order_gid.in_(list(changed)))
+    known = {row.order_gid: row.changed_at for row in db.session.execute(query)}
+    db.session.commit()
+    return read_and_book(client, [gid for gid, at in changed.items() if known.get(gid) != at])
 
 
 def pull_for_link(client: Client, variant_gids: Sequence[str]) -> None:
@@ -59,9 +70,9 @@ def pull_for_link(client: Client, variant_gids: Sequence[str]) -> None:
 
 def pull_open(client: Client, variant_gids: Sequence[str]) -> int:
     """Every order that still has something to ship has been read and booked, so that a first link knows what is committed."""
-    gids, _ = _changed(client, "fulfillment_status:unfulfilled status:open")
+    open_, _ = _changed(client, "fulfillment_status:unfulfilled status:open")
     waiting = booking.book_waiting(variant_gids, clock.now())
-    return read_and_book(client, [*dict.fromkeys([*gids, *waiting])])
+    return read_and_book(client, [*dict.fromkeys([*open_, *waiting])])
 
 
 def read_and_book(client: Client, gids: Sequence[str]) -> int:
@@ -128,17 +139,17 @@ def _failed(gid: str, cause: str) -> None:
     db.session.commit()
 
 
-def _changed(client: Client, query: str) -> tuple[list[str], datetime | None]:
-    """Ids of the orders that the query names, oldest change first, and up to when that is complete (Shopify's clock)."""
-    gids: list[str] = []
+def _changed(client: Client, query: str) -> tuple[dict[str, datetime | None], datetime | None]:
+    """The orders that the query names with when they changed, oldest change first, and up to when that is complete (Shopify's clock)."""
+    found: dict[str, datetime | None] = {}
     after, asked_at = None, None
     while True:
         answer = client.query("orders_changed", {"query": query, "after": after})
         asked_at = asked_at or answer.at
         page = answer.data["orders"]
-        gids += [node["id"] for node in page["nodes"]]
+        found |= {node["id"]: _moment(node["updatedAt"]) for node in page["nodes"]}
         if not page["pageInfo"]["hasNextPage"]:
-            return list(dict.fromkeys(gids)), asked_at
+            return found, asked_at
         after = page["pageInfo"]["endCursor"]
 
 

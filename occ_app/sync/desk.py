@@ -11,6 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 from occ_app.extensions import current_shop_id, db
 from occ_app.sync.models import SyncException
 
+DELIVERY, ORDER, TASK = "delivery", "order", "task"  # work that has stopped until somebody says "try again"
 DRIFT, GUARD, PARKED, BACKORDER, LINK, AMBIGUOUS = (
     "drift",
     "guard",

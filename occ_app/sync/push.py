@@ -30,6 +30,7 @@ from occ_app.sync.targets import refresh, shop
 
 REASON = "correction"
 MOST_TRIES = 6
+MOST_IN_SHOPIFY = 1_000_000_000
 UNNAMED = "REFUSED"  # our own code for an error that names no row
 ROUNDS = 3  # how often a run reads and writes again after a partial refusal
 FINAL_CODES = {
@@ -160,6 +161,8 @@ def _plan(
             state.look_at = at  # an order is on its way to us: look for it, do not wait for its news
         if write is None:
             state.next_try_at = at + retry_after(5)  # the next reconciliation looks again
+        elif write.quantity > MOST_IN_SHOPIFY:
+            park(state, FINAL_CODES["INVALID_QUANTITY_TOO_HIGH"], at)
         elif guard.stops(write) and state.approved_target != state.target:
             _ask_approval(state, write, at)
         elif write.change:

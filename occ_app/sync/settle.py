@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -23,7 +24,15 @@ REMEDIES = {
     desk.PARKED: ("retry", "stop"),
     desk.LINK: ("hub", "shopify"),
     desk.AMBIGUOUS: ("look",),
+    **dict.fromkeys((desk.DELIVERY, desk.ORDER, desk.TASK), ("retry",)),
 }
+TryAgain = Callable[[str, datetime], None]
+_again: dict[str, TryAgain] = {}
+
+
+def tries_again(kind: str, function: TryAgain) -> None:
+    """What has stopped, an exception of `kind`, flows again by `function(what, at)`; its packages stand above this one."""
+    _again[kind] = function
 
 
 @dataclass(frozen=True)
@@ -50,6 +59,11 @@ def settle(exception_id: int, remedy: str, *, actor: str, at: datetime) -> Settl
         raise RuleError(f"This was settled already, by {found.settled_by}.")
     if remedy not in REMEDIES.get(found.kind, ()):
         raise RuleError(f"Choose one of: {', '.join(REMEDIES.get(found.kind, ())) or 'nothing, it ends by itself'}.")
+    if found.kind in _again:
+        _again[found.kind](found.subject.partition(":")[2], at)
+        found.settled_at, found.settled_by, found.remedy = at, actor, remedy
+        db.session.flush()
+        return Settled("Trying again")
     state = _state(found)
     sentence = {
         desk.DRIFT: _settle_drift,

@@ -202,7 +202,30 @@ def _backorder(name: str, facts: dict[str, Any]) -> Case:
     return Case(f"{units(facts['units'])} of {name} sold that are not there", words, "Backorder", "critical", ())
 
 
+def _delivery(name: str, facts: dict[str, Any]) -> Case:
+    words = (
+        f"{facts['cause']} It is kept; stock is compared with Shopify all the same. Try again once the cause is gone."
+    )
+    return Case(f"A message from Shopify could not be worked on: {facts['topic']}", words, "Stopped", "critical", RETRY)
+
+
+def _order(name: str, facts: dict[str, Any]) -> Case:
+    words = f"{facts['cause']} Its units are not in our books, so numbers that it touches do not rise."
+    return Case(f"Order {facts['name']} could not be booked", words, "Stopped", "critical", RETRY)
+
+
+def _task(name: str, facts: dict[str, Any]) -> Case:
+    words = f"{facts['cause']} It is tried again every hour, and at once when you say so."
+    return Case(
+        f"Background work keeps failing: {facts['task'].replace('_', ' ')}", words, "Stopped", "critical", RETRY
+    )
+
+
+RETRY = (("retry", "Try again"),)
 _CASES = {
+    desk.DELIVERY: _delivery,
+    desk.ORDER: _order,
+    desk.TASK: _task,
     desk.DRIFT: _drift,
     desk.GUARD: _guard,
     desk.PARKED: _parked,

@@ -62,7 +62,8 @@ def run_task(name: str, shop_id: int) -> None:
             log.exception("task failed", task=name, shop=shop_id)
             _count_failure(name, shop_id, f"{type(error).__name__}: {error}"[:500])
         else:
-            _forget_failure(name, shop_id)
+            forget_failure(name, shop_id)
+            db.session.commit()
 
 
 def work(app: Flask, *, stop_when_idle: bool = False) -> None:
@@ -170,6 +171,6 @@ def _count_failure(name: str, shop_id: int, cause: str) -> None:
     db.session.commit()
 
 
-def _forget_failure(name: str, shop_id: int) -> None:
+def forget_failure(name: str, shop_id: int) -> None:
+    """The task's failures are no longer counted."""
     db.session.execute(delete(TaskFailure).where(TaskFailure.shop_id == shop_id, TaskFailure.task == name))
-    db.session.commit()
