@@ -1,0 +1,26 @@
+"""The commands of `occ`. Each calls the same function as the page does."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+from flask.cli import FlaskGroup
+
+from occ_app.cli import operating, settings, sheets, stock, syncing
+from occ_app.cli.shared import occ
+from occ_app.errors import OccError
+
+__all__ = ["main", "occ", "operating", "settings", "sheets", "stock", "syncing"]
+
+
+def main() -> None:
+    """The console script `occ`: the group's commands, without `flask` in front. Exit 0 done, 1 no, 2 wrong usage."""
+    from occ_app import create_app
+
+    group = FlaskGroup(add_default_commands=False, create_app=create_app, name="occ", help=occ.help)
+    try:
+        group.main(prog_name="occ")
+    except OccError as error:
+        click.echo(f"occ: {error}", err=True)
+        sys.exit(1)

@@ -1,0 +1,79 @@
+"""The books and lots."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import click
+
+from occ_app import clock
+from occ_app.cli.shared import ACTOR, find_shop, occ, of_shop, says_why, with_shop
+from occ_app.errors import NotFoundError
+from occ_app.extensions import across_shops
+from occ_app.stock import ledger, lots
+from occ_app.sync import explain
+
+
+@occ.group()
+def stock() -> None:
+    """The books."""
+
+
+@stock.command()
+@click.option("--shop", "domain")
+@says_why
+def audit(domain: str | None) -> None:
+    """Recompute all balances from the moves. Exit 1 on any difference."""
+    with across_shops():
+        found = ledger.audit(find_shop(domain).id if domain else None)
+    for row in found:
+        click.echo(
+            f"shop {row.shop_id} item {row.item_id} lot {row.lot_id} {row.place}: balance {row.balance}, moves {row.moves}",
+            err=True,
+        )
+    if found:
+        sys.exit(1)
+    click.echo("Every balance is the sum of its moves.")
+
+
+@stock.command("show")
+@with_shop
+@click.option("--item", "sku")
+@click.option("--json", "as_json", is_flag=True)
+@says_why
+def stock_show(domain: str, sku: str | None, as_json: bool) -> None:
+    """Sellable, target, expected, last reading, drift and the terms, per mapping."""
+    with of_shop(domain):
+        rows = explain.show(sku)
+    if sku and not rows:
+        raise NotFoundError(f"There is no item {sku}.")
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+        return
+    for row in rows:
+        terms = " ".join(f"{term['quantity']:+d} {term['name']}" for term in row["terms"])
+        click.echo(
+            f"{row['item_sku']}: sellable {row['sellable']} ({terms}), target {row['target']}, expected {row['expected']}, {row['state']}"
+        )
+
+
+@occ.group()
+def lot() -> None:
+    """Lots."""
+
+
+@lot.command("move")
+@with_shop
+@click.argument("lot_number")
+@click.option("--to", "place", required=True)
+@click.option("--quantity", type=int)
+@says_why
+def lot_move(domain: str, lot_number: str, place: str, quantity: int | None) -> None:
+    """Release, hold, review, package or scrap a lot, or a part of it."""
+    with of_shop(domain):
+        found = lots.find(lot_number)
+        if found is None:
+            raise NotFoundError(f"There is no lot {lot_number}.")
+        moved = lots.move(found, place, quantity, actor=ACTOR, at=clock.now())
+    click.echo(f"Moved {moved} to {place}")
