@@ -5,17 +5,19 @@ from __future__ import annotations
 from datetime import datetime
 from decimal import Decimal
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Numeric, Text, UniqueConstraint, text
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Numeric, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from occ_app.extensions import ShopScoped, db
 
+PRODUCT, INGREDIENT = "product", "ingredient"
 SYNC_MODES = ("released", "completed", "packaged", "manual", "allocation", "none")
 LONGEST_SHELF_LIFE = 36_500  # days: a hundred years
 
 
 class Item(ShopScoped, db.Model):
-    """A thing the shop keeps stock of, counted in whole units. `sync_mode` null: the shop's."""
+    """A thing the shop keeps stock of, counted in whole units: a product, or an ingredient (counted in the smallest amount of its
+    unit: milligrams, microlitres, pieces). `sync_mode` null: the shop's."""
 
     __tablename__ = "item"
     __table_args__ = (
@@ -23,17 +25,19 @@ class Item(ShopScoped, db.Model):
         CheckConstraint("safety_stock >= 0", name="safety_stock_not_negative"),
         CheckConstraint("shelf_life_days IS NULL OR shelf_life_days > 0", name="shelf_life_positive"),
         CheckConstraint(f"sync_mode IN {SYNC_MODES}", name="sync_mode_known"),
+        CheckConstraint(f"kind IN {(PRODUCT, INGREDIENT)}", name="kind_known"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     sku: Mapped[str] = mapped_column(Text)
+    kind: Mapped[str] = mapped_column(Text, default=PRODUCT, server_default=PRODUCT)
     name: Mapped[str] = mapped_column(Text)
     unit: Mapped[str] = mapped_column(Text, default="piece")
     shelf_life_days: Mapped[int | None]
     sync_mode: Mapped[str | None] = mapped_column(Text)
     safety_stock: Mapped[int] = mapped_column(default=0)  # units held back from sale, per location
-    reorder_point: Mapped[int | None]  # units
-    target_stock: Mapped[int | None]  # units
+    reorder_point: Mapped[int | None] = mapped_column(BigInteger)  # units
+    target_stock: Mapped[int | None] = mapped_column(BigInteger)  # units
     lead_time_days: Mapped[int | None]
     created_at: Mapped[datetime]
     archived_at: Mapped[datetime | None]

@@ -6,13 +6,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-COMPLETED, PACKAGED, IN_REVIEW, RELEASED, ON_HOLD, COMMITTED = (
+COMPLETED, PACKAGED, IN_REVIEW, RELEASED, ON_HOLD, COMMITTED, RESERVED = (
     "completed",
     "packaged",
     "in_review",
     "released",
     "on_hold",
     "committed",
+    "reserved",  # for a production run
 )
 PRODUCTION, SUPPLIER, SHIPPED, SCRAP, CORRECTION, OPENING, BACKORDER = (
     "production",
@@ -44,6 +45,12 @@ REASONS = (
     "order_return",
     "backorder_fill",
     "correction",
+    "receive",
+    "count",
+    "waste",
+    "reserve",
+    "unreserve",
+    "consume",
 )
 COUNTED = {
     "released": (RELEASED,),
@@ -81,7 +88,7 @@ class Term:
 
 def is_physical(place: str) -> bool:
     """Whether units at `place` exist and can be counted by hand."""
-    return place in (*LOT_PLACES, COMMITTED) or is_allocation(place)
+    return place in (*LOT_PLACES, COMMITTED, RESERVED) or is_allocation(place)
 
 
 def is_allocation(place: str) -> bool:
