@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from email.utils import format_datetime
 from typing import Any
@@ -69,10 +70,10 @@ def _answer(world: World, store: Store, version: str) -> Response:
 
 
 def _kind(body: Any) -> str:
-    """Whether a request asks or changes; a guess good enough to choose a fault by."""
-    return (
-        "mutation" if isinstance(body, dict) and str(body.get("query", "")).lstrip().startswith("mutation") else "query"
-    )
+    """Whether a request asks or changes: the first word that is no comment says. A guess good enough to choose a fault by."""
+    text = str(body.get("query", "")) if isinstance(body, dict) else ""
+    words = re.sub(r"(^|\n)\s*#[^\n]*", r"\1", text).lstrip()
+    return "mutation" if words.startswith("mutation") else "query"
 
 
 def _note(store: Store, operation: str, kind: str, fault: str = "") -> dict[str, Any]:

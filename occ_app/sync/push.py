@@ -9,7 +9,7 @@ from __future__ import annotations
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import select
@@ -25,13 +25,14 @@ from occ_app.shops import settings
 from occ_app.sync import desk, readings
 from occ_app.sync import models as m
 from occ_app.sync.models import PARKED, PushLine, SyncRun, SyncState
-from occ_app.sync.rules import Guard, Reading, Write, chunks, retry_after, write_for
+from occ_app.sync.rules import Guard, Reading, Write, chunks, retry_after, was_applied, write_for
 from occ_app.sync.targets import refresh, shop
 
 REASON = "correction"
 MOST_TRIES = 6
 MOST_IN_SHOPIFY = 1_000_000_000
 UNNAMED = "REFUSED"  # our own code for an error that names no row
+PATIENCE = timedelta(minutes=10)  # how long a write of unknown outcome waits for a reading that tells
 ROUNDS = 3  # how often a run reads and writes again after a partial refusal
 FINAL_CODES = {
     "NON_MUTABLE_INVENTORY_ITEM": "Shopify keeps this number itself: the variant is a bundle of others.",
@@ -303,14 +304,16 @@ def settle_by_reading(client: Client, mutation: Mutation, errors: Sequence[dict[
     whole = next((error for error in errors if error not in named.values()), None)
     found = readings.fetch(client, readings.living_states(line.mapping_id for line in lines))
     states = _locked_states(lines)
-    at = clock.now()
+    at, was_open = clock.now(), mutation.state == AMBIGUOUS
     again: list[int] = []
     for line in lines:
         state, reading = states[line.mapping_id], found.get(line.mapping_id)
         error = named.get(line.position) or whole
-        outcome = _outcome(line, state, reading, error is not None, mutation.state == AMBIGUOUS)
+        is_refused = error is not None and not was_open
+        outcome = _outcome(line, state, reading, at, is_refused=is_refused, is_ambiguous=was_open)
         if outcome == m.AMBIGUOUS:
-            line.state = m.AMBIGUOUS
+            line.state, mutation.state = m.AMBIGUOUS, AMBIGUOUS
+            state.look_at = at + retry_after(2)
             _show_ambiguous(line, at)
             continue
         if outcome == m.APPLIED:
@@ -327,19 +330,28 @@ def settle_by_reading(client: Client, mutation: Mutation, errors: Sequence[dict[
 
 
 def _outcome(
-    line: PushLine, state: SyncState, reading: Reading | str | None, is_named: bool, is_ambiguous: bool
+    line: PushLine,
+    state: SyncState,
+    reading: Reading | str | None,
+    at: datetime,
+    *,
+    is_refused: bool,
+    is_ambiguous: bool,
 ) -> str:
-    """What became of a line, by a reading alone: A fits E and the drift of then with our change (applied) or without it (not)."""
+    """What became of a line, by a reading alone. It stays open while the books and `committed` differ, or nothing fits."""
     if state.expected is None or reading is None or reading == readings.DELETED:
         return m.REFUSED
     if not isinstance(reading, Reading):
         return m.AMBIGUOUS if is_ambiguous else m.REFUSED
-    if is_named and not is_ambiguous:
+    if is_refused:
         return m.STALE
     if reading.committed != state.booked_committed:
         return m.AMBIGUOUS
-    drift_then = line.change_from - line.expected
-    is_applied = reading.available == state.expected + drift_then + line.quantity - line.change_from
+    drift, drift_then = reading.available - state.expected, line.change_from - line.expected
+    is_patient = at < line.created_at + PATIENCE
+    is_applied = was_applied(drift, drift_then, line.quantity - line.change_from, is_patient=is_patient)
+    if is_applied is None:
+        return m.AMBIGUOUS
     return m.APPLIED if is_applied else m.STALE
 
 

@@ -16,7 +16,8 @@ from occ_app.config import ROOT
 from tests.support.settings import SECRET
 
 DOMAIN = "cocoa.myshopify.com"
-SET = """mutation set($input: InventorySetQuantitiesInput!, $key: String!) {
+SET = """# as an app sends it, its source above
+mutation set($input: InventorySetQuantitiesInput!, $key: String!) {
   inventorySetQuantities(input: $input) @idempotent(key: $key) { userErrors { code field } } }"""
 READ = """query read($id: ID!, $place: ID!) { inventoryItem(id: $id) { inventoryLevel(locationId: $place) {
   quantities(names: ["available", "on_hand"]) { name quantity } } } }"""

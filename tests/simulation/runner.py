@@ -63,7 +63,7 @@ def plan(seed: int) -> Plan:
     rng = Random(seed)
     start, zone = rng.choice(STARTS)
     rule = rng.choice(("ask", "ask", "hub", "shopify"))
-    shape = Shape(start, zone, rule, (rng.choice((3, 8, 20)), rng.choice((2, 10))), rng.random() < 0.5, "hub")
+    shape = Shape(start, zone, rule, (rng.choice((3, 8, 20, 60)), rng.choice((2, 10, 30))), rng.random() < 0.5, "hub")
     return Plan(seed, shape, tuple(draw(rng) for _ in range(LENGTH)))
 
 

@@ -25,7 +25,8 @@ from occ_app.errors import RuleError
 from occ_app.extensions import db
 from occ_app.shops import settings
 from occ_app.shops.models import Shop
-from occ_app.stock.models import Lot
+from occ_app.stock.models import Balance
+from occ_app.stock.rules import LOT_PLACES
 from occ_app.sync import settle, targets
 from occ_app.sync.models import SyncException
 from tests.simulation.rig import Meanwhile, Rig
@@ -157,7 +158,10 @@ def lot_made(life: Life, item: int, place: str, quantity: int, expires_in: int |
 )
 def lot_moved(life: Life, number: int, place: str, share: float) -> str | None:
     with life.bench.scope():
-        lots = list(db.session.scalars(select(Lot.id).order_by(Lot.id.desc()).limit(5)))
+        movable = select(Balance.lot_id).where(
+            Balance.place.in_(LOT_PLACES), Balance.place != place, Balance.quantity > 0
+        )
+        lots = list(db.session.scalars(movable.distinct().order_by(Balance.lot_id.desc()).limit(5)))
     if not lots:
         return None
     quantity = None if share > 0.5 else 1 + int(share * 10)
@@ -463,6 +467,26 @@ def killed(life: Life, touches: int) -> str:
     return f"the process will die at its {touches}th touch of the outside"
 
 
+@step(10, lambda r: (r.randrange(2), r.choice((2, 6, 12)), r.choice(CALL_FAULTS), r.choice((1, 1, 2, 8))))
+def release_fails(life: Life, item: int, quantity: int, name: str, times: int) -> str:
+    """The very write that carries new stock meets a fault."""
+    life.bench.lot(ITEMS[item], quantity)
+    life.store.faults.upcoming.extend([CallFault(name, "mutation")] * times)
+    life.rig.work()
+    return f"{quantity} {ITEMS[item]} are released, and the next {times} writes meet: {name}"
+
+
+@step(8, lambda r: (r.randrange(2), r.choice((2, 6, 12)), r.randrange(1, 30)))
+def release_dies(life: Life, item: int, quantity: int, touches: int) -> str:
+    """The worker that carries new stock dies somewhere on its way."""
+    life.bench.lot(ITEMS[item], quantity)
+    life.tell(f"{quantity} {ITEMS[item]} are released; the worker dies at its {touches}th touch of the outside")
+    life.rig.kill_in = touches
+    life.rig.work()
+    life.rig.kill_in = None
+    return "it did not get so far"
+
+
 @step(14, lambda r: (r.randrange(1, 8), r.random() < 0.5, draw_inner(r)))
 def meanwhile(life: Life, calls: int, before: bool, inner: Step) -> str:
     life.rig.meanwhiles.append(Meanwhile(calls, before, lambda: do(life, inner)))
@@ -505,7 +529,7 @@ def another_worker(life: Life) -> str:
     return "a worker works"
 
 
-@step(40, lambda r: (r.choice((1, 5, 20, 61)), r.random() < 0.8))
+@step(60, lambda r: (r.choice((1, 5, 20, 61)), r.random() < 0.8))
 def goes_on(life: Life, seconds: int, delivers: bool) -> None:
     """Time passes, news come, a worker works."""
     if delivers:

@@ -84,8 +84,8 @@ def no_row_before_the_call(patch: pytest.MonkeyPatch) -> None:
 def the_reply_is_believed(patch: pytest.MonkeyPatch) -> None:
     """After an error the rows that it does not name are taken for written."""
 
-    def outcome(line: PushLine, state: SyncState, reading: object, is_named: bool, is_ambiguous: bool) -> str:
-        return m.STALE if is_named else m.APPLIED
+    def outcome(line: PushLine, state: SyncState, *_: object, is_refused: bool, is_ambiguous: bool) -> str:
+        return m.STALE if is_refused else m.APPLIED
 
     patch.setattr(push, "_outcome", outcome)
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from occ_app.sync.rules import Guard, Write, counts_for_expected, is_foreign, retry_after, write_for
+from occ_app.sync.rules import Guard, Write, counts_for_expected, is_foreign, retry_after, was_applied, write_for
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
@@ -73,3 +73,29 @@ def test_a_drift_is_foreign_after_two_looks_and_its_grace() -> None:
 
 def test_waits_grow_and_end_at_an_hour() -> None:
     assert [retry_after(n).total_seconds() for n in (1, 2, 3, 30)] == [15, 30, 60, 3600]
+
+
+@pytest.mark.parametrize(
+    ("drift", "drift_then", "change", "applied"),
+    [
+        (0, 0, 6, False),
+        (6, 0, 6, True),
+        (-2, -2, 6, False),
+        (4, -2, 6, True),
+        (6, -2, 6, True),  # what had drifted was a sale, booked since
+        (0, -2, 6, False),
+        (5, -2, 6, True),  # half of it was
+        (-6, 0, -6, True),
+        (0, 0, -6, False),
+    ],
+)
+def test_a_reading_tells_whether_a_write_arrived(drift: int, drift_then: int, change: int, applied: bool) -> None:
+    assert was_applied(drift, drift_then, change, is_patient=True) is applied
+
+
+def test_a_write_that_nothing_tells_about_is_taken_for_what_sells_nothing_twice() -> None:
+    assert was_applied(1, 0, 6, is_patient=True) is None  # applied and five sold, or one returned
+    assert was_applied(1, 0, 6, is_patient=False) is True
+    assert was_applied(-1, 0, -6, is_patient=False) is False
+    assert was_applied(6, 6, 6, is_patient=True) is True  # either fits
+    assert was_applied(-6, -6, -6, is_patient=True) is False
