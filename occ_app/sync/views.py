@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -14,7 +15,7 @@ from sqlalchemy.orm import joinedload
 from occ_app import clock
 from occ_app.catalog import mapping as mappings
 from occ_app.catalog import pull
-from occ_app.catalog.models import LONGEST_SHELF_LIFE, Item, Mapping, Variant
+from occ_app.catalog.models import LONGEST_SHELF_LIFE, Item, Location, Mapping, Variant
 from occ_app.errors import BadFileError, NotFoundError, RuleError
 from occ_app.extensions import db
 from occ_app.shops import settings
@@ -237,9 +238,17 @@ def product(item_id: int) -> Response:
     if request.headers.get("HX-Target", "").endswith("why"):
         return page("sync/product.html", "sync/_why.html", item=item, state=chosen, **facts)
     pushes = _pushes([state.mapping_id for state in states])
-    return page(
-        "sync/product.html", item=item, state=chosen, states=states, pushes=pushes, sold=_sold(item.id), **facts
-    )
+    facts |= {"pushes": pushes, "sold": _sold(item.id), "unsold": _unsold(item, states)}
+    return page("sync/product.html", item=item, state=chosen, states=states, **facts)
+
+
+def _unsold(item: Item, states: Sequence[SyncState]) -> list[tuple[str, int]]:
+    """Locations where units could be sold but no variant is mapped, as (name, units): they are on sale nowhere."""
+    selling = {state.mapping.location_id for state in states}
+    left = {at: held for (_, at), held in ledger.holdings([item.id]).items() if at not in selling}
+    units = {at: sellable(targets.equation(item, held, g.shop)) for at, held in left.items()}
+    places = db.session.scalars(select(Location).where(Location.id.in_(units)).order_by(Location.name))
+    return [(place.name, units[place.id]) for place in places if units[place.id] > 0]
 
 
 def _why(item: Item, state: SyncState | None) -> dict[str, Any]:
