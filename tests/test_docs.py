@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from pathlib import Path
 
 import pytest
 
@@ -30,9 +31,9 @@ def test_a_known_failure_has_its_test(case: str) -> None:
     assert "::test_" in row.group()
 
 
-@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")) + [ROOT / "README.md"], ids=lambda p: p.name)
-def test_links_lead_somewhere(page: object) -> None:
-    text = page.read_text(encoding="utf-8")  # type: ignore[attr-defined]
+@pytest.mark.parametrize("page", [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md"], ids=lambda p: p.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
     links = [to for to in re.findall(r"\]\(([^)#\s]+)", text) if "://" not in to]
 
-    assert [to for to in links if not (page.parent / to).exists()] == []  # type: ignore[attr-defined]
+    assert [to for to in links if not (page.parent / to).exists()] == []
