@@ -81,15 +81,17 @@ def was_applied(drift: int, drift_then: int, change: int, *, is_patient: bool) -
     """Whether a write of `change` of unknown outcome reached Shopify, told by the drift that a reading shows after it.
 
     `drift_then` is the drift that the write left alone; what we have booked since may explain it, wholly or in part. So without the write the
-    drift now lies between 0 and drift_then, and with it between those plus `change`. Where neither fits, something else moved too, perhaps a
-    sale that we have yet to book: None while `is_patient`. Where both fit, or patience is over, it is taken for what cannot put sold units
-    back on sale: a rise has happened, a fall has not.
+    drift now lies between 0 and drift_then, and with it between those plus `change`. Where both fit or neither, a sale may be on its way to us:
+    None while `is_patient`. After that whatever leaves no drift at all is believed, and otherwise what cannot put sold units back on sale: a
+    rise has happened, a fall has not.
     """
     low, high = min(0, drift_then), max(0, drift_then)
     fits_without, fits_with = low <= drift <= high, low <= drift - change <= high
     if fits_with != fits_without:
         return fits_with
-    return None if is_patient and not fits_with else change > 0
+    if is_patient:
+        return None
+    return drift == change or (drift != 0 and change > 0)
 
 
 def counts_for_expected(happened_at: datetime, baseline_at: datetime | None, *, in_committed: bool = False) -> bool:

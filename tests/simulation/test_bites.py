@@ -24,7 +24,18 @@ from tests.simulation import runner
 from tests.simulation.rig import Rig
 from tests.simulation.test_seeds import SEEDS
 
-LIVES = 25
+LIVES = 12
+# Where each was caught when this was written, to begin with; the others follow.
+CAUGHT_BY = {
+    "blind_absolute_push": 17,
+    "no_baseline": 2,
+    "number_of_a_webhook_is_booked": 1,
+    "no_row_before_the_call": 3,
+    "the_reply_is_believed": 10,
+    "orders_as_events": 1,
+    "target_is_floored": 2,
+    "drift_is_overwritten": 35,
+}
 Break = Callable[[pytest.MonkeyPatch], None]
 
 
@@ -129,7 +140,7 @@ def test_a_usual_mistake_is_caught(
     rig: Rig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], broken: Break
 ) -> None:
     broken(monkeypatch)
-    for seed in SEEDS:
+    for seed in sorted(SEEDS, key=lambda seed: seed != CAUGHT_BY[broken.__name__]):
         given = runner.plan(seed)
         if runner.live(rig, given).wrong:
             break

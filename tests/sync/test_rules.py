@@ -93,9 +93,18 @@ def test_a_reading_tells_whether_a_write_arrived(drift: int, drift_then: int, ch
     assert was_applied(drift, drift_then, change, is_patient=True) is applied
 
 
-def test_a_write_that_nothing_tells_about_is_taken_for_what_sells_nothing_twice() -> None:
-    assert was_applied(1, 0, 6, is_patient=True) is None  # applied and five sold, or one returned
-    assert was_applied(1, 0, 6, is_patient=False) is True
-    assert was_applied(-1, 0, -6, is_patient=False) is False
-    assert was_applied(6, 6, 6, is_patient=True) is True  # either fits
-    assert was_applied(-6, -6, -6, is_patient=True) is False
+@pytest.mark.parametrize(
+    ("drift", "drift_then", "change", "applied"),
+    [
+        (1, 0, 6, True),  # applied and five sold, or one returned: a rise is taken for done
+        (-1, 0, -6, False),  # and a fall for undone
+        (0, -12, 6, False),  # what leaves no drift is believed
+        (6, 6, 6, True),
+        (-6, -6, -6, True),
+    ],
+)
+def test_a_write_that_nothing_tells_about_waits_and_is_then_taken_for_what_sells_nothing_twice(
+    drift: int, drift_then: int, change: int, applied: bool
+) -> None:
+    assert was_applied(drift, drift_then, change, is_patient=True) is None
+    assert was_applied(drift, drift_then, change, is_patient=False) is applied
