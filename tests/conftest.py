@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from datetime import timedelta
 
 import httpx2
 import pytest
@@ -15,13 +16,14 @@ from devshop import appconfig
 from devshop.app import create_app as create_devshop
 from devshop.webhooks import Sender
 from devshop.world import World
-from occ_app import create_app, database
+from occ_app import create_app
+from occ_app.catalog import pull
 from occ_app.config import ROOT, Config
 from occ_app.extensions import db
 from occ_app.shopify import client as shopify_client
 from occ_app.shopify.transport import StandinTransport
 from tests.support.bench import Bench
-from tests.support.settings import SECRET, drop_database, find_server, make_config
+from tests.support.settings import SECRET, drop_database, empty_tables, find_server, make_config, make_database
 
 
 @pytest.fixture(autouse=True)
@@ -45,7 +47,7 @@ def server_url() -> URL:
 def template(server_url: URL, config: Config) -> Iterator[str]:
     """A migrated, empty database to copy."""
     name = f"occ_template_{uuid.uuid4().hex[:10]}"
-    database.create_if_missing(server_url, name)
+    make_database(server_url, name)
     url = server_url.set(database=name)
     app = create_app(config, database_url=url.render_as_string(hide_password=False))
     with app.app_context():
@@ -60,7 +62,7 @@ def template(server_url: URL, config: Config) -> Iterator[str]:
 def database_url(server_url: URL, template: str) -> Iterator[URL]:
     """This worker's database, a copy of the template."""
     name = f"occ_test_{uuid.uuid4().hex[:10]}"
-    database.create_if_missing(server_url, name, template=template)
+    make_database(server_url, name, template)
     yield server_url.set(database=name)
     drop_database(server_url, name)
 
@@ -97,14 +99,10 @@ def world(world_app: tuple[World, Flask], app_of_session: Flask) -> World:
 def app(app_of_session: Flask, world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Flask]:
     """The app with empty tables."""
     monkeypatch.delenv("OCC_CLOCK_FILE", raising=False)
+    monkeypatch.setattr(pull, "LOOK_EVERY", timedelta(milliseconds=5))  # else each installation waits two seconds
     shopify_client._buckets.clear()
     with app_of_session.app_context():
-        tables = ", ".join(f'"{table.name}"' for table in db.metadata.sorted_tables)
-        with db.engine.begin() as connection:
-            connection.exec_driver_sql("SET LOCAL occ.erasing = 'yes'")
-            connection.exec_driver_sql(
-                f"TRUNCATE {tables}, procrastinate_jobs, procrastinate_workers RESTART IDENTITY CASCADE"
-            )
+        empty_tables(db.engine)
         yield app_of_session
         db.session.remove()
 

@@ -9,11 +9,11 @@ from flask import Flask
 from flask_migrate import check, downgrade, upgrade
 from sqlalchemy import URL, inspect
 
-from occ_app import create_app, database
+from occ_app import create_app
 from occ_app.config import Config
 from occ_app.extensions import db
 from occ_app.wiring import NOT_MIGRATED
-from tests.support.settings import drop_database
+from tests.support.settings import drop_database, make_database
 
 
 def reasons(app: Flask) -> list[str]:
@@ -24,7 +24,7 @@ def reasons(app: Flask) -> list[str]:
 
 def test_up_down_and_up_again_is_the_models_schema(server_url: URL, config: Config) -> None:
     name = f"occ_migrations_{uuid.uuid4().hex[:10]}"
-    database.create_if_missing(server_url, name)
+    make_database(server_url, name)
     app = create_app(config, database_url=server_url.set(database=name).render_as_string(hide_password=False))
     try:
         with app.app_context():

@@ -35,7 +35,7 @@ from occ_app.stock.models import Balance, StockMove
 from occ_app.stock.rules import BACKORDER, COMMITTED, CORRECTION, COUNTED, RELEASED, take
 from occ_app.stock.rules import SHIPPED as SHIPPED_PLACE
 from occ_app.sync import desk
-from occ_app.sync.targets import book_effect, mode_of, shop, today
+from occ_app.sync.targets import book_effect, lock_states, mode_of, shop, today
 
 ACTOR = "orders"
 LATE_READ = timedelta(seconds=5)  # Shopify showed an older state than its own news: it is read again after that
@@ -115,6 +115,7 @@ def book(state: OrderState, *, noted_until: datetime) -> bool:
     order.financial_status, order.fulfillment_status = state.financial_status, state.fulfillment_status
     order.tries, order.cause, order.booked_at = 0, None, clock.now()
     lines = {line.line_gid: line for line in order.lines}
+    _lock_stock({each.variant_gid for each in (*order.lines, *state.lines)} - {None})
     for line_state in state.lines:
         line = lines.get(line_state.line_gid)
         is_first = line is None
@@ -123,6 +124,16 @@ def book(state: OrderState, *, noted_until: datetime) -> bool:
         _book_line(line, line_state, state, is_first=is_first and is_new)
     db.session.flush()
     return True
+
+
+def _lock_stock(variant_gids: Iterable[str | None]) -> None:
+    """The items that these variants sell and their sync states are locked, all at once: two orders that share some wait for each other
+    rather than lock each other out."""
+    selling = select(Mapping.item_id).join(Variant, Variant.id == Mapping.variant_id).distinct()
+    item_ids = list(db.session.scalars(selling.where(Variant.variant_gid.in_(list(variant_gids)))))
+    if item_ids:
+        ledger.lock(item_ids)
+        lock_states(item_ids)
 
 
 def note_if_new(order_gid: str, at: datetime) -> None:
@@ -165,7 +176,6 @@ def _book_line(line: OrderLine, state: LineState, order: OrderState, *, is_first
     found = steps(booked, state.snapshot, placed_at=order.placed_at, changed_at=order.changed_at, is_first=is_first)
     if not found:
         return
-    ledger.lock([mapping.item_id])
     if line.bookings == 0 and order.placed_at < mapping.created_at.replace(microsecond=0):
         found = _only_what_is_open(line, found, booked)
     still_open = wanted(state.snapshot, booked).committed

@@ -32,7 +32,7 @@ REASON = "correction"
 MOST_TRIES = 6
 MOST_IN_SHOPIFY = 1_000_000_000
 UNNAMED = "REFUSED"  # our own code for an error that names no row
-PATIENCE = timedelta(minutes=10)  # how long a write of unknown outcome waits for a reading that tells
+PATIENCE = timedelta(minutes=2)  # how long a write of unknown outcome waits for a reading that tells
 ROUNDS = 3  # how often a run reads and writes again after a partial refusal
 FINAL_CODES = {
     "NON_MUTABLE_INVENTORY_ITEM": "Shopify keeps this number itself: the variant is a bundle of others.",

@@ -50,6 +50,13 @@ def refresh(item_ids: Iterable[int]) -> None:
         )
 
 
+def lock_states(item_ids: Iterable[int]) -> None:
+    """The sync states of these items' mappings are locked, in one order for everybody. Their items are locked first (`ledger.lock`)."""
+    mappings = select(Mapping.id).where(Mapping.item_id.in_(list(item_ids)))
+    query = select(SyncState.mapping_id).where(SyncState.mapping_id.in_(mappings)).order_by(SyncState.mapping_id)
+    db.session.execute(query.with_for_update())
+
+
 def refresh_all() -> None:
     """All targets of the shop are right: lots expire, and days begin, with no other event."""
     _recompute(SyncState.mapping_id.in_(select(Mapping.id).where(Mapping.ended_at.is_(None))))

@@ -20,9 +20,8 @@ import pytest
 from playwright.sync_api import Browser, Frame, Page, sync_playwright
 from sqlalchemy import URL
 
-from occ_app import database
 from occ_app.config import ROOT
-from tests.support.settings import SECRET, drop_database
+from tests.support.settings import SECRET, drop_database, make_database
 
 SHOP = "cocoa-bristol.myshopify.com"
 FLAGS = [
@@ -107,7 +106,7 @@ def eventually(is_true: object, seconds: float = 15) -> None:
 def stack(server_url: URL, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """devshop and the app, with the demo's store, its items, lots and mappings."""
     name = f"occ_browser_{uuid.uuid4().hex[:10]}"
-    database.create_if_missing(server_url, name, template=template)
+    make_database(server_url, name, template)
     devshop, app = f"http://127.0.0.1:{free_port()}", f"http://127.0.0.1:{free_port()}"
     environment = {
         **os.environ,

@@ -21,7 +21,7 @@ from devshop import appconfig
 from devshop.app import create_app as create_devshop
 from devshop.webhooks import Sender
 from devshop.world import World
-from occ_app import clock, create_app, database
+from occ_app import clock, create_app
 from occ_app.config import ROOT, Config
 from occ_app.extensions import across_shops, db
 from occ_app.shopify import client as shopify_client
@@ -29,7 +29,7 @@ from occ_app.shopify.transport import StandinTransport
 from occ_app.wiring import sweep
 from occ_app.work import runner, ticks
 from tests.support.bench import Bench
-from tests.support.settings import drop_database
+from tests.support.settings import drop_database, empty_tables, make_database
 
 CALL_SECONDS = 0.2
 
@@ -85,7 +85,7 @@ class Rig:
     def open(cls, config: Config, server: URL) -> Iterator[Rig]:
         """A rig on a database of its own."""
         name = f"occ_simulation_{uuid.uuid4().hex[:10]}"
-        database.create_if_missing(server, name)
+        make_database(server, name)
         world = World(config.api_key, config.api_secret)
         devshop = create_devshop(world)
         wire = Wire(httpx2.WSGITransport(app=devshop))
@@ -134,7 +134,7 @@ class Rig:
         try:
             with self.app.app_context():
                 self.engine = db.engine
-                self._empty()
+                empty_tables(db.engine)
                 self.bench = Bench(self.app, self.world, sender)
                 self.bench.store.time_zone = time_zone
                 yield self.bench
@@ -142,12 +142,6 @@ class Rig:
         finally:
             clock.now, time.sleep = was
             Session.commit = commit  # type: ignore[method-assign]
-
-    def _empty(self) -> None:
-        tables = ", ".join(f'"{table.name}"' for table in db.metadata.sorted_tables)
-        with db.engine.begin() as connection:
-            connection.exec_driver_sql("SET LOCAL occ.erasing = 'yes'")
-            connection.exec_driver_sql(f"TRUNCATE {tables}, procrastinate_jobs RESTART IDENTITY CASCADE")
 
     # What can happen to the process ---------------------------------------------------------------------------------------------
 

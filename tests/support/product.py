@@ -23,7 +23,7 @@ from sqlalchemy import URL
 
 from occ_app import database
 from occ_app.config import ROOT
-from tests.support.settings import SECRET, drop_database
+from tests.support.settings import SECRET, drop_database, make_database
 
 DOMAIN = "cocoa-bristol.myshopify.com"
 PATIENCE = 60.0
@@ -57,7 +57,7 @@ class Product:
 
     def __enter__(self) -> Product:
         """The database is there, devshop runs, and nothing else does yet."""
-        database.create_if_missing(self.server, self.name, template=self.template)
+        make_database(self.server, self.name, self.template)
         self.devshop, self.app = f"http://127.0.0.1:{free_port()}", f"http://127.0.0.1:{free_port()}"
         self.http = httpx2.Client(timeout=600, trust_env=False)
         if self.template is None:

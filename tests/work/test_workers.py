@@ -21,7 +21,7 @@ from occ_app.config import ROOT
 from occ_app.extensions import db
 from occ_app.work import tasks
 from occ_app.work.tasks import turn
-from tests.support.settings import SECRET, drop_database
+from tests.support.settings import SECRET, drop_database, make_database
 
 
 def waiting() -> int:
@@ -70,7 +70,7 @@ def test_only_one_has_the_turn(app: Flask) -> None:
 def own_database(server_url: URL, template: str) -> Iterator[URL]:
     """A database for workers of this test."""
     name = f"occ_work_{uuid.uuid4().hex[:10]}"
-    database.create_if_missing(server_url, name, template=template)
+    make_database(server_url, name, template)
     yield server_url.set(database=name)
     drop_database(server_url, name)
 
