@@ -167,12 +167,12 @@ def _write(item: Item, yield_quantity: int, lines: Sequence[NewLine], note: str,
 
 def current_of(item_id: int) -> Formula | None:
     """The item's current formula with lines and components, if it has one."""
-    return db.session.scalar(_loaded().where(Formula.item_id == item_id, Formula.is_current))
+    return db.session.scalar(loaded().where(Formula.item_id == item_id, Formula.is_current))
 
 
 def get(formula_id: int | None) -> Formula:
     """The shop's formula with that id, with lines and components. Raises NotFoundError."""
-    found = db.session.scalar(_loaded().where(Formula.id == formula_id))
+    found = db.session.scalar(loaded().where(Formula.id == formula_id))
     if found is None:
         raise NotFoundError("There is no such formula here.")
     return found
@@ -180,7 +180,7 @@ def get(formula_id: int | None) -> Formula:
 
 def version_of(item_id: int, version: int) -> Formula:
     """That version of the item's formula, with lines and components. Raises NotFoundError."""
-    found = db.session.scalar(_loaded().where(Formula.item_id == item_id, Formula.version == version))
+    found = db.session.scalar(loaded().where(Formula.item_id == item_id, Formula.version == version))
     if found is None:
         raise NotFoundError(f"There is no version {version} of this formula.")
     return found
@@ -193,7 +193,8 @@ def versions(item_id: int) -> Sequence[Formula]:
     ).all()
 
 
-def _loaded():  # type: ignore[no-untyped-def]
+def loaded():  # type: ignore[no-untyped-def]
+    """Formulas of the shop with item, lines and components."""
     lines = selectinload(Formula.lines).joinedload(FormulaLine.component)
     return select(Formula).options(lines, selectinload(Formula.item))
 

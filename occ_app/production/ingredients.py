@@ -53,14 +53,19 @@ def add(facts: Facts, *, at: datetime) -> Ingredient:
 
 def new(facts: Facts, *, at: datetime) -> Ingredient:
     """A new ingredient whose facts were checked and whose code is free."""
-    item = Item(sku=facts.code, kind=INGREDIENT, unit=facts.unit, safety_stock=0, created_at=at, **_of_item(facts))
-    ingredient = Ingredient(item=item, **_own(facts))
-    db.session.add(item)
+    ingredient = row_of(facts, at=at)
+    db.session.add(ingredient.item)
     db.session.flush()
-    ingredient.item_id = item.id
+    ingredient.item_id = ingredient.item.id
     db.session.add(ingredient)
     db.session.flush()
     return ingredient
+
+
+def row_of(facts: Facts, *, at: datetime) -> Ingredient:
+    """The ingredient and its item as they would be kept; nothing is added yet."""
+    item = Item(sku=facts.code, kind=INGREDIENT, unit=facts.unit, safety_stock=0, created_at=at, **_of_item(facts))
+    return Ingredient(item=item, **_own(facts))
 
 
 def change(ingredient: Ingredient, facts: Facts) -> None:

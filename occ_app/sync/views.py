@@ -14,7 +14,7 @@ from sqlalchemy.orm import joinedload
 from occ_app import clock
 from occ_app.catalog import mapping as mappings
 from occ_app.catalog import pull
-from occ_app.catalog.models import LONGEST_SHELF_LIFE, Item, Mapping, Variant
+from occ_app.catalog.models import LONGEST_SHELF_LIFE, PRODUCT, Item, Mapping, Variant
 from occ_app.errors import BadFileError, NotFoundError, RuleError
 from occ_app.extensions import db
 from occ_app.shops import settings
@@ -114,7 +114,7 @@ def _product_query():  # type: ignore[no-untyped-def]
         .outerjoin(Mapping, (Mapping.item_id == Item.id) & Mapping.ended_at.is_(None))
         .outerjoin(SyncState, SyncState.mapping_id == Mapping.id)
         .outerjoin(Variant, Variant.id == Mapping.variant_id)
-        .where(Item.archived_at.is_(None))
+        .where(Item.kind == PRODUCT, Item.archived_at.is_(None))
     )
     return query, rank
 
@@ -219,7 +219,7 @@ def _whole(values: dict[str, str], name: str, least: int, most: int) -> int | No
 
 
 def _item(item_id: int | None) -> Item:
-    item = db.session.scalar(select(Item).where(Item.id == item_id))
+    item = db.session.scalar(select(Item).where(Item.id == item_id, Item.kind == PRODUCT))
     if item is None:
         raise NotFoundError("There is no such product here.")
     return item
@@ -403,7 +403,12 @@ def _mapping_counts() -> dict[str, int]:
 
 def _unmapped_items() -> list[Item]:
     mapped = select(Mapping.item_id).where(Mapping.ended_at.is_(None))
-    query = select(Item).where(Item.archived_at.is_(None), Item.id.not_in(mapped)).order_by(Item.name).limit(PER_PAGE)
+    query = (
+        select(Item)
+        .where(Item.kind == PRODUCT, Item.archived_at.is_(None), Item.id.not_in(mapped))
+        .order_by(Item.name)
+        .limit(PER_PAGE)
+    )
     return list(db.session.scalars(query))
 
 
