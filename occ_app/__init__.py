@@ -59,6 +59,8 @@ def _add_pages(app: Flask) -> None:
     from occ_app.cli import occ
     from occ_app.desk import activity, connection, exceptions, home
     from occ_app.inbox.intake import blueprint as inbox
+    from occ_app.production import formula_pages, ingredient_pages
+    from occ_app.production import views as production
     from occ_app.shops.admission import admit
     from occ_app.shops.views import auth, health
     from occ_app.stock import views as lots
@@ -74,6 +76,9 @@ def _add_pages(app: Flask) -> None:
         home.blueprint,
         products.blueprint,
         lots.blueprint,
+        production.blueprint,
+        ingredient_pages.blueprint,
+        formula_pages.blueprint,
         exceptions.blueprint,
         activity.blueprint,
         connection.blueprint,

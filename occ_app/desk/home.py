@@ -61,7 +61,7 @@ def _steps() -> list[dict[str, Any]]:
     """What a new shop does first, in order, with what is done."""
     place = pull.default_location()
     has_items = db.session.scalar(select(Item.id).where(Item.kind == PRODUCT).limit(1)) is not None
-    has_lots = db.session.scalar(select(Lot.id).limit(1)) is not None
+    has_lots = db.session.scalar(select(Lot.id).join(Item).where(Item.kind == PRODUCT).limit(1)) is not None
     has_mappings = db.session.scalar(select(Mapping.id).limit(1)) is not None
     is_linked = (
         db.session.scalar(select(SyncState.mapping_id).where(SyncState.expected.is_not(None)).limit(1)) is not None

@@ -274,26 +274,31 @@ def _difference(
     return moves
 
 
-def waste(lot: Lot, item: Item, location_id: int, quantity: int, *, actor: str, at: datetime) -> None:
+def waste(lot: Lot, item: Item, quantity: int, *, actor: str, at: datetime) -> None:
     """So much of the lot is gone to scrap: of what is on hold first, then of what is free. Raises RuleError where there is not that much."""
     if quantity < 1:
         raise RuleError("Give more than 0.", field="quantity")
     ledger.lock([item.id])
-    places = standing([item.id], location_id).get(item.id, {}).get(lot.id, {})
-    most = places.get(ON_HOLD, 0) + places.get(RELEASED, 0)
+    there = [
+        (holding.place, location, holding.quantity)
+        for (_, location), holdings in ledger.holdings([item.id]).items()
+        for holding in holdings
+        if holding.lot_id == lot.id and holding.place in (ON_HOLD, RELEASED, RESERVED) and holding.quantity > 0
+    ]
+    free = sorted(row for row in there if row[0] != RESERVED)
+    most, held = sum(row[2] for row in free), sum(row[2] for row in there if row[0] == RESERVED)
     if quantity > most:
-        words = f"Only {units.say(most, item.unit)} of lot {lot.lot_number} can be thrown away"
-        held = places.get(RESERVED, 0)
+        said = f"; {units.say(held, item.unit)} are reserved for runs" if held else ""
         raise RuleError(
-            f"{words}{f'; {units.say(held, item.unit)} are reserved for runs' if held else ''}.", field="quantity"
+            f"Only {units.say(most, item.unit)} of lot {lot.lot_number} can be thrown away{said}.", field="quantity"
         )
     moves = []
-    for place in (ON_HOLD, RELEASED):
-        part = min(places.get(place, 0), quantity)
+    for place, location, units_there in free:
+        part = min(units_there, quantity)
         if part:
             quantity -= part
-            source = f"waste:{lot.id}:{at.timestamp():.6f}:{place}"
-            moves.append(ledger.Move(item.id, lot.id, location_id, place, SCRAP, part, "waste", source))
+            source = f"waste:{lot.id}:{at.timestamp():.6f}:{place}:{location}"
+            moves.append(ledger.Move(item.id, lot.id, location, place, SCRAP, part, "waste", source))
     ledger.book(moves, actor=actor, at=at)
 
 

@@ -268,7 +268,7 @@ def _why(item: Item, state: SyncState | None) -> dict[str, Any]:
     physical = {
         k: v
         for k, v in elsewhere.items()
-        if k in ("completed", "packaged", "in_review", "on_hold", "committed") or ":" in k
+        if k in ("completed", "packaged", "in_review", "on_hold", "committed", "reserved") or ":" in k
     }
     return {
         "equation": equation,
@@ -334,7 +334,7 @@ def sync_now(item_id: int) -> Response:
     return see_other(f"/products/{item_id}")
 
 
-@blueprint.get("/export/<any(items, lots, mappings):kind>.csv")
+@blueprint.get("/export/<any(items, ingredients, formulas, lots, mappings):kind>.csv")
 def export(kind: str) -> Response:
     """A CSV file."""
     headers = {"Content-Disposition": f"attachment; filename={kind}.csv"}

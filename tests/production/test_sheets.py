@@ -43,7 +43,14 @@ def larder(kitchen: Kitchen) -> Kitchen:
     kitchen.bench.item("BAR")
     kitchen.bench.item("BOX")
     head = "code,name,unit,on_hand,reorder_point,lead_time_days,unit_cost"
-    take(kitchen, "ingredients", head, "COCOA,Cocoa,kg,12.5,5,14,8.40", "CREAM,Cream,l,,,2,3.2", "LID,Lid,piece,400,,,0.05")
+    take(
+        kitchen,
+        "ingredients",
+        head,
+        "COCOA,Cocoa,kg,12.5,5,14,8.40",
+        "CREAM,Cream,l,,,2,3.2",
+        "LID,Lid,piece,400,,,0.05",
+    )
     return kitchen
 
 
@@ -56,7 +63,11 @@ def test_on_hand_makes_an_opening_lot_in_smallest_amounts(larder: Kitchen) -> No
 def test_ingredients_that_go_out_come_back_in_without_a_change(larder: Kitchen) -> None:
     out = give(larder, "ingredients")
 
-    assert out.splitlines()[1:] == ["COCOA,Cocoa,kg,12.5,5,14,8.4", "CREAM,Cream,l,0,,2,3.2", "LID,Lid,piece,400,,,0.05"]
+    assert out.splitlines()[1:] == [
+        "COCOA,Cocoa,kg,12.5,5,14,8.4",
+        "CREAM,Cream,l,0,,2,3.2",
+        "LID,Lid,piece,400,,,0.05",
+    ]
     take(larder, "ingredients", *out.splitlines())
     assert give(larder, "ingredients") == out
     assert larder.stock("COCOA")["released"] == 12_500_000
@@ -106,7 +117,10 @@ def test_formulas_that_go_out_come_back_in_without_a_new_version(larder: Kitchen
 def test_a_bad_line_is_named_and_nothing_is_taken(
     larder: Kitchen, kind: str, lines: tuple[str, ...], number: int, words: str
 ) -> None:
-    text = [line.replace("F", "item_sku,yield_quantity,ingredient_code,quantity,scrap_percent") if line == "F" else line for line in lines]
+    text = [
+        line.replace("F", "item_sku,yield_quantity,ingredient_code,quantity,scrap_percent") if line == "F" else line
+        for line in lines
+    ]
     text = [f"{line}," if kind == "formulas" and line.count(",") == 3 else line for line in text]
     with pytest.raises(BadFileError) as error:
         take(larder, kind, *text)
