@@ -64,8 +64,8 @@ def _add_pages(app: Flask) -> None:
     from occ_app.shops.admission import admit
     from occ_app.shops.views import auth, health
     from occ_app.stock import views as lots
+    from occ_app.sync import upload_pages, words
     from occ_app.sync import views as products
-    from occ_app.sync import words
 
     web.start(app, admit)
     words.register(app)
@@ -75,6 +75,7 @@ def _add_pages(app: Flask) -> None:
         health,
         home.blueprint,
         products.blueprint,
+        upload_pages.blueprint,
         lots.blueprint,
         production.blueprint,
         ingredient_pages.blueprint,

@@ -12,7 +12,7 @@ from occ_app.errors import RuleError
 
 SMALLEST = {"g": 1_000, "kg": 1_000_000, "ml": 1_000, "l": 1_000_000, "piece": 1}  # how many smallest amounts one is
 MEASURE = {"g": "weight", "kg": "weight", "ml": "volume", "l": "volume", "piece": "count"}
-SMALLEST_NAME = {"weight": "1 mg", "volume": "0.001 ml", "count": "1 piece"}
+SMALLEST_NAME = {"weight": "1 mg", "volume": "0.001 ml"}
 UNITS = tuple(SMALLEST)
 MOST = 10**13  # smallest amounts in one number: 10,000 tonnes
 LONGEST_NUMBER = 24  # characters
@@ -63,6 +63,8 @@ def to_smallest(amount: Decimal, unit: str, *, field: str | None = "quantity", l
     """So many smallest amounts are `amount` in `unit`. Raises RuleError where that is no whole number, or out of bounds."""
     exact = amount * SMALLEST[unit]
     if exact != exact.to_integral_value():
+        if unit == "piece":
+            raise RuleError(f"{amount} is no whole number of pieces. Give one such as 24.", field=field)
         raise RuleError(
             f"{amount} {unit} is finer than we count. The smallest amount is {SMALLEST_NAME[MEASURE[unit]]}.",
             field=field,

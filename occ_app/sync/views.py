@@ -15,7 +15,7 @@ from occ_app import clock
 from occ_app.catalog import mapping as mappings
 from occ_app.catalog import pull
 from occ_app.catalog.models import LONGEST_SHELF_LIFE, PRODUCT, Item, Mapping, Variant
-from occ_app.errors import BadFileError, NotFoundError, RuleError
+from occ_app.errors import NotFoundError, RuleError
 from occ_app.extensions import db
 from occ_app.shops import settings
 from occ_app.stock import ledger
@@ -347,11 +347,7 @@ def export(kind: str) -> Response:
 @blueprint.get("/mapping")
 def mapping() -> Response:
     """Suggestions, what is mapped, and the pull of variants."""
-    view = (
-        request.args.get("view", "suggested")
-        if request.args.get("view") in ("suggested", "mapped", "import")
-        else "suggested"
-    )
+    view = request.args.get("view", "suggested") if request.args.get("view") in ("suggested", "mapped") else "suggested"
     q, number = search_text(), page_number()
     shown, total = _mapped_rows(q, number) if view == "mapped" else ([], 0)
     return page(
@@ -365,7 +361,6 @@ def mapping() -> Response:
         pull=pull.newest(),
         place=pull.default_location(),
         unmapped=_unmapped_items() if view == "suggested" else [],
-        bad_lines=[],
         drift_rules=DRIFT_RULES,
     )
 
@@ -505,33 +500,6 @@ def set_drift_rule() -> Response:
     db.session.execute(chosen.values(drift_rule=rule or None))
     db.session.commit()
     return see_other("/mapping?view=mapped")
-
-
-@blueprint.post("/import/<any(items, lots, mappings):kind>")
-def take_file(kind: str) -> Response:
-    """A CSV file is taken whole, or every bad line is named."""
-    upload = request.files.get("file")
-    data = upload.read() if upload else b""
-    try:
-        taken = files.KINDS[kind].take(data, g.user, clock.now())
-    except BadFileError as error:
-        db.session.rollback()
-        facts = {
-            "view": "import",
-            "q": "",
-            "suggestions": [],
-            "mapped": [],
-            "counts": _mapping_counts(),
-            "pull": pull.newest(),
-        }
-        facts |= {"place": pull.default_location(), "unmapped": [], "pages": pages_of(0, 1, "/mapping", {})}
-        return page("sync/mapping.html", status=422, bad_lines=error.lines, **facts)
-    db.session.commit()
-    return page(
-        "message.html",
-        title=f"Took {taken} {kind}",
-        message="The file was taken whole. Shopify follows within seconds.",
-    )
 
 
 # Sync mode and settings -------------------------------------------------------------------------------------------------------------

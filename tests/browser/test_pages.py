@@ -18,7 +18,7 @@ PAGES = {
     "lot-new": "/lots/new",
     "mapping": "/mapping",
     "mapped": "/mapping?view=mapped",
-    "import": "/mapping?view=import",
+    "import": "/import",
     "exceptions": "/exceptions",
     "past": "/exceptions?view=past",
     "activity": "/activity",

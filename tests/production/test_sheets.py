@@ -104,7 +104,7 @@ def test_formulas_that_go_out_come_back_in_without_a_new_version(larder: Kitchen
         ("formulas", ("F", "NONE,1,COCOA,1"), 2, "no item 'NONE'"),
         ("formulas", ("F", "BAR,1,SALT,1"), 2, "no ingredient 'SALT'"),
         ("formulas", ("F", "BAR,0,COCOA,1"), 2, "One making gives more than 0"),
-        ("formulas", ("F", "BAR,1.5,COCOA,1"), 2, "1.5 piece is finer"),
+        ("formulas", ("F", "BAR,1.5,COCOA,1"), 2, "no whole number of pieces"),
         ("formulas", ("F", "BAR,1,COCOA,0"), 2, "a quantity of more than 0"),
         ("formulas", ("F", "BAR,1,COCOA,1,100"), 2, "less than 100 %"),
         ("formulas", ("F", "BAR,1,COCOA,1", "BAR,2,CREAM,1"), 3, "yield_quantity is '2', and '1' in line 2"),
