@@ -1,23 +1,26 @@
-"""Production runs."""
+"""Production runs, and lots of ingredients."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, datetime
+from typing import Any
 
 import click
 from sqlalchemy import select
 
 from occ_app import clock
 from occ_app.catalog import pull
-from occ_app.catalog.models import Item
+from occ_app.catalog.models import Item, Location
 from occ_app.cli.shared import ACTOR, occ, of_shop, says_why, with_shop
 from occ_app.errors import DoubtError, NotFoundError, RuleError
 from occ_app.extensions import db
-from occ_app.production import completing, formulas, runs, units
+from occ_app.production import completing, formulas, ingredients, runs, units
 from occ_app.production.needs import Need
 from occ_app.shops import settings
 from occ_app.shops.models import Shop
+from occ_app.stock import lots
+from occ_app.stock.models import Lot
 
 DAY = click.DateTime(["%Y-%m-%d"])
 MOST_YIELDS = 1_000_000
@@ -43,9 +46,7 @@ def plan(domain: str, sku: str, yields: int, day: datetime | None) -> None:
             raise RuleError(f"{item.sku} has no formula. Write one first: occ import formulas FILE.")
         if not 1 <= yields <= MOST_YIELDS:
             raise RuleError(f"--yields is {yields}. Give a whole number from 1 to {MOST_YIELDS:,}.")
-        place = pull.default_location()
-        if place is None:
-            raise RuleError("No default location is set. Set it with: occ settings set default_location")
+        place = _default_place()
         on = day.date() if day else today
         quantity = yields * formula.yield_quantity
         made = runs.draft(item, quantity, location=place, planned_on=on, today=today, actor=ACTOR, at=at)
@@ -109,9 +110,9 @@ def complete(
             )
         except DoubtError as error:
             raise DoubtError(f"{error} Confirm with --confirm.") from error
-        lots = ", ".join(lot.lot_number for lot in made)
+        numbers = ", ".join(lot.lot_number for lot in made)
     click.echo(
-        f"Completed run {number}: {output} in lot {lots}" if lots else f"Completed run {number}: nothing came out"
+        f"Completed run {number}: {output} in lot {numbers}" if numbers else f"Completed run {number}: nothing came out"
     )
 
 
@@ -124,6 +125,88 @@ def cancel(domain: str, number: str) -> None:
     with of_shop(domain):
         runs.cancel(runs.find(number), actor=ACTOR, at=clock.now())
     click.echo(f"Cancelled run {number}")
+
+
+@occ.group()
+def ingredient() -> None:
+    """Lots of ingredients. The ingredients themselves come by: occ import ingredients FILE."""
+
+
+@ingredient.command("receive")
+@with_shop
+@click.argument("code")
+@click.argument("quantity")
+@click.option("--unit", help="The ingredient's own if not given.")
+@click.option("--lot", "lot_number", default="", help="Our number; by the shop's pattern if not given.")
+@click.option("--supplier-lot", default="")
+@click.option("--supplier", default="")
+@click.option("--cost", default="0", help="Of one of the ingredient's units.")
+@click.option("--on", "day", type=DAY, help="The day it came; today if not given.")
+@click.option("--expires-on", "expires", type=DAY)
+@says_why
+def receive(domain: str, code: str, quantity: str, unit: str | None, lot_number: str, **papers: Any) -> None:
+    """A lot of an ingredient came."""
+    with of_shop(domain) as shop:
+        item, place = ingredients.get(_item(code).id).item, _default_place()
+        given = units.check_unit(unit or item.unit)
+        units.check_compatible(given, item.unit, item.name)
+        lot = ingredients.receive(
+            item,
+            units.parse(quantity, given, least=1),
+            location_id=place.id,
+            supplier=papers["supplier"],
+            supplier_lot_number=papers["supplier_lot"],
+            lot_number=lot_number,
+            unit_cost=units.number(papers["cost"]),
+            received_on=papers["day"].date() if papers["day"] else None,
+            expires_on=papers["expires"].date() if papers["expires"] else None,
+            today=_today(shop),
+            actor=ACTOR,
+            at=clock.now(),
+        )
+        number = lot.lot_number
+    click.echo(f"Received lot {number}")
+
+
+@ingredient.command("count")
+@with_shop
+@click.argument("lot_number")
+@click.argument("quantity")
+@says_why
+def count(domain: str, lot_number: str, quantity: str) -> None:
+    """The lot has what was counted of it at the default location, reserved units included."""
+    with of_shop(domain):
+        lot, item = _lot_of_ingredient(lot_number)
+        counted = {lot.id: units.parse(quantity, item.unit)}
+        ingredients.count(item, _default_place().id, counted, {}, actor=ACTOR, at=clock.now())
+    click.echo(f"Counted {quantity} of lot {lot_number}")
+
+
+@ingredient.command("waste")
+@with_shop
+@click.argument("lot_number")
+@click.argument("quantity")
+@says_why
+def waste(domain: str, lot_number: str, quantity: str) -> None:
+    """So much of the lot was thrown away."""
+    with of_shop(domain):
+        lot, item = _lot_of_ingredient(lot_number)
+        ingredients.waste(lot, item, units.parse(quantity, item.unit, least=1), actor=ACTOR, at=clock.now())
+    click.echo(f"Wasted {quantity} of lot {lot_number}")
+
+
+def _lot_of_ingredient(lot_number: str) -> tuple[Lot, Item]:
+    lot = lots.find(lot_number)
+    if lot is None:
+        raise NotFoundError(f"There is no lot {lot_number}.")
+    return lot, ingredients.get(lot.item_id).item
+
+
+def _default_place() -> Location:
+    place = pull.default_location()
+    if place is None:
+        raise RuleError("No default location is set. Set it with: occ settings set default_location")
+    return place
 
 
 def _tell_short(found: Sequence[Need]) -> None:

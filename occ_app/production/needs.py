@@ -33,6 +33,7 @@ class Need:
     usable: int = 0
     picks: list[tuple[Holding, int]] = field(default_factory=list)
     earliest: date | None = None
+    is_made_here: bool = False  # known of what is short only
 
     @property
     def reserved(self) -> int:
@@ -60,7 +61,7 @@ def of(
     run: ProductionRun | None = None,
     is_locked: bool = False,
 ) -> list[Need]:
-    """The needs of making `quantity`, line by line. Four statements, whatever the number of lines or lots.
+    """The needs of making `quantity`, line by line. Five statements at most, whatever the number of lines or lots.
 
     `on`: the day of making; a lot that is past its date by then does not count. With `is_locked` the components' items are locked first.
     """
@@ -105,12 +106,16 @@ def held_by(run: ProductionRun | None) -> dict[int, dict[int, int]]:
 def _date_shortages(found: Sequence[Need], today: date) -> None:
     """Each short need knows its earliest date: the first runs that make enough of it, else today and its lead time."""
     short = [need for need in found if need.short]
-    planned = _planned_output([need.component.id for need in short]) if short else {}
+    ids = [need.component.id for need in short]
+    planned = _planned_output(ids) if short else {}
+    made = select(Formula.item_id).where(Formula.item_id.in_(ids), Formula.is_current)
+    made_here = set(db.session.scalars(made)) if short else set()
     for need in short:
-        made, need.earliest = 0, None
+        need.is_made_here = need.component.id in made_here
+        output, need.earliest = 0, None
         for on, quantity in planned.get(need.component.id, ()):
-            made += quantity
-            if made >= need.short:
+            output += quantity
+            if output >= need.short:
                 need.earliest = max(on, today)
                 break
         if need.earliest is None and need.component.lead_time_days is not None:

@@ -93,6 +93,12 @@ def plain(quantity: int, unit: str) -> str:
 
 
 def say(quantity: int, unit: str) -> str:
-    """The amount as people read it: 1,250 kg; pieces stand without a word; a true minus."""
-    said = f"{from_smallest(quantity, unit):,f}".replace("-", "\N{MINUS SIGN}")
+    """The amount as people read it: 1,250 kg; pieces stand without a word; a true minus.
+
+    To the gram or millilitre where it is given in kg or l, to the hundredth in g or ml, unless nothing would be left of it.
+    """
+    exact = from_smallest(quantity, unit)
+    short = exact.quantize(Decimal("0.001") if unit in ("kg", "l") else Decimal("0.01"))
+    shown = short.normalize() if short or not exact else exact
+    said = f"{shown:,f}".replace("-", "\N{MINUS SIGN}")
     return said if unit == "piece" else f"{said} {unit}"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from decimal import Decimal
 from fractions import Fraction
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -60,13 +62,9 @@ def test_an_amount_is_never_rounded(amount: Decimal, unit: str) -> None:
 
 
 @given(st.text(max_size=40))
-def test_any_text_is_a_number_or_is_refused_with_a_sentence(text: str) -> None:
-    try:
-        found = units.parse(text, "kg")
-    except RuleError as error:
-        assert str(error)
-    else:
-        assert 0 <= found <= units.MOST
+def test_any_text_is_an_amount_within_bounds_or_is_refused(text: str) -> None:
+    with suppress(RuleError):
+        assert 0 <= units.parse(text, "kg") <= units.MOST
 
 
 @pytest.mark.parametrize(
@@ -77,6 +75,7 @@ def test_any_text_is_a_number_or_is_refused_with_a_sentence(text: str) -> None:
         (120, "piece", "120"),
         (0, "l", "0 l"),
         (1, "g", "0.001 g"),
+        (5_279_188, "kg", "5.279 kg"),
     ],
 )
 def test_amounts_are_said_as_people_say_them(quantity: int, unit: str, said: str) -> None:
@@ -163,7 +162,7 @@ def test_what_is_made_from_later_ones_only_has_no_cycle_until_one_is_closed(grap
 
         assert way is not None
         assert (way[0], way[-1]) == (part, part)
-        assert all(after in made_of(before) for before, after in zip(way[1:], way[2:], strict=False))
+        assert all(after in made_of(before) for before, after in pairwise(way[1:]))
 
 
 def test_the_cost_of_a_unit_is_that_of_its_parts() -> None:
