@@ -24,7 +24,7 @@ from occ_app.production.models import (
     RunReservation,
 )
 from occ_app.production.needs import Need
-from occ_app.production.rules import is_plausible
+from occ_app.production.rules import is_plausible, is_plausible_use
 from occ_app.stock import ledger, lots
 from occ_app.stock.models import Lot
 from occ_app.stock.rules import COMPLETED as COMPLETED_PLACE
@@ -93,6 +93,8 @@ def complete(
     found = runs.of_run(run, today, on=made_on)
     sources = _sources(run, found)
     taken = _checked(run, sources, used) if used is not None else _by_formula(found, sources)
+    if not is_confirmed:
+        _doubt_use(found, sources, taken)
     reason = _check_lots(sources, taken, made_on, expired_reason)
     run.revision += 1
     _consume(run, sources, taken, actor, at)
@@ -214,6 +216,16 @@ def _checked(run: ProductionRun, sources: Mapping[int, Source], used: Mapping[in
                 f"Only {units.say(most, unit)} of {name} are there. Count it first, or give less.", field="used"
             )
     return {lot_id: use for lot_id, use in used.items() if use.quantity}
+
+
+def _doubt_use(found: Sequence[Need], sources: Mapping[int, Source], taken: Mapping[int, Used]) -> None:
+    """Raises DoubtError where of a component far less or far more was used than the formula says."""
+    for need in found:
+        used = sum(use.quantity for lot, use in taken.items() if sources[lot].lot.item_id == need.component.id)
+        if not is_plausible_use(used, need.quantity):
+            unit = unit_of(need.component)
+            said = f"{units.say(used, unit)} of {need.component.name} went in where the formula says {units.say(need.quantity, unit)}."
+            raise DoubtError(f"{said} Is that right?", field="used")
 
 
 def _check_lots(sources: Mapping[int, Source], taken: Mapping[int, Used], on: date, reason: str) -> str | None:

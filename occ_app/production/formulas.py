@@ -16,6 +16,7 @@ from occ_app.extensions import current_shop_id, db
 from occ_app.production import units
 from occ_app.production.models import Formula, FormulaLine
 from occ_app.production.rules import Making, Part, find_cycle
+from occ_app.stock import ledger
 
 MOST_LINES = 100
 LONGEST_NOTE = 1000
@@ -58,6 +59,7 @@ def write(
     """The item has a new version of its formula, and it is the current one. Raises RuleError where it cannot be made so."""
     check(item, yield_quantity, lines, note)
     _alone()
+    ledger.lock([item.id, *(line.component.id for line in lines)])  # before a row points at any
     return _write(item, yield_quantity, lines, note, actor, at, made_of=components_of)
 
 
@@ -121,6 +123,7 @@ def write_all(
         except RuleError as error:
             refused.append((item, error))
     if not refused:
+        ledger.lock({*own, *(component for parts in own.values() for component in parts)})
         for item, yield_quantity, lines in new:
             _write(item, yield_quantity, lines, "", actor, at, made_of=None)
     return refused

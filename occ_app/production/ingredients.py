@@ -15,7 +15,7 @@ from occ_app.catalog.models import INGREDIENT, Item
 from occ_app.errors import NotFoundError, RuleError
 from occ_app.extensions import db
 from occ_app.production import units
-from occ_app.production.models import Ingredient, Receipt
+from occ_app.production.models import Formula, FormulaLine, Ingredient, Receipt
 from occ_app.production.rules import ALLERGENS
 from occ_app.stock import ledger, lots
 from occ_app.stock.models import Lot
@@ -69,16 +69,13 @@ def row_of(facts: Facts, *, at: datetime) -> Ingredient:
 
 
 def change(ingredient: Ingredient, facts: Facts) -> None:
-    """The ingredient is as said. Its code stays; its unit only changes to one of the same measure."""
+    """The ingredient is as said. Its code stays; its unit stays too once it has lots or stands in a formula."""
     check(facts)
     item = ingredient.item
-    if facts.unit != item.unit and not units.are_compatible(facts.unit, item.unit):
+    if facts.unit != item.unit and _is_counted(item):
         raise RuleError(
-            f"{item.name} is counted in {item.unit}. It can only become another unit of {units.MEASURE[item.unit]}.",
-            field="unit",
+            f"{item.name} is counted in {item.unit} already, in its lots or in a formula. Its unit stays.", field="unit"
         )
-    if facts.unit != item.unit:
-        _convert_costs(ingredient, facts.unit)
     item.unit = facts.unit
     for row, values in ((item, _of_item(facts)), (ingredient, _own(facts))):
         for name, value in values.items():
@@ -123,21 +120,11 @@ def _own(facts: Facts) -> dict[str, Any]:
     return {"supplier": facts.supplier, "unit_cost": facts.unit_cost, "allergens": known}
 
 
-def _convert_costs(ingredient: Ingredient, unit: str) -> None:
-    """Costs of lots received are of one unit; they are of the new one from now on."""
-    share = Decimal(units.SMALLEST[unit]) / units.SMALLEST[ingredient.item.unit]
-    query = select(Receipt).join(Lot, Lot.id == Receipt.lot_id).where(Lot.item_id == ingredient.item_id)
-    receipts = list(db.session.scalars(query))
-    if any(_loses(receipt.unit_cost * share) for receipt in receipts):
-        raise RuleError(
-            f"The costs of its lots would be too small per {unit}. Keep {ingredient.item.unit}.", field="unit"
-        )
-    for receipt in receipts:
-        receipt.unit_cost = receipt.unit_cost * share
-
-
-def _loses(cost: Decimal) -> bool:
-    return cost != cost.quantize(Decimal("0.0001")) or cost > MOST_COST * 1000
+def _is_counted(item: Item) -> bool:
+    has_lot = select(Lot.id).where(Lot.item_id == item.id).limit(1)
+    has_line = select(FormulaLine.id).where(FormulaLine.component_id == item.id).limit(1)
+    has_formula = select(Formula.id).where(Formula.item_id == item.id).limit(1)
+    return any(db.session.scalar(query) is not None for query in (has_lot, has_line, has_formula))
 
 
 def get(item_id: int | None) -> Ingredient:

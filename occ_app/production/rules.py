@@ -151,10 +151,9 @@ def is_plausible(output: int, planned: int) -> bool:
     return 0 < output <= planned * PLAUSIBLE_SHARE
 
 
-def whole_makings(quantity: int, yield_quantity: int) -> tuple[int, int]:
-    """The nearest quantities at or below, and at or above, that are whole makings; the lower may be 0."""
-    below = quantity // yield_quantity * yield_quantity
-    return below, below if below == quantity else below + yield_quantity
+def is_plausible_use(used: int, needed_: int) -> bool:
+    """Whether a run that needed so much of a component by its formula may have used so much: from half of it to double."""
+    return needed_ <= 2 * used and used <= 2 * needed_
 
 
 def average_cost(lots: Iterable[tuple[int, Decimal]]) -> Decimal | None:

@@ -52,6 +52,9 @@ def draft(
     """A run that would make `quantity` by the item's current formula is noted; nothing is reserved. Raises RuleError."""
     check(item, quantity, planned_on, note, today)
     formula = formulas.current_of(item.id)
+    ledger.lock(
+        [item.id, *(line.component_id for line in (formula.lines if formula else ()))]
+    )  # before the row points at any
     run = ProductionRun(
         number=_next_number(),
         item_id=item.id,

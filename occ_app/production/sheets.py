@@ -67,7 +67,7 @@ def _facts(line: Line, row: Ingredient | None) -> ingredients.Facts:
         raise RuleError(f"unit is empty. Give one of: {', '.join(units.UNITS)}.")
     unit = units.check_unit(unit) if unit else row.item.unit  # type: ignore[union-attr]
     if row is not None and unit != row.item.unit:
-        raise RuleError(f"It is counted in {row.item.unit}. Change the unit on its page.")
+        raise RuleError(f"It is counted in {row.item.unit}, and its unit stays.")
     point = line.cells.get("reorder_point", "")
     cost = line.cells.get("unit_cost", "")
     values = {

@@ -429,7 +429,8 @@ def complete(run_id: int) -> Response:
 def _total_said(values: forms.Values) -> str:
     """What a confirmation is for: these very numbers."""
     names = [f"output-{n}" for n in range(1, MOST_OUTPUTS + 1)]
-    return "+".join(values[name] or "0" for name in (*names, "waste"))
+    used = sorted((key, text) for key, text in request.form.items() if key.startswith("used-"))
+    return "+".join([*(values[name] or "0" for name in (*names, "waste")), *(text[:40] or "0" for _, text in used)])
 
 
 def _complete(run: ProductionRun, values: forms.Values) -> None:

@@ -112,6 +112,7 @@ def check(
 
 def make_all(lots: Sequence[NewLot], *, actor: str, at: datetime) -> None:
     """All of these lots stand where they were said to, by one booking."""
+    ledger.lock(new.lot.item_id for new in lots)
     try:
         with db.session.begin_nested():
             db.session.add_all(new.lot for new in lots)

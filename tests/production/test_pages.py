@@ -134,7 +134,7 @@ def test_what_cannot_be_is_told_beside_the_form_and_nothing_is_done(bars: Kitche
         (
             f"/production/ingredients/{cocoa}/change",
             {"name": "Cocoa", "unit": "l"},
-            "It can only become another unit of weight",
+            "Cocoa is counted in kg already",
         ),
         (f"/production/ingredients/{cocoa}/receive", {"quantity": "-1", "unit": "kg"}, "Give more than 0"),
         (

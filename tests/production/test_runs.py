@@ -260,3 +260,44 @@ def test_a_sub_assembly_that_is_planned_dates_the_shortage(kitchen: Kitchen) -> 
     run = kitchen.plan("TRUFFLE", "100")
     with kitchen.bench.scope():
         assert runs.of_run(runs.find(run), kitchen.today)[0].earliest == kitchen.today + timedelta(days=3)
+
+
+def test_far_less_than_the_formula_says_is_asked_about(bars: Kitchen) -> None:
+    run = bars.plan("BAR", "48")
+    used = {lot_id(bars, "C-SOON"): Used(2 * KG)}
+    with pytest.raises(DoubtError, match="0 kg of Sugar went in where the formula says 1 kg"):
+        bars.complete(run, 48, used=used)
+    bars.complete(run, 48, used=used, is_confirmed=True)
+
+    assert bars.stock("SUGAR") == {"released": 5 * KG, "supplier": -5 * KG}
+
+
+def test_planning_and_completing_at_once_do_not_lock_each_other_out(bars: Kitchen) -> None:
+    bars.receive("COCOA", "100")
+    bars.receive("SUGAR", "100")
+    numbers = [bars.plan("BAR", "24") for _ in range(4)]
+    with bars.bench.scope():
+        shop_id = runs.find(numbers[0]).shop_id
+    said: list[str] = []
+
+    def work(number: str) -> None:
+        with bars.bench.app.app_context(), shop_scope(shop_id):
+            when = {"today": bars.today, "actor": number, "at": clock.now()}
+            try:
+                completing.complete(runs.find(number), [completing.Output(24)], **when)
+                db.session.commit()
+                fresh = runs.draft(bars.item("BAR"), 24, location=bars.place(), **when)
+                runs.plan(fresh, **when)
+                db.session.commit()
+            except Exception as error:
+                said.append(repr(error))
+
+    people = [threading.Thread(target=work, args=(number,)) for number in numbers]
+    for one in people:
+        one.start()
+    for one in people:
+        one.join()
+
+    assert said == []
+    assert (bars.stock("BAR")["completed"], bars.stock("COCOA")["reserved"]) == (96, 4 * KG)
+    assert bars.audit() == []

@@ -16,6 +16,8 @@ from occ_app.stock.models import Lot
 from occ_app.sync.files import KINDS
 from tests.production.kitchen import Kitchen
 
+FORMULA_COLUMNS = "item_sku,yield_quantity,ingredient_code,quantity,scrap_percent"
+
 
 def take(kitchen: Kitchen, kind: str, *lines: str) -> int:
     """The file is taken, or refused whole."""
@@ -87,49 +89,44 @@ def test_formulas_that_go_out_come_back_in_without_a_new_version(larder: Kitchen
         assert [(line.component.sku, line.quantity) for line in bar.lines] == [("COCOA", 1_300_000)]
 
 
-@pytest.mark.parametrize(
-    ("kind", "lines", "number", "words"),
-    [
-        ("ingredients", ("code,name,unit", "NEW,New,stone"), 2, "'stone' is no unit here. Give one of: g, kg"),
-        ("ingredients", ("code,name", "NEW,New"), 2, "unit is empty"),
-        ("ingredients", ("code,name,unit", "BAR,Bar,kg"), 2, "BAR is a product"),
-        ("ingredients", ("code,name,unit", "NEW,New,kg", "NEW,New,kg"), 3, "stands twice"),
-        ("ingredients", ("code,name,unit,on_hand", "NEW,New,kg,-1"), 2, "Give 0 or more"),
-        ("ingredients", ("code,name,unit,on_hand", 'NEW,New,kg,"1,5"'), 2, "is no number"),
-        ("ingredients", ("code,name,unit,on_hand", "NEW,New,g,0.0001"), 2, "The smallest amount is 1 mg"),
-        ("ingredients", ("code,name,unit,on_hand", "COCOA,Cocoa,kg,99"), 2, "we have 12.5 kg. Count it"),
-        ("ingredients", ("code,name,unit,unit_cost", "NEW,New,kg,-2"), 2, "Give a cost from 0"),
-        ("ingredients", ("code,name,unit", "COCOA,Cocoa,l"), 2, "It is counted in kg"),
-        ("ingredients", ("code,name,colour", "NEW,New,red"), 1, "Unknown columns: colour"),
-        ("formulas", ("F", "NONE,1,COCOA,1"), 2, "no item 'NONE'"),
-        ("formulas", ("F", "BAR,1,SALT,1"), 2, "no ingredient 'SALT'"),
-        ("formulas", ("F", "BAR,0,COCOA,1"), 2, "One making gives more than 0"),
-        ("formulas", ("F", "BAR,1.5,COCOA,1"), 2, "no whole number of pieces"),
-        ("formulas", ("F", "BAR,1,COCOA,0"), 2, "a quantity of more than 0"),
-        ("formulas", ("F", "BAR,1,COCOA,1,100"), 2, "less than 100 %"),
-        ("formulas", ("F", "BAR,1,COCOA,1", "BAR,2,CREAM,1"), 3, "yield_quantity is '2', and '1' in line 2"),
-        ("formulas", ("F", "BAR,1,COCOA,1", "BAR,1,COCOA,2"), 3, "stands twice"),
-        ("formulas", ("F", "BAR,1,BOX,1", "BOX,1,BAR,1"), 2, "made from itself: Item BAR → Item BOX → Item BAR"),
-        ("items", ("sku,name", "COCOA,Cocoa"), 2, "COCOA is an ingredient"),
-        ("lots", ("lot_number,item_sku,quantity", "L,COCOA,5"), 2, "There is no item 'COCOA'"),
-    ],
-)
-def test_a_bad_line_is_named_and_nothing_is_taken(
-    larder: Kitchen, kind: str, lines: tuple[str, ...], number: int, words: str
-) -> None:
-    text = [
-        line.replace("F", "item_sku,yield_quantity,ingredient_code,quantity,scrap_percent") if line == "F" else line
-        for line in lines
-    ]
-    text = [f"{line}," if kind == "formulas" and line.count(",") == 3 else line for line in text]
-    with pytest.raises(BadFileError) as error:
-        take(larder, kind, *text)
+BAD = [
+    ("ingredients", ("code,name,unit", "NEW,New,stone"), 2, "'stone' is no unit here. Give one of: g, kg"),
+    ("ingredients", ("code,name", "NEW,New"), 2, "unit is empty"),
+    ("ingredients", ("code,name,unit", "BAR,Bar,kg"), 2, "BAR is a product"),
+    ("ingredients", ("code,name,unit", "NEW,New,kg", "NEW,New,kg"), 3, "stands twice"),
+    ("ingredients", ("code,name,unit,on_hand", "NEW,New,kg,-1"), 2, "Give 0 or more"),
+    ("ingredients", ("code,name,unit,on_hand", 'NEW,New,kg,"1,5"'), 2, "is no number"),
+    ("ingredients", ("code,name,unit,on_hand", "NEW,New,g,0.0001"), 2, "The smallest amount is 1 mg"),
+    ("ingredients", ("code,name,unit,on_hand", "COCOA,Cocoa,kg,99"), 2, "we have 12.5 kg. Count it"),
+    ("ingredients", ("code,name,unit,unit_cost", "NEW,New,kg,-2"), 2, "Give a cost from 0"),
+    ("ingredients", ("code,name,unit", "COCOA,Cocoa,l"), 2, "It is counted in kg"),
+    ("ingredients", ("code,name,colour", "NEW,New,red"), 1, "Unknown columns: colour"),
+    ("formulas", ("F", "NONE,1,COCOA,1"), 2, "no item 'NONE'"),
+    ("formulas", ("F", "BAR,1,SALT,1"), 2, "no ingredient 'SALT'"),
+    ("formulas", ("F", "BAR,0,COCOA,1"), 2, "One making gives more than 0"),
+    ("formulas", ("F", "BAR,1.5,COCOA,1"), 2, "no whole number of pieces"),
+    ("formulas", ("F", "BAR,1,COCOA,0"), 2, "a quantity of more than 0"),
+    ("formulas", ("F", "BAR,1,COCOA,1,100"), 2, "less than 100 %"),
+    ("formulas", ("F", "BAR,1,COCOA,1", "BAR,2,CREAM,1"), 3, "yield_quantity is '2', and '1' in line 2"),
+    ("formulas", ("F", "BAR,1,COCOA,1", "BAR,1,COCOA,2"), 3, "stands twice"),
+    ("formulas", ("F", "BAR,1,BOX,1", "BOX,1,BAR,1"), 2, "made from itself: Item BAR → Item BOX → Item BAR"),
+    ("items", ("sku,name", "COCOA,Cocoa"), 2, "COCOA is an ingredient"),
+    ("lots", ("lot_number,item_sku,quantity", "L,COCOA,5"), 2, "There is no item 'COCOA'"),
+]
 
-    assert error.value.lines[0].number == number
-    assert words in error.value.lines[0].reason
+
+def test_every_bad_line_is_named_and_nothing_is_taken(larder: Kitchen) -> None:
+    for kind, lines, number, words in BAD:
+        text = [line.replace("F", FORMULA_COLUMNS) if line == "F" else line for line in lines]
+        text = [f"{line}," if kind == "formulas" and line.count(",") == 3 else line for line in text]
+        with pytest.raises(BadFileError) as error:
+            take(larder, kind, *text)
+
+        assert error.value.lines[0].number == number, lines
+        assert words in error.value.lines[0].reason
     with larder.bench.scope():
         counts = [db.session.scalar(db.select(db.func.count()).select_from(model)) for model in (Item, Lot, Formula)]
-        assert counts == [5, 2, 0]
+    assert counts == [5, 2, 0]
 
 
 def test_ingredients_are_no_items_to_sell(larder: Kitchen) -> None:
