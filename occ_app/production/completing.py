@@ -32,6 +32,7 @@ from occ_app.stock.rules import PRODUCTION, RELEASED, RESERVED, SCRAP
 
 LONGEST_REASON = 300
 MOST_LOTS = 20
+MOST_OTHERS = 20  # lots of a component that are neither held nor used, in the form
 OLDEST = timedelta(days=366)
 
 
@@ -106,7 +107,7 @@ def complete(
 
 
 def default_use(run: ProductionRun, today: date) -> list[tuple[Need, list[tuple[Source, int]]]]:
-    """Each need of the run with all lots that it may use and what would be used of each; for the form."""
+    """Each need of the run with the lots that it may use, first expiry first, and what would be used of each; for the form."""
     found = runs.of_run(run, today, on=today)
     sources = _sources(run, found)
     shown = []
@@ -114,7 +115,9 @@ def default_use(run: ProductionRun, today: date) -> list[tuple[Need, list[tuple[
         use = _use_of(need, sources)
         own = [source for source in sources.values() if source.lot.item_id == need.component.id]
         own.sort(key=lambda s: (not s.held, s.lot.expires_on is None, s.lot.expires_on or date.max, s.lot.id))
-        shown.append((need, [(source, use.get(source.lot.id, 0)) for source in own]))
+        rows = [(source, use.get(source.lot.id, 0)) for source in own]
+        others = [row for row in rows if not row[0].held and not row[1]][:MOST_OTHERS]
+        shown.append((need, [row for row in rows if row[0].held or row[1] or row in others]))
     return shown
 
 
@@ -159,7 +162,7 @@ def _component_ids(run: ProductionRun) -> list[int]:
 def _sources(run: ProductionRun, found: Sequence[Need]) -> dict[int, Source]:
     """Every lot of the run's components that has something to use, by id; also those past their date."""
     held = {lot: (item, quantity) for item, by_lot in needs.held_by(run).items() for lot, quantity in by_lot.items()}
-    there = ledger.holdings([need.component.id for need in found]) if found else {}
+    there = ledger.holdings([need.component.id for need in found], (RELEASED,)) if found else {}
     free = {
         holding.lot_id: holding.quantity
         for (_, location), holdings in there.items()

@@ -268,7 +268,7 @@ def waste(lot: Lot, item: Item, quantity: int, *, actor: str, at: datetime) -> N
     ledger.lock([item.id])
     there = [
         (holding.place, location, holding.quantity)
-        for (_, location), holdings in ledger.holdings([item.id]).items()
+        for (_, location), holdings in ledger.holdings([item.id], (ON_HOLD, RELEASED, RESERVED)).items()
         for holding in holdings
         if holding.lot_id == lot.id and holding.place in (ON_HOLD, RELEASED, RESERVED) and holding.quantity > 0
     ]
@@ -292,10 +292,9 @@ def waste(lot: Lot, item: Item, quantity: int, *, actor: str, at: datetime) -> N
 def standing(item_ids: Sequence[int], location_id: int | None = None) -> dict[int, dict[int, dict[str, int]]]:
     """Where the units of these items are that exist: item -> lot -> place -> units; one statement."""
     found: dict[int, dict[int, dict[str, int]]] = {}
-    for (item_id, location), holdings in ledger.holdings(item_ids).items():
+    for (item_id, location), holdings in ledger.holdings(item_ids, (*lots.LOT_PLACES, RESERVED)).items():
         for holding in holdings:
-            is_here = location_id is None or location == location_id
-            if holding.lot_id and holding.quantity > 0 and is_here and holding.place in (*lots.LOT_PLACES, RESERVED):
+            if holding.lot_id and holding.quantity > 0 and location_id in (None, location):
                 places = found.setdefault(item_id, {}).setdefault(holding.lot_id, {})
                 places[holding.place] = places.get(holding.place, 0) + holding.quantity
     return found

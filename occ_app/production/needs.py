@@ -69,7 +69,7 @@ def of(
     ids = [line.component_id for line in lines]
     if is_locked:
         ledger.lock(ids)
-    holdings = ledger.holdings(ids) if ids else {}
+    holdings = ledger.holdings(ids, (RELEASED, RESERVED)) if ids else {}
     held = held_by(run)
     found = []
     for line in lines:

@@ -104,6 +104,9 @@ def plan(
     """
     run = locked(run.id, revision)
     _check_open(run)
+    if run.formula_id is None:
+        formula = formulas.current_of(run.item_id)  # written since
+        run.formula_id = formula.id if formula else None
     run.state = PLANNED if run.state == DRAFT else run.state
     run.planned_on = run.planned_on or today
     return _reserve(run, by_hand, today, actor, at)
@@ -296,7 +299,7 @@ def _chosen(
 
 def _check_there(run: ProductionRun, chosen: Mapping[int, Mapping[int, int]], named: Mapping[int, Lot]) -> None:
     held = needs.held_by(run)
-    there = ledger.holdings(chosen)
+    there = ledger.holdings(chosen, (RELEASED,))
     for item_id, lots in chosen.items():
         free = {h.lot_id: h.quantity for h in there.get((item_id, run.location_id), []) if needs.is_free(h)}
         for lot_id, quantity in lots.items():
