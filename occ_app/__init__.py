@@ -59,11 +59,13 @@ def _add_pages(app: Flask) -> None:
     from occ_app.cli import occ
     from occ_app.desk import activity, connection, exceptions, home
     from occ_app.inbox.intake import blueprint as inbox
+    from occ_app.production import formula_pages, ingredient_pages
+    from occ_app.production import views as production
     from occ_app.shops.admission import admit
     from occ_app.shops.views import auth, health
     from occ_app.stock import views as lots
+    from occ_app.sync import upload_pages, words
     from occ_app.sync import views as products
-    from occ_app.sync import words
 
     web.start(app, admit)
     words.register(app)
@@ -73,7 +75,11 @@ def _add_pages(app: Flask) -> None:
         health,
         home.blueprint,
         products.blueprint,
+        upload_pages.blueprint,
         lots.blueprint,
+        production.blueprint,
+        ingredient_pages.blueprint,
+        formula_pages.blueprint,
         exceptions.blueprint,
         activity.blueprint,
         connection.blueprint,

@@ -2,7 +2,8 @@
 
     OccError
     ├── RuleError            a rule says no: 422 / exit 1, with a sentence that says what to do; `field` ties it to an input
-    │   └── BadFileError     a file has bad lines: nothing was taken; `lines` names each
+    │   ├── BadFileError     a file has bad lines: nothing was taken; `lines` names each
+    │   └── DoubtError       it is possible and looks like a slip: asked once, done when confirmed
     ├── NotFoundError        no such row in this shop: 404 / exit 1
     ├── NotConfiguredError   a setting is missing or wrong: the program does not start
     └── ShopifyError         (occ_app.shopify.errors)
@@ -44,6 +45,10 @@ class BadFileError(RuleError):
     def __init__(self, lines: list[BadLine]) -> None:
         super().__init__("\n".join(f"Line {line.number}: {line.reason}" for line in lines))
         self.lines = lines
+
+
+class DoubtError(RuleError):
+    """What is asked for is possible and looks like a slip. The message says what is odd; nothing was done until it is confirmed."""
 
 
 class NotFoundError(OccError):

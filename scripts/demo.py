@@ -99,6 +99,8 @@ def _first_data(occ: list[str], environment: dict[str, str]) -> None:
             time.sleep(0.5)
         else:
             sys.exit(done.stderr)
+    kitchen = [sys.executable, str(ROOT / "scripts" / "kitchen.py"), SHOP]
+    subprocess.run(kitchen, env={**environment, "PYTHONPATH": str(ROOT)}, check=True)
     _wait_until_linked(occ, environment)
 
 

@@ -17,6 +17,7 @@ const tellToast = () => {
   told.remove();
   document.dispatchEvent(new CustomEvent("occ:toast", { detail: { message } }));
 };
+document.addEventListener("click", (event) => { if (event.target.closest("[data-print]")) window.print(); });
 document.addEventListener("change", (event) => {
   if (!event.target.matches("[data-pick-all]")) return;
   for (const box of event.target.closest("table").querySelectorAll("tbody input[type=checkbox]")) box.checked = event.target.checked;

@@ -126,6 +126,7 @@ def _create_runs() -> None:
         _moment("started_at"),
         _moment("completed_at"),
         _text("completed_by", nullable=True),
+        _text("expired_reason", nullable=True),
         _moment("cancelled_at"),
         _shop(),
         sa.UniqueConstraint("shop_id", "number"),

@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy import func, select
 from sqlalchemy.orm import joinedload
 
-from occ_app.catalog.models import Item, Location, Mapping, Variant
+from occ_app.catalog.models import PRODUCT, Item, Location, Mapping, Variant
 from occ_app.catalog.rules import likeness
 from occ_app.errors import NotFoundError, RuleError
 from occ_app.extensions import db
@@ -134,7 +134,7 @@ def suggestions(limit: int = 200) -> Sequence[Suggestion]:
 
 def _unmapped_items():  # type: ignore[no-untyped-def]
     mapped = select(Mapping.item_id).where(Mapping.ended_at.is_(None))
-    return select(Item).where(Item.archived_at.is_(None), Item.id.not_in(mapped))
+    return select(Item).where(Item.kind == PRODUCT, Item.archived_at.is_(None), Item.id.not_in(mapped))
 
 
 def _by_code(items: Sequence[Item], variants: Sequence[Variant]) -> list[Suggestion]:

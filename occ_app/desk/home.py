@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 
 from occ_app import clock
 from occ_app.catalog import pull
-from occ_app.catalog.models import Item, Mapping
+from occ_app.catalog.models import PRODUCT, Item, Mapping
 from occ_app.desk.exceptions import open_cases
 from occ_app.extensions import db
 from occ_app.orders.models import Order
@@ -60,8 +60,8 @@ def sync_all() -> Response:
 def _steps() -> list[dict[str, Any]]:
     """What a new shop does first, in order, with what is done."""
     place = pull.default_location()
-    has_items = db.session.scalar(select(Item.id).limit(1)) is not None
-    has_lots = db.session.scalar(select(Lot.id).limit(1)) is not None
+    has_items = db.session.scalar(select(Item.id).where(Item.kind == PRODUCT).limit(1)) is not None
+    has_lots = db.session.scalar(select(Lot.id).join(Item).where(Item.kind == PRODUCT).limit(1)) is not None
     has_mappings = db.session.scalar(select(Mapping.id).limit(1)) is not None
     is_linked = (
         db.session.scalar(select(SyncState.mapping_id).where(SyncState.expected.is_not(None)).limit(1)) is not None

@@ -125,6 +125,7 @@ class ProductionRun(ShopScoped, db.Model):
     started_at: Mapped[datetime | None]
     completed_at: Mapped[datetime | None]
     completed_by: Mapped[str | None] = mapped_column(Text)
+    expired_reason: Mapped[str | None] = mapped_column(Text)  # why a lot past its date was used all the same
     cancelled_at: Mapped[datetime | None]
 
     item: Mapped[Item] = relationship(lazy="raise_on_sql")

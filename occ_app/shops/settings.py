@@ -57,6 +57,15 @@ def _location(text: str) -> str:
     return text
 
 
+def _lot_numbers(text: str) -> str:
+    rest = text
+    for name in ("item", "yyyymmdd", "yymmdd", "yyyy", "mm", "dd"):
+        rest = rest.replace(f"{{{name}}}", "")
+    if rest.count("{n}") != 1 or set("{}") & set(rest.replace("{n}", "")) or len(text) > 60 or not text.isprintable():
+        raise RuleError("Give a pattern such as {item}-{yyyymmdd}-{n}, with {n} once, of 60 characters or fewer.")
+    return text
+
+
 SETTINGS: dict[str, Setting] = {
     "sync_mode": Setting(_one_of(*MODES), "released", "Which lots count as sellable"),
     "default_location": Setting(_location, "", "Where lots and mappings are kept when nothing else is said"),
@@ -65,6 +74,7 @@ SETTINGS: dict[str, Setting] = {
     "guard_percent": Setting(_whole(1, 100), 50, "A step beyond this share of Shopify's number ..."),
     "guard_units": Setting(_whole(1, 1_000_000), 20, "... and beyond this many units waits for approval"),
     "time_zone": Setting(_time_zone, "UTC", "When a day begins and a lot expires"),
+    "lot_number_pattern": Setting(_lot_numbers, "{item}-{yyyymmdd}-{n}", "How lots are numbered"),
     "batch_hour": Setting(_whole(0, 23), 6, "The hour of the daily batch, in the shop's time zone"),
     "fulfilment_centre": Setting(_location, "", "Where partners ship to"),
 }

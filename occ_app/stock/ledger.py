@@ -7,7 +7,7 @@ the same transaction.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -134,8 +134,11 @@ def lock(item_ids: Iterable[int]) -> None:
     db.session.execute(select(Item.id).where(Item.id.in_(sorted(set(item_ids)))).order_by(Item.id).with_for_update())
 
 
-def holdings(item_ids: Iterable[int]) -> dict[tuple[int, int], list[Holding]]:
-    """What there is of each item and location, as (item id, location id) -> holdings; one statement, balances only."""
+def holdings(item_ids: Iterable[int], places: Collection[str] | None = None) -> dict[tuple[int, int], list[Holding]]:
+    """What there is of each item and location, as (item id, location id) -> holdings; one statement, balances only.
+
+    With `places` only what stands there: where each old lot came from and went to is a balance too.
+    """
     found: dict[tuple[int, int], list[Holding]] = defaultdict(list)
     query = (
         select(
@@ -150,6 +153,8 @@ def holdings(item_ids: Iterable[int]) -> dict[tuple[int, int], list[Holding]]:
         .outerjoin(Lot, Lot.id == Balance.lot_id)
         .where(Balance.item_id.in_(list(item_ids)), Balance.quantity != 0)
     )
+    if places is not None:
+        query = query.where(Balance.place.in_(places))
     for row in db.session.execute(query):
         holding = Holding(row.place, row.quantity, row.lot_id, row.expires_on, row.recalled_at is not None)
         found[row.item_id, row.location_id].append(holding)

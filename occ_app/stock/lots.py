@@ -7,11 +7,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
+from sqlalchemy.exc import IntegrityError
 
-from occ_app.catalog.models import Item
+from occ_app.catalog.models import INGREDIENT, Item
 from occ_app.errors import NotFoundError, RuleError
-from occ_app.extensions import db
+from occ_app.extensions import current_shop_id, db
+from occ_app.shops import settings
+from occ_app.shops.models import Shop
 from occ_app.stock import ledger
 from occ_app.stock.models import Balance, Lot
 from occ_app.stock.rules import (
@@ -24,9 +27,12 @@ from occ_app.stock.rules import (
     PRODUCTION,
     RELEASED,
     SCRAP,
+    SUPPLIER,
+    numbers_around,
 )
 
 MOST_UNITS = 100_000_000
+MOST_SMALLEST = 10**13  # of an ingredient, which is counted in milligrams, microlitres or pieces
 TAKEN = "There is a lot {} already. Give another number."
 _REASON_OF_TARGET = {RELEASED: "release", ON_HOLD: "hold", SCRAP: "scrap"}
 _STEPS = (COMPLETED, PACKAGED, IN_REVIEW)
@@ -61,6 +67,7 @@ def make(
 
     Raises RuleError where the quantity, the place, the dates or the number cannot be.
     """
+    ledger.lock([item.id])
     number = (lot_number or "").strip() or next_number(item, made_on or today)
     new = check(
         item,
@@ -92,7 +99,7 @@ def check(
     at: datetime,
 ) -> NewLot:
     """The lot as it would be made; nothing is changed. Whether its number is free is the caller's to know. Raises RuleError."""
-    _check_quantity(quantity)
+    _check_quantity(quantity, item)
     if place not in LOT_PLACES:
         raise RuleError(f"A lot can stand at: {', '.join(LOT_PLACES)}.", field="place")
     if expires_on is None and item.shelf_life_days and from_place == PRODUCTION:
@@ -105,13 +112,19 @@ def check(
 
 def make_all(lots: Sequence[NewLot], *, actor: str, at: datetime) -> None:
     """All of these lots stand where they were said to, by one booking."""
-    db.session.add_all(new.lot for new in lots)
-    db.session.flush()
+    ledger.lock(new.lot.item_id for new in lots)
+    try:
+        with db.session.begin_nested():
+            db.session.add_all(new.lot for new in lots)
+    except IntegrityError as error:  # somebody took the number a moment ago
+        if "uq_lot_" not in str(error.orig):
+            raise
+        raise RuleError(TAKEN.format(lots[0].lot.lot_number), field="lot_number") from error
     ledger.book([_made(new) for new in lots], actor=actor, at=at)
 
 
 def _made(new: NewLot) -> ledger.Move:
-    lot, reason = new.lot, "opening" if new.from_place == OPENING else "production"
+    lot, reason = new.lot, {OPENING: "opening", SUPPLIER: "receive"}.get(new.from_place, "production")
     source = f"lot:{lot.id}:made"
     return ledger.Move(lot.item_id, lot.id, new.location_id, new.from_place, new.place, new.quantity, reason, source)
 
@@ -154,11 +167,19 @@ def move(
 
 
 def next_number(item: Item, made_on: date) -> str:
-    """The next free lot number of the day: `CB-BAR-20261112-1`."""
-    stem = f"{item.sku}-{made_on:%Y%m%d}-"
-    taken = db.session.scalars(select(Lot.lot_number).where(Lot.lot_number.startswith(stem, autoescape=True)))
-    counts = [int(tail) for tail in (number.removeprefix(stem) for number in taken) if tail.isdecimal()]
-    return f"{stem}{max(counts, default=0) + 1}"
+    """The next free lot number by the shop's pattern: `CB-BAR-20261112-1`. Two at once wait for each other."""
+    pattern = settings.get(db.session.get_one(Shop, current_shop_id()), "lot_number_pattern")
+    before, after = numbers_around(pattern, item.sku, made_on)
+    db.session.execute(
+        text("SELECT pg_advisory_xact_lock(hashtext('lot numbers'), :shop)"), {"shop": current_shop_id()}
+    )
+    alike = Lot.lot_number.startswith(before, autoescape=True) & Lot.lot_number.endswith(after, autoescape=True)
+    tails = (
+        number[len(before) : len(number) - len(after)]
+        for number in db.session.scalars(select(Lot.lot_number).where(alike))
+    )
+    counts = [int(tail) for tail in tails if tail.isascii() and tail.isdecimal()]
+    return f"{before}{max(counts, default=0) + 1}{after}"
 
 
 def find(lot_number: str) -> Lot | None:
@@ -232,8 +253,9 @@ def _last_day(made_on: date, shelf_life_days: int) -> date:
         raise RuleError("With its shelf life it would expire after the year 9999.", field="made_on") from error
 
 
-def _check_quantity(quantity: int) -> None:
+def _check_quantity(quantity: int, item: Item | None = None) -> None:
+    most = MOST_SMALLEST if item is not None and item.kind == INGREDIENT else MOST_UNITS
     if quantity < 1:
         raise RuleError("Give a quantity of 1 or more.", field="quantity")
-    if quantity > MOST_UNITS:
-        raise RuleError(f"Give {MOST_UNITS:,} or fewer.", field="quantity")
+    if quantity > most:
+        raise RuleError(f"Give {most:,} or fewer.", field="quantity")

@@ -151,3 +151,16 @@ def take(holdings: Iterable[Holding], quantity: int, today: date) -> tuple[list[
         parts.append((holding, given))
         quantity -= given
     return parts, quantity
+
+
+def numbers_around(pattern: str, sku: str, made_on: date) -> tuple[str, str]:
+    """What stands before and after the count in lot numbers of that item and day: `{item}-{yyyymmdd}-{n}`.
+
+    The pattern's parts are {item}, {yyyymmdd}, {yymmdd}, {yyyy}, {mm}, {dd}, and {n} once.
+    """
+    known = {"yyyymmdd": f"{made_on:%Y%m%d}", "yymmdd": f"{made_on:%y%m%d}"}
+    known |= {"yyyy": f"{made_on:%Y}", "mm": f"{made_on:%m}", "dd": f"{made_on:%d}", "item": sku}
+    before, _, after = pattern.partition("{n}")
+    for name, value in known.items():
+        before, after = before.replace(f"{{{name}}}", value), after.replace(f"{{{name}}}", value)
+    return before, after

@@ -10,7 +10,7 @@ from sqlalchemy import func, or_, select
 
 from occ_app import clock
 from occ_app.catalog import pull
-from occ_app.catalog.models import Item
+from occ_app.catalog.models import INGREDIENT, PRODUCT, Item
 from occ_app.errors import NotFoundError, RuleError
 from occ_app.extensions import db
 from occ_app.shops import settings
@@ -86,16 +86,15 @@ def _pages(total: int, number: int, view: str, q: str) -> dict[str, Any]:
 
 
 def _tabs() -> list[tuple[str, str, int | None]]:
-    here = select(Balance.place, func.count(Balance.lot_id.distinct())).where(
-        Balance.quantity > 0, Balance.lot_id.is_not(None)
-    )
+    here = select(Balance.place, func.count(Balance.lot_id.distinct())).join(Item, Item.id == Balance.item_id)
+    here = here.where(Item.kind == PRODUCT, Balance.quantity > 0, Balance.lot_id.is_not(None))
     counts = dict(db.session.execute(here.group_by(Balance.place)).all())
     shown: dict[str, int | None] = {"hold": counts.get(ON_HOLD, 0), "released": counts.get(RELEASED, 0)}
     return [(key, words, shown.get(key)) for key, (words, _) in VIEWS.items()]
 
 
 def _rows(view: str, q: str, number: int) -> tuple[list[dict[str, Any]], int]:
-    query = select(Lot, Item).join(Item, Item.id == Lot.item_id)
+    query = select(Lot, Item).join(Item, Item.id == Lot.item_id).where(Item.kind == PRODUCT)
     places = VIEWS[view][1]
     if places is not None:
         query = query.where(
@@ -133,7 +132,9 @@ def new() -> Response:
 
 
 def _form(values: dict[str, str], errors: dict[str | None, str], status: int = 200) -> Response:
-    items = db.session.scalars(select(Item).where(Item.archived_at.is_(None)).order_by(Item.name).limit(2000)).all()
+    items = db.session.scalars(
+        select(Item).where(Item.kind == PRODUCT, Item.archived_at.is_(None)).order_by(Item.name).limit(2000)
+    ).all()
     today = clock.local_date(clock.now(), settings.get(g.shop, "time_zone"))
     places = pull.locations()
     default = pull.default_location()
@@ -156,7 +157,7 @@ def make() -> Response:
 
 
 def _make(values: dict[str, str]) -> Lot:
-    item = db.session.scalar(select(Item).where(Item.id == row_id(values["item"])))
+    item = db.session.scalar(select(Item).where(Item.id == row_id(values["item"]), Item.kind == PRODUCT))
     if item is None:
         raise RuleError("Choose an item.", field="item")
     place = next((p for p in pull.locations() if str(p.id) == values["location"]), None) or pull.default_location()
@@ -196,8 +197,11 @@ def _day(values: dict[str, str], name: str) -> date | None:
 
 @blueprint.get("/lots/<int:lot_id>")
 def one(lot_id: int) -> Response:
-    """One lot: where its units are, its history."""
-    return _shown(lots.get(lot_id))
+    """One lot: where its units are, its history. A lot of an ingredient has a page of its own."""
+    lot = lots.get(lot_id)
+    if db.session.get_one(Item, lot.item_id).kind == INGREDIENT:
+        return see_other(f"/production/ingredients/lots/{lot.id}")
+    return _shown(lot)
 
 
 def _shown(lot: Lot, error: str = "", status: int = 200, toast: str | None = None) -> Response:

@@ -1,4 +1,4 @@
-"""Items, lots and mappings as CSV, in and out. `KINDS` names them; all or nothing, within the caller's transaction."""
+"""Items, lots, mappings, ingredients and formulas as CSV, in and out. `KINDS` names them; all or nothing, within the caller's transaction."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from sqlalchemy.orm import joinedload
 
 from occ_app.catalog import mapping as mappings
 from occ_app.catalog import pull
-from occ_app.catalog.models import LONGEST_SHELF_LIFE, SYNC_MODES, Item, Location, Mapping, Variant
+from occ_app.catalog.models import LONGEST_SHELF_LIFE, PRODUCT, SYNC_MODES, Item, Location, Mapping, Variant
 from occ_app.catalog.sheets import Line, day, read, take_all, whole, write
 from occ_app.errors import RuleError
 from occ_app.extensions import db
+from occ_app.production import sheets as production
 from occ_app.stock import lots
 from occ_app.stock.models import Balance, Lot
 from occ_app.stock.rules import LOT_PLACES, OPENING
@@ -55,6 +56,8 @@ def _take_items(data: bytes, actor: str, at: datetime) -> int:
         if sku in seen:
             raise RuleError(f"The SKU {sku} stands twice in the file.")
         seen.add(sku)
+        if sku in known and known[sku].kind != PRODUCT:
+            raise RuleError(f"{sku} is an ingredient. Give the product another SKU, or import it with the ingredients.")
         values = _item_values(line)
         item = known.get(sku) or Item(sku=sku, created_at=at)
         for name, value in values.items():
@@ -88,13 +91,13 @@ def _item_values(line: Line) -> dict[str, object]:
 
 
 def _give_items() -> str:
-    items = db.session.scalars(select(Item).where(Item.archived_at.is_(None)).order_by(Item.sku))
+    items = db.session.scalars(select(Item).where(Item.kind == PRODUCT, Item.archived_at.is_(None)).order_by(Item.sku))
     return write(ITEMS, ([getattr(item, name) for name in ITEMS] for item in items))
 
 
 def _take_lots(data: bytes, actor: str, at: datetime) -> int:
     lines = read(data, LOTS, ("lot_number", "item_sku", "quantity"))
-    items = {item.sku: item for item in db.session.scalars(select(Item))}
+    items = {item.sku: item for item in db.session.scalars(select(Item).where(Item.kind == PRODUCT))}
     places = {place.location_gid: place for place in db.session.scalars(select(Location))}
     default = pull.default_location()
     today = targets.today(targets.shop())
@@ -158,7 +161,7 @@ def _give_lots() -> str:
         .join(Balance, Balance.lot_id == Lot.id)
         .join(Item, Item.id == Lot.item_id)
         .join(Location, Location.id == Balance.location_id)
-        .where(Balance.place.in_(LOT_PLACES), Balance.quantity > 0)
+        .where(Item.kind == PRODUCT, Balance.place.in_(LOT_PLACES), Balance.quantity > 0)
         .order_by(Lot.lot_number, Balance.place)
     )
     return write(LOTS, db.session.execute(query))
@@ -166,7 +169,7 @@ def _give_lots() -> str:
 
 def _take_mappings(data: bytes, actor: str, at: datetime) -> int:
     lines = read(data, MAPPINGS, ("item_sku",))
-    items = {item.sku: item for item in db.session.scalars(select(Item))}
+    items = {item.sku: item for item in db.session.scalars(select(Item).where(Item.kind == PRODUCT))}
     places = {place.location_gid: place for place in db.session.scalars(select(Location))}
     default = pull.default_location()
     variants = _variants(lines)
@@ -286,6 +289,8 @@ def _text(line: Line, column: str, *, needed: bool = False) -> str:
 
 KINDS = {
     "items": Kind(_take_items, _give_items),
+    "ingredients": Kind(production.take_ingredients, production.give_ingredients),
+    "formulas": Kind(production.take_formulas, production.give_formulas),
     "lots": Kind(_take_lots, _give_lots),
     "mappings": Kind(_take_mappings, _give_mappings),
 }

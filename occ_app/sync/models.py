@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Text, text
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, LargeBinary, Text, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from occ_app.catalog.models import Mapping
@@ -145,3 +145,17 @@ class SyncException(ShopScoped, db.Model):
     settled_at: Mapped[datetime | None]
     settled_by: Mapped[str | None] = mapped_column(Text)
     remedy: Mapped[str | None] = mapped_column(Text)
+
+
+class Upload(ShopScoped, db.Model):
+    """A file that waits for a person to look at what it would change. Gone once it is taken in, or after a day."""
+
+    __tablename__ = "upload"
+    __table_args__ = (Index("ix_upload_uploaded_at", "shop_id", "uploaded_at"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(Text)
+    name: Mapped[str] = mapped_column(Text)
+    data: Mapped[bytes] = mapped_column(LargeBinary)
+    uploaded_at: Mapped[datetime]
+    uploaded_by: Mapped[str] = mapped_column(Text)

@@ -15,8 +15,8 @@ from sqlalchemy.orm import joinedload
 from occ_app import clock
 from occ_app.catalog import mapping as mappings
 from occ_app.catalog import pull
-from occ_app.catalog.models import LONGEST_SHELF_LIFE, Item, Location, Mapping, Variant
-from occ_app.errors import BadFileError, NotFoundError, RuleError
+from occ_app.catalog.models import LONGEST_SHELF_LIFE, PRODUCT, Item, Location, Mapping, Variant
+from occ_app.errors import NotFoundError, RuleError
 from occ_app.extensions import db
 from occ_app.shops import settings
 from occ_app.stock import ledger
@@ -115,7 +115,7 @@ def _product_query():  # type: ignore[no-untyped-def]
         .outerjoin(Mapping, (Mapping.item_id == Item.id) & Mapping.ended_at.is_(None))
         .outerjoin(SyncState, SyncState.mapping_id == Mapping.id)
         .outerjoin(Variant, Variant.id == Mapping.variant_id)
-        .where(Item.archived_at.is_(None))
+        .where(Item.kind == PRODUCT, Item.archived_at.is_(None))
     )
     return query, rank
 
@@ -220,7 +220,7 @@ def _whole(values: dict[str, str], name: str, least: int, most: int) -> int | No
 
 
 def _item(item_id: int | None) -> Item:
-    item = db.session.scalar(select(Item).where(Item.id == item_id))
+    item = db.session.scalar(select(Item).where(Item.id == item_id, Item.kind == PRODUCT))
     if item is None:
         raise NotFoundError("There is no such product here.")
     return item
@@ -277,7 +277,7 @@ def _why(item: Item, state: SyncState | None) -> dict[str, Any]:
     physical = {
         k: v
         for k, v in elsewhere.items()
-        if k in ("completed", "packaged", "in_review", "on_hold", "committed") or ":" in k
+        if k in ("completed", "packaged", "in_review", "on_hold", "committed", "reserved") or ":" in k
     }
     return {
         "equation": equation,
@@ -343,7 +343,7 @@ def sync_now(item_id: int) -> Response:
     return see_other(f"/products/{item_id}")
 
 
-@blueprint.get("/export/<any(items, lots, mappings):kind>.csv")
+@blueprint.get("/export/<any(items, ingredients, formulas, lots, mappings):kind>.csv")
 def export(kind: str) -> Response:
     """A CSV file."""
     headers = {"Content-Disposition": f"attachment; filename={kind}.csv"}
@@ -356,11 +356,7 @@ def export(kind: str) -> Response:
 @blueprint.get("/mapping")
 def mapping() -> Response:
     """Suggestions, what is mapped, and the pull of variants."""
-    view = (
-        request.args.get("view", "suggested")
-        if request.args.get("view") in ("suggested", "mapped", "import")
-        else "suggested"
-    )
+    view = request.args.get("view", "suggested") if request.args.get("view") in ("suggested", "mapped") else "suggested"
     q, number = search_text(), page_number()
     shown, total = _mapped_rows(q, number) if view == "mapped" else ([], 0)
     return page(
@@ -374,7 +370,6 @@ def mapping() -> Response:
         pull=pull.newest(),
         place=pull.default_location(),
         unmapped=_unmapped_items() if view == "suggested" else [],
-        bad_lines=[],
         drift_rules=DRIFT_RULES,
     )
 
@@ -412,7 +407,12 @@ def _mapping_counts() -> dict[str, int]:
 
 def _unmapped_items() -> list[Item]:
     mapped = select(Mapping.item_id).where(Mapping.ended_at.is_(None))
-    query = select(Item).where(Item.archived_at.is_(None), Item.id.not_in(mapped)).order_by(Item.name).limit(PER_PAGE)
+    query = (
+        select(Item)
+        .where(Item.kind == PRODUCT, Item.archived_at.is_(None), Item.id.not_in(mapped))
+        .order_by(Item.name)
+        .limit(PER_PAGE)
+    )
     return list(db.session.scalars(query))
 
 
@@ -509,33 +509,6 @@ def set_drift_rule() -> Response:
     db.session.execute(chosen.values(drift_rule=rule or None))
     db.session.commit()
     return see_other("/mapping?view=mapped")
-
-
-@blueprint.post("/import/<any(items, lots, mappings):kind>")
-def take_file(kind: str) -> Response:
-    """A CSV file is taken whole, or every bad line is named."""
-    upload = request.files.get("file")
-    data = upload.read() if upload else b""
-    try:
-        taken = files.KINDS[kind].take(data, g.user, clock.now())
-    except BadFileError as error:
-        db.session.rollback()
-        facts = {
-            "view": "import",
-            "q": "",
-            "suggestions": [],
-            "mapped": [],
-            "counts": _mapping_counts(),
-            "pull": pull.newest(),
-        }
-        facts |= {"place": pull.default_location(), "unmapped": [], "pages": pages_of(0, 1, "/mapping", {})}
-        return page("sync/mapping.html", status=422, bad_lines=error.lines, **facts)
-    db.session.commit()
-    return page(
-        "message.html",
-        title=f"Took {taken} {kind}",
-        message="The file was taken whole. Shopify follows within seconds.",
-    )
 
 
 # Sync mode and settings -------------------------------------------------------------------------------------------------------------

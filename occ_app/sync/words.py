@@ -32,6 +32,7 @@ PLACES = {
     "released": "Released",
     "on_hold": "On hold",
     "committed": "Sold, not shipped",
+    "reserved": "Reserved for a run",
     "shipped": "Shipped",
     "scrap": "Scrapped",
     "production": "Production",

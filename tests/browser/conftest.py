@@ -154,6 +154,8 @@ def fill(stack: Stack) -> None:
     for kind in ("items", "lots", "mappings"):
         stack.occ("import", kind, f"devshop/seed/{kind}.csv", "--shop", SHOP)
     eventually(lambda: all(row["expected"] == row["target"] for row in shown(stack) if row["variant_gid"]), 60)
+    kitchen = [sys.executable, str(ROOT / "scripts" / "kitchen.py"), SHOP]
+    subprocess.run(kitchen, cwd=ROOT, env={**stack.environment, "PYTHONPATH": str(ROOT)}, check=True)
 
 
 def _variant_skus(stack: Stack) -> str:

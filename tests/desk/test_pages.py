@@ -16,7 +16,7 @@ PATHS = [
     "/lots/new",
     "/mapping",
     "/mapping?view=mapped",
-    "/mapping?view=import",
+    "/import",
     "/mapping/variants?q=S",
     "/exceptions",
     "/exceptions?view=past",
