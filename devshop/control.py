@@ -8,7 +8,7 @@ from typing import Any
 
 from flask import Blueprint, Response, current_app, jsonify, request
 
-from devshop import bulk, inventory, oauth, orders, products, roasters
+from devshop import bulk, drafts, inventory, oauth, orders, products, roasters
 from devshop.faults import Faults
 from devshop.world import DevshopError, Level, Order, Product, Store, World
 
@@ -29,7 +29,9 @@ def locked(function: Callable[..., Any]) -> Callable[..., Any]:
             try:
                 if domain is None:
                     return function(*args, **kwargs)
-                return function(world().store(domain), *args, **kwargs)
+                store = world().store(domain)
+                drafts.release_expired(store)
+                return function(store, *args, **kwargs)
             except (DevshopError, KeyError, TypeError, ValueError) as error:
                 words = f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
                 return jsonify({"error": words}), 400
@@ -231,15 +233,32 @@ def one_order(store: Store, key: str) -> Response:
     return jsonify(_order(store.order(key)))
 
 
-@blueprint.post("/shops/<domain>/orders/<key>/<any(cancel, fulfil, refund, edit):verb>")
+@blueprint.post("/shops/<domain>/orders/history")
+@locked
+def add_history(store: Store) -> Response:
+    """Orders of the past, shipped long since: `days`, `per_day`."""
+    data = body()
+    return jsonify({"orders": orders.history(store, int(data["days"]), int(data.get("per_day", 1)))})
+
+
+@blueprint.post("/shops/<domain>/orders/<key>/<any(cancel, fulfil, refund, edit, pay, hold, release, track):verb>")
 @locked
 def change_order(store: Store, key: str, verb: str) -> Response:
-    """An order is cancelled, fulfilled, refunded or edited."""
+    """An order is cancelled, fulfilled (`lines`, `tracking`), refunded, edited, paid, held or released; its last parcel's tracking
+    changes."""
     order, data = store.order(key), body()
     if verb == "cancel":
         orders.cancel(store, order, restock=bool(data.get("restock", True)))
     elif verb == "fulfil":
-        orders.fulfil(store, order, data.get("lines"), data.get("tracking_number", ""))
+        orders.fulfil(store, order, data.get("lines"), data.get("tracking_number", ""), data.get("tracking"))
+    elif verb == "pay":
+        orders.pay(store, order)
+    elif verb in ("hold", "release"):
+        orders.hold(store, order, is_on_hold=verb == "hold")
+    elif verb == "track":
+        if not order.fulfillments:
+            raise DevshopError(f"{order.name} has no parcel")
+        orders.track(store, order, order.fulfillments[-1], data)
     elif verb == "refund":
         orders.refund(store, order, data["lines"])
     else:
@@ -266,7 +285,12 @@ def _order(order: Order) -> dict[str, Any]:
         "cancelled_at": order.cancelled_at.isoformat() if order.cancelled_at else None,
         "financial_status": order.financial_status,
         "fulfillment_status": order.fulfillment_status,
-        "fulfilments": [{"id": f.id, "status": f.status} for f in order.fulfillments],
+        "fulfilments": [
+            {"id": f.id, "status": f.status, "tracking_numbers": f.tracking_numbers} for f in order.fulfillments
+        ],
+        "tags": order.tags,
+        "note": order.note,
+        "total": str(order.total),
         "line_items": [
             {
                 "id": line.id,
@@ -277,10 +301,61 @@ def _order(order: Order) -> dict[str, Any]:
                 "quantity": line.quantity,
                 "current_quantity": line.current_quantity,
                 "unfulfilled_quantity": line.unfulfilled,
+                "unit_price": str(line.unit_price),
             }
             for line in order.lines
         ],
     }
+
+
+@blueprint.get("/shops/<domain>/drafts")
+@locked
+def list_drafts(store: Store) -> Response:
+    """All draft orders."""
+    return jsonify([_draft(store, draft) for draft in store.drafts.values()])
+
+
+@blueprint.get("/shops/<domain>/drafts/<key>")
+@locked
+def one_draft(store: Store, key: str) -> Response:
+    """One draft order, by id, gid or name without its #."""
+    return jsonify(_draft(store, store.draft(key if key.isdecimal() else f"#{key}")))
+
+
+@blueprint.post("/shops/<domain>/drafts/<key>/<any(edit, complete, delete):verb>")
+@locked
+def change_draft(store: Store, key: str, verb: str) -> Response:
+    """The merchant edits a draft order (`devshop.drafts.edit`), completes it (`payment_pending`), or deletes it."""
+    draft, data = store.draft(key if key.isdecimal() else f"#{key}"), body()
+    if verb == "edit":
+        drafts.edit(store, draft, data)
+    elif verb == "delete":
+        drafts.delete(store, draft)
+    else:
+        drafts.complete(store, draft, is_pending=bool(data.get("payment_pending", True)))
+    return jsonify(_draft(store, draft))
+
+
+def _draft(store: Store, draft: drafts.Draft) -> dict[str, Any]:
+    order = store.orders.get(draft.order_id or -1)
+    shown = {"id": draft.id, "gid": draft.gid, "name": draft.name, "status": draft.status, "tags": draft.tags}
+    shown |= {"note": draft.note, "total": str(draft.total), "order": order.name if order else None}
+    shown |= {
+        "order_id": draft.order_id,
+        "reserve_until": draft.reserve_until.isoformat() if draft.reserve_until else None,
+    }
+    rows = [
+        {
+            "id": line.id,
+            "title": line.title,
+            "sku": line.variant.sku if line.variant else None,
+            "variant_gid": line.variant.gid if line.variant else None,
+            "quantity": line.quantity,
+            "unit_price": str(line.original_price - line.unit_discount),
+        }
+        for line in draft.lines
+    ]
+    return {**shown, "lines": rows}
 
 
 @blueprint.get("/shops/<domain>/calls")

@@ -22,8 +22,11 @@ from graphql import (
     visit,
 )
 
-from devshop import cost, faults, schema
-from devshop import mutations as _mutations  # noqa: F401 - these register their resolvers
+from devshop import cost, drafts, faults, schema
+from devshop import draft_fields as _draft_fields  # noqa: F401 - these register their resolvers
+from devshop import mutations as _mutations  # noqa: F401
+from devshop import order_fields as _order_fields  # noqa: F401
+from devshop import order_writes as _order_writes  # noqa: F401
 from devshop import product_fields as _product_fields  # noqa: F401
 from devshop import product_set as _product_set  # noqa: F401
 from devshop import product_writes as _product_writes  # noqa: F401
@@ -44,6 +47,7 @@ def graphql(version: str) -> Response:
     if store.faults.latency_ms:
         time.sleep(store.faults.latency_ms / 1000)
     with world.lock:
+        drafts.release_expired(store)
         fault = store.faults.meet(_kind(request.get_json(silent=True)))
         if fault and not fault.endswith("_after"):
             store.calls.append(_note(store, "", "", fault))

@@ -8,9 +8,9 @@ from typing import Any
 
 from graphql import GraphQLError, GraphQLResolveInfo, get_directive_values
 
-from devshop import bulk, inventory, oauth, orders
+from devshop import bulk, inventory, oauth, payloads
 from devshop.resolvers import Typed, connection, iso, number_of, on, store_of
-from devshop.world import DevshopError, Level, Store
+from devshop.world import Level, Store
 
 REASONS = [
     "correction",
@@ -31,6 +31,7 @@ REASONS = [
     "safety_stock",
     "shrinkage",
 ]
+PROTECTED = ("orders/", "refunds/", "fulfillments/", "customers/", "draft_orders/", "fulfillment_orders/")
 MOST_ROWS = 250
 HIGHEST = 1_000_000_000
 Problem = tuple[list[str], str, str]  # field path, code, message
@@ -262,18 +263,6 @@ def _bulk_operation(_: Any, info: GraphQLResolveInfo, id: str) -> Typed | None:
     return bulk.look(info.context, number_of(id, "BulkOperation"))
 
 
-@on("Mutation", "orderCancel")
-def _order_cancel(_: Any, info: GraphQLResolveInfo, orderId: str, restock: bool, reason: str, **__: Any) -> Typed:
-    store = store_of(info)
-    try:
-        orders.cancel(store, store.order(orderId), restock=restock, reason=reason.lower())
-    except DevshopError as error:
-        problem = Typed("OrderCancelUserError", {"field": ["orderId"], "code": "INVALID", "message": str(error)})
-        return Typed("OrderCancelPayload", {"job": None, "orderCancelUserErrors": [problem], "userErrors": [problem]})
-    job = Typed("Job", {"id": f"gid://shopify/Job/{store.world.new_id()}", "done": True})
-    return Typed("OrderCancelPayload", {"job": job, "orderCancelUserErrors": [], "userErrors": []})
-
-
 # The app itself --------------------------------------------------------------------------------------------------------------------
 
 
@@ -310,9 +299,7 @@ def _subscribe(_: Any, info: GraphQLResolveInfo, topic: str, webhookSubscription
     number = store.world.new_id()
     made = {
         "id": number,
-        "topic": topic.lower().replace("_", "/", 1)
-        if not topic.startswith(("INVENTORY_", "DRAFT_", "BULK_"))
-        else _topic(topic),
+        "topic": _topic(topic),
         "uri": webhookSubscription.get("uri") or webhookSubscription.get("callbackUrl"),
         "include_fields": webhookSubscription.get("includeFields"),
         "filter": webhookSubscription.get("filter"),
@@ -339,7 +326,7 @@ def _subscription_refused(store: Store, made: dict[str, Any]) -> str | None:
     told = ("topic", "uri", "filter")
     if any(all(row[name] == made[name] for name in told) for row in store.subscriptions.values()):
         return "Address for this topic has already been taken"
-    if store.faults.refuses_topics and made["topic"].startswith(("orders/", "refunds/", "fulfillments/", "customers/")):
+    if store.faults.refuses_topics and made["topic"].startswith(PROTECTED):
         return "This app is not approved to subscribe to webhook topics containing protected customer data."
     return None
 
@@ -357,8 +344,11 @@ def _subscriptions(_: Any, info: GraphQLResolveInfo, **arguments: Any) -> Typed:
 
 
 def _topic(name: str) -> str:
-    subject, verb = name.lower().rsplit("_", 1)
-    return f"{subject}/{verb}"
+    """The topic as deliveries name it. Raises GraphQLError for one that devshop does not send."""
+    found = next((topic for topic in payloads.BUILDERS if topic.replace("/", "_").upper() == name), None)
+    if found is None:
+        raise GraphQLError(f"devshop does not send the topic {name}")
+    return found
 
 
 def _subscription(row: dict[str, Any]) -> Typed:

@@ -12,8 +12,21 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from devshop.drafts import Discount, Draft, DraftLine
 from devshop.shelf import Media, Option
-from devshop.world import DevshopError, Fulfillment, Level, Line, Location, Order, Product, Refund, Store, Variant
+from devshop.world import (
+    Address,
+    DevshopError,
+    Fulfillment,
+    Level,
+    Line,
+    Location,
+    Order,
+    Product,
+    Refund,
+    Store,
+    Variant,
+)
 
 Payload = dict[str, Any]
 CUSTOMER = {"id": 7, "email": "customer@example.com", "first_name": "Ada", "last_name": "Example", "phone": None}
@@ -28,7 +41,7 @@ ADDRESS = {
     "country_code": "GB",
     "phone": None,
 }
-SHIPPING = {"UNFULFILLED": None, "FULFILLED": "fulfilled", "PARTIALLY_FULFILLED": "partial"}
+SHIPPING = {"UNFULFILLED": None, "ON_HOLD": None, "FULFILLED": "fulfilled", "PARTIALLY_FULFILLED": "partial"}
 
 
 def build(store: Store, topic: str, subject: Any) -> Payload:
@@ -70,8 +83,9 @@ def _below(value: Any, tails: list[str]) -> Any:
 
 def order(store: Store, subject: Order) -> Payload:
     """An order as the REST API shows it."""
-    total = sum((line.price * line.quantity for line in subject.lines), Decimal())
-    current = sum((line.price * line.current_quantity for line in subject.lines), Decimal())
+    total, current = subject.total, subject.current_total
+    discounts = subject.discount + sum((line.unit_discount * line.quantity for line in subject.lines), Decimal())
+    address = _address(subject.shipping_address) if subject.shipping_address else ADDRESS
     return {
         "id": subject.id,
         "admin_graphql_api_id": subject.gid,
@@ -94,36 +108,121 @@ def order(store: Store, subject: Order) -> Payload:
         "line_item_groups": [],
         "location_id": None,
         "name": subject.name,
-        "note": None,
-        "note_attributes": [],
+        "note": subject.note,
+        "note_attributes": [{"name": name, "value": value} for name, value in subject.attributes.items()],
         "number": subject.number - 1000,
         "order_number": subject.number,
         "payment_terms": None,
         "phone": None,
-        "po_number": None,
+        "po_number": subject.po_number,
         "presentment_currency": store.currency,
         "processed_at": subject.created_at,
         "source_identifier": subject.source_identifier,
-        "source_name": "web",
+        "source_name": subject.source_name,
         "subtotal_price": total,
         "tags": ", ".join(subject.tags),
         "tax_lines": [],
         "test": subject.test,
-        "total_discounts": Decimal(),
+        "total_discounts": discounts,
         "total_price": total,
         "total_price_set": _money(store, total),
         "total_tax": Decimal(),
         "updated_at": subject.updated_at,
         "user_id": None,
-        "billing_address": ADDRESS,
+        "billing_address": address,
         "customer": CUSTOMER,
         "fulfillments": [fulfillment(store, subject, parcel) for parcel in subject.fulfillments],
         "line_items": [_line(store, line) for line in subject.lines],
         "refunds": [refund(store, subject, made) for made in subject.refunds],
         "returns": [],
-        "shipping_address": ADDRESS,
+        "shipping_address": address,
         "shipping_lines": [],
     }
+
+
+def _address(given: Address) -> Payload:
+    first, last = given.get("firstName"), given.get("lastName")
+    fields = {"first_name": first, "last_name": last, "name": " ".join(part for part in (first, last) if part)}
+    fields |= {key: given.get(key) for key in ("address1", "address2", "city", "company", "phone", "zip")}
+    return {**fields, "country_code": given.get("countryCode"), "province_code": given.get("provinceCode")}
+
+
+def draft(store: Store, subject: Draft) -> Payload:
+    """A draft order as the REST API shows it."""
+    return {
+        "id": subject.id,
+        "admin_graphql_api_id": subject.gid,
+        "name": subject.name,
+        "status": subject.status.lower(),
+        "note": subject.note,
+        "note_attributes": [{"name": name, "value": value} for name, value in subject.attributes.items()],
+        "email": subject.email,
+        "tags": ", ".join(subject.tags),
+        "currency": store.currency,
+        "po_number": subject.po_number,
+        "created_at": subject.created_at,
+        "updated_at": subject.updated_at,
+        "completed_at": subject.completed_at,
+        "invoice_sent_at": None,
+        "invoice_url": f"https://{store.domain}/invoices/{subject.id}",
+        "order_id": subject.order_id,
+        "tax_exempt": False,
+        "taxes_included": False,
+        "tax_lines": [],
+        "payment_terms": None,
+        "applied_discount": _discount(subject.discount, subject.order_discount),
+        "line_items": [_draft_line(store, line) for line in subject.lines],
+        "shipping_line": None,
+        "shipping_address": _address(subject.shipping_address) if subject.shipping_address else None,
+        "billing_address": _address(subject.billing_address) if subject.billing_address else None,
+        "customer": None,
+        "subtotal_price": subject.total,
+        "total_price": subject.total,
+        "total_price_set": _money(store, subject.total),
+        "total_tax": Decimal(),
+    }
+
+
+def _draft_line(store: Store, line: DraftLine) -> Payload:
+    variant = line.variant
+    product = store.products.get(variant.product_id) if variant else None
+    title = variant.title if variant and variant.title != "Default Title" else None
+    return {
+        "id": line.id,
+        "admin_graphql_api_id": line.gid,
+        "variant_id": variant.id if variant and variant.id in store.variants else None,
+        "product_id": product.id if product else None,
+        "title": line.title,
+        "variant_title": title,
+        "name": f"{line.title} - {title}" if title else line.title,
+        "sku": variant.sku if variant else None,
+        "vendor": product.vendor if product else None,
+        "quantity": line.quantity,
+        "price": line.original_price,
+        "applied_discount": _discount(line.discount, line.unit_discount * line.quantity),
+        "custom": variant is None,
+        "requires_shipping": variant is not None,
+        "taxable": True,
+        "gift_card": False,
+        "fulfillment_service": "manual",
+        "grams": 0,
+        "tax_lines": [],
+        "properties": [{"name": name, "value": value} for name, value in line.attributes.items()],
+    }
+
+
+def _discount(discount: Discount | None, off: Decimal) -> Payload | None:
+    if discount is None:
+        return None
+    kind = "percentage" if discount.is_percentage else "fixed_amount"
+    fields = {"title": discount.title, "description": discount.description, "value": str(discount.value)}
+    return {**fields, "value_type": kind, "amount": off}
+
+
+def held(store: Store, subject: Order) -> Payload:
+    """That an order's fulfillment orders are on hold, or are no longer. Shopify sends one for each; the first stands for all here."""
+    fields = {"id": f"gid://shopify/FulfillmentOrder/{subject.id * 1000 + 1}"}
+    return {"fulfillment_order": {**fields, "status": "on_hold" if subject.is_on_hold else "open"}}
 
 
 def _money(store: Store, amount: Decimal) -> Payload:
@@ -149,13 +248,13 @@ def _line(store: Store, line: Line) -> Payload:
         "price_set": _money(store, line.price),
         "product_exists": product is not None,
         "product_id": product.id if product else None,
-        "properties": [],
+        "properties": [{"name": name, "value": value} for name, value in line.attributes.items()],
         "quantity": line.quantity,
         "requires_shipping": variant is not None,
         "sku": variant.sku if variant else "",
         "taxable": True,
         "title": line.title,
-        "total_discount": Decimal(),
+        "total_discount": line.unit_discount * line.quantity,
         "variant_id": variant.id if variant and variant.id in store.variants else None,
         "variant_inventory_management": "shopify" if variant and variant.tracked else None,
         "variant_title": title,
@@ -201,8 +300,8 @@ def refund(store: Store, subject: Order, made: Refund) -> Payload:
                 "location_id": part.location_id if part.restock_type != "NO_RESTOCK" else None,
                 "quantity": part.quantity,
                 "restock_type": part.restock_type.lower(),
-                "subtotal": float(part.line.price * part.quantity),
-                "subtotal_set": _money(store, part.line.price * part.quantity),
+                "subtotal": float(part.line.unit_price * part.quantity),
+                "subtotal_set": _money(store, part.line.unit_price * part.quantity),
                 "total_tax": 0.0,
                 "line_item": _line(store, part.line),
             }
@@ -213,7 +312,6 @@ def refund(store: Store, subject: Order, made: Refund) -> Payload:
 
 def fulfillment(store: Store, subject: Order, parcel: Fulfillment) -> Payload:
     """A fulfilment."""
-    numbers = [parcel.tracking_number] if parcel.tracking_number else []
     return {
         "id": parcel.id,
         "admin_graphql_api_id": f"gid://shopify/Fulfillment/{parcel.id}",
@@ -225,13 +323,13 @@ def fulfillment(store: Store, subject: Order, parcel: Fulfillment) -> Payload:
         "service": "manual",
         "shipment_status": None,
         "location_id": next((line.location_id for line, _ in parcel.lines), None),
-        "tracking_company": None,
+        "tracking_company": parcel.tracking_company or None,
         "tracking_number": parcel.tracking_number or None,
-        "tracking_numbers": numbers,
-        "tracking_url": None,
-        "tracking_urls": [],
+        "tracking_numbers": parcel.tracking_numbers,
+        "tracking_url": parcel.tracking_urls[0] if parcel.tracking_urls else None,
+        "tracking_urls": parcel.tracking_urls,
         "email": CUSTOMER["email"],
-        "destination": ADDRESS,
+        "destination": _address(subject.shipping_address) if subject.shipping_address else ADDRESS,
         "line_items": [{**_line(store, line), "quantity": quantity} for line, quantity in parcel.lines],
     }
 
@@ -401,6 +499,9 @@ BUILDERS: dict[str, Callable[[Store, Any], Payload]] = {
     **dict.fromkeys(("orders/create", "orders/updated", "orders/paid", "orders/cancelled", "orders/fulfilled"), order),
     "orders/edited": edited,
     "refunds/create": _of_order(refund),
+    **dict.fromkeys(("draft_orders/create", "draft_orders/update"), draft),
+    "draft_orders/delete": lambda _, subject: {"id": subject.id},
+    **dict.fromkeys(("fulfillment_orders/placed_on_hold", "fulfillment_orders/hold_released"), held),
     **dict.fromkeys(("fulfillments/create", "fulfillments/update"), _of_order(fulfillment)),
     **dict.fromkeys(("inventory_levels/update", "inventory_levels/connect"), lambda _, subject: level(subject)),
     "inventory_levels/disconnect": lambda _, subject: _ids(subject),

@@ -11,8 +11,9 @@ from typing import Any
 from graphql import GraphQLError, GraphQLResolveInfo
 
 from devshop import schema, search
+from devshop.drafts import Draft, DraftLine
 from devshop.shelf import Collection, Media, Metafield, Publication
-from devshop.world import AccessToken, Level, Line, Location, Order, Product, Refund, RefundLine, Store, Variant
+from devshop.world import AccessToken, Level, Line, Location, Order, Product, Refund, Store, Variant
 
 Resolver = Callable[..., Any]
 RESOLVERS: dict[tuple[str, str], Resolver] = {}
@@ -78,6 +79,7 @@ def typename(value: Any, *_: Any) -> str:
     }
     names |= {Line: "LineItem", Refund: "Refund", Item: "InventoryItem", Store: "Shop"}
     names |= {Collection: "Collection", Publication: "Publication", Metafield: "Metafield", Media: "MediaImage"}
+    names |= {Draft: "DraftOrder", DraftLine: "DraftOrderLineItem"}
     return names[type(value)]
 
 
@@ -158,6 +160,16 @@ def listing(kind: str, rows: Callable[[Store], Iterable[Any]], subject: search.S
         return connection(found, arguments, kind)
 
     return resolver
+
+
+def money(amount: Any, info: GraphQLResolveInfo) -> Typed:
+    """An amount in the shop's currency."""
+    return Typed("MoneyV2", {"amount": str(amount), "currencyCode": store_of(info).currency})
+
+
+def money_bag(amount: Any, info: GraphQLResolveInfo) -> Typed:
+    """An amount in the shop's and the customer's currency, which are the same here."""
+    return Typed("MoneyBag", {"shopMoney": money(amount, info), "presentmentMoney": money(amount, info)})
 
 
 # Shop, app ------------------------------------------------------------------------------------------------------------------------
@@ -299,144 +311,11 @@ def _quantities(level: Level, info: GraphQLResolveInfo, names: list[str]) -> lis
     return [Typed("InventoryQuantity", {"name": name, "quantity": level.quantity(name)}) for name in names]
 
 
-# Orders ---------------------------------------------------------------------------------------------------------------------------
-
-on("QueryRoot", "orders")(listing("Order", lambda store: store.seen_orders().values(), search.ORDER))
-
-
-@on("QueryRoot", "order")
-def _order(_: Any, info: GraphQLResolveInfo, id: str) -> Order | None:
-    return store_of(info).seen_orders().get(number_of(id, "Order"))
-
-
-plain(
-    "Order",
-    id="gid",
-    legacyResourceId="id",
-    name="name",
-    createdAt=lambda order: iso(order.created_at),
-    processedAt=lambda order: iso(order.created_at),
-    updatedAt=lambda order: iso(order.updated_at),
-    cancelledAt=lambda order: iso(order.cancelled_at),
-    cancelReason=lambda order: order.cancel_reason.upper() if order.cancel_reason else None,
-    displayFinancialStatus="financial_status",
-    displayFulfillmentStatus="fulfillment_status",
-    test="test",
-    tags="tags",
-    sourceIdentifier="source_identifier",
-    refunds="refunds",
-)
-RESOLVERS["Order", "refunds"] = lambda order, info, first=None, **_: order.refunds[:first]
-on("Order", "currencyCode")(lambda order, info: store_of(info).currency)
-on("Order", "lineItems")(lambda order, info, **arguments: connection(order.lines, arguments, "LineItem"))
-on("Order", "fulfillmentOrders")(
-    lambda order, info, **arguments: connection(
-        _fulfillment_orders(order, store_of(info)), arguments, "FulfillmentOrder"
-    )
-)
-on("Order", "fulfillments")(lambda order, info, first=None, **_: [_fulfillment(f) for f in order.fulfillments[:first]])
-
-
-def _fulfillment_orders(order: Order, store: Store) -> list[Typed]:
-    """One fulfillment order per location. Closed ones stay listed, as in Shopify."""
-    by_place: dict[int, list[Line]] = {}
-    for line in order.lines:
-        if line.location_id:
-            by_place.setdefault(line.location_id, []).append(line)
-    return [_fulfillment_order(order, store.locations[place], lines) for place, lines in by_place.items()]
-
-
-def _fulfillment_order(order: Order, place: Location, lines: list[Line]) -> Typed:
-    open_ = sum(line.unfulfilled for line in lines)
-    status = "CANCELLED" if order.cancelled_at else "OPEN" if open_ else "CLOSED"
-    rows = [
-        Typed(
-            "FulfillmentOrderLineItem",
-            {
-                "id": f"gid://shopify/FulfillmentOrderLineItem/{line.id}",
-                "lineItem": line,
-                "totalQuantity": line.quantity - line.removed_unfulfilled,
-                "remainingQuantity": line.unfulfilled,
-                "inventoryItemId": line.variant.item_gid if line.variant else None,
-            },
-        )
-        for line in lines
-    ]
-    return Typed(
-        "FulfillmentOrder",
-        {
-            "id": f"gid://shopify/FulfillmentOrder/{order.id}{place.id % 1000}",
-            "status": status,
-            "assignedLocation": Typed("FulfillmentOrderAssignedLocation", {"location": place, "name": place.name}),
-            "lineItems": lambda info, **arguments: connection(rows, arguments, "FulfillmentOrderLineItem"),
-        },
-    )
-
-
-def _fulfillment(fulfillment: Any) -> Typed:
-    tracking = [Typed("FulfillmentTrackingInfo", {"number": fulfillment.tracking_number, "company": None, "url": None})]
-    return Typed(
-        "Fulfillment",
-        {
-            "id": f"gid://shopify/Fulfillment/{fulfillment.id}",
-            "status": fulfillment.status,
-            "createdAt": iso(fulfillment.created_at),
-            "updatedAt": iso(fulfillment.updated_at),
-            "trackingInfo": lambda info, **_: tracking if fulfillment.tracking_number else [],
-        },
-    )
-
-
-plain(
-    "LineItem",
-    id="gid",
-    title="title",
-    name="title",
-    quantity="quantity",
-    currentQuantity="current_quantity",
-    unfulfilledQuantity="unfulfilled",
-    refundableQuantity="current_quantity",
-    requiresShipping=lambda line: line.variant is not None,
-    isGiftCard=lambda line: False,
-    sku=lambda line: line.variant.sku if line.variant else None,
-)
-on("LineItem", "variant")(
-    lambda line, info: line.variant if line.variant and line.variant.id in store_of(info).variants else None
-)
-on("LineItem", "originalUnitPriceSet", "discountedUnitPriceSet")(
-    lambda line, info, **_: Typed(
-        "MoneyBag", {"shopMoney": money(line.price, info), "presentmentMoney": money(line.price, info)}
-    )
-)
-
-
-def money(amount: Any, info: GraphQLResolveInfo) -> Typed:
-    """An amount in the shop's currency."""
-    return Typed("MoneyV2", {"amount": str(amount), "currencyCode": store_of(info).currency})
-
-
-plain("Refund", id=lambda refund: f"gid://shopify/Refund/{refund.id}", legacyResourceId="id")
-plain("Refund", createdAt=lambda refund: iso(refund.created_at), updatedAt=lambda refund: iso(refund.created_at))
-on("Refund", "refundLineItems")(lambda refund, info, **arguments: connection(refund.lines, arguments, "RefundLineItem"))
-plain(
-    "RefundLineItem",
-    quantity="quantity",
-    restockType="restock_type",
-    lineItem="line",
-    restocked=lambda part: part.restock_type in ("CANCEL", "RETURN"),
-)
-
-
-@on("RefundLineItem", "location")
-def _refund_location(part: RefundLine, info: GraphQLResolveInfo) -> Location | None:
-    return store_of(info).locations.get(part.location_id or -1)
-
-
 NODES: dict[str, Callable[[Store, int], Any]] = {
     "Product": lambda store, number: store.products.get(number),
     "ProductVariant": lambda store, number: store.variants.get(number),
     "Location": lambda store, number: store.locations.get(number),
-    "Order": lambda store, number: store.seen_orders().get(number),
+    "Order": lambda store, number: store.readable_orders().get(number),
 }
 
 # Nodes ----------------------------------------------------------------------------------------------------------------------------

@@ -66,6 +66,7 @@ ORDER: Subject = {
     "fulfillment_status": lambda o: {
         "UNFULFILLED": ["unfulfilled", "unshipped"],
         "PARTIALLY_FULFILLED": ["partial", "unfulfilled"],
+        "ON_HOLD": ["on_hold", "unfulfilled", "unshipped"],
     }.get(o.fulfillment_status, ["fulfilled", "shipped"]),
     "status": lambda o: "cancelled" if o.cancelled_at else "open" if o.fulfillment_status != "FULFILLED" else "closed",
 }

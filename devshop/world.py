@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 __all__ = ["DevshopError"]
 
+Address = dict[str, str | None]  # keys of Shopify's MailingAddressInput
 STATES = ("available", "committed", "reserved", "damaged", "quality_control", "safety_stock", "incoming")
+ORDER_WINDOW = timedelta(days=60)
 CHANNELS = ("Online Store", "Point of Sale", "Shop")
 PLANS = {"standard": (2000, 100), "advanced": (4000, 200), "plus": (20000, 1000), "enterprise": (40000, 2000)}
 
@@ -166,7 +168,10 @@ class Product:
 
 @dataclass
 class Line:
-    """A line of an order. `quantity` as ordered (edits upward raise it); `removed` left by refund or edit; `fulfilled` shipped."""
+    """A line of an order. `quantity` as ordered (edits upward raise it); `removed` left by refund or edit; `fulfilled` shipped.
+
+    `price` is that of a unit before `unit_discount`.
+    """
 
     id: int
     title: str
@@ -177,10 +182,17 @@ class Line:
     removed: int = 0
     removed_unfulfilled: int = 0
     fulfilled: int = 0
+    unit_discount: Decimal = Decimal()
+    attributes: dict[str, str] = field(default_factory=dict)
 
     @property
     def gid(self) -> str:
         return f"gid://shopify/LineItem/{self.id}"
+
+    @property
+    def unit_price(self) -> Decimal:
+        """What a unit costs after its discount."""
+        return self.price - self.unit_discount
 
     @property
     def current_quantity(self) -> int:
@@ -219,7 +231,18 @@ class Fulfillment:
     updated_at: datetime
     status: str
     lines: list[tuple[Line, int]]
-    tracking_number: str = ""
+    tracking_numbers: list[str] = field(default_factory=list)
+    tracking_company: str = ""
+    tracking_urls: list[str] = field(default_factory=list)
+
+    @property
+    def gid(self) -> str:
+        return f"gid://shopify/Fulfillment/{self.id}"
+
+    @property
+    def tracking_number(self) -> str:
+        """The first number, or nothing."""
+        return self.tracking_numbers[0] if self.tracking_numbers else ""
 
 
 @dataclass
@@ -238,11 +261,31 @@ class Order:
     cancel_reason: str | None = None
     tags: list[str] = field(default_factory=list)
     source_identifier: str | None = None
+    source_name: str = "web"
+    po_number: str | None = None
+    note: str | None = None
+    email: str | None = None
+    attributes: dict[str, str] = field(default_factory=dict)
+    shipping_address: Address | None = None
+    discount: Decimal = Decimal()  # of the whole order, besides those of its lines
+    is_on_hold: bool = False
+    risk: str = "NONE"  # ACCEPT, INVESTIGATE, CANCEL, NONE
     test: bool = False
 
     @property
     def gid(self) -> str:
         return f"gid://shopify/Order/{self.id}"
+
+    @property
+    def total(self) -> Decimal:
+        """What the order came to when it was placed, raised by edits."""
+        return sum((line.unit_price * line.quantity for line in self.lines), Decimal()) - self.discount
+
+    @property
+    def current_total(self) -> Decimal:
+        """What it comes to after edits and refunds."""
+        left = sum((line.unit_price * line.current_quantity for line in self.lines), Decimal())
+        return max(left - self.discount, Decimal())
 
     @property
     def name(self) -> str:
@@ -255,6 +298,8 @@ class Order:
         open_ = sum(line.unfulfilled for line in self.lines) if not self.cancelled_at else 0
         if shipped and open_:
             return "PARTIALLY_FULFILLED"
+        if open_ and self.is_on_hold:
+            return "ON_HOLD"
         return "FULFILLED" if shipped else "UNFULFILLED"
 
 
@@ -349,8 +394,11 @@ class Store:
         """The moment up to which readers of the API see."""
         return horizon(self.faults.stale_seconds, self.world.clock.now())
 
-    def remember(self, order: Order) -> None:
-        """The order has just become what it is; for readers who see late."""
+    def remember(self, order: Order, *, as_it_is: bool = False) -> None:
+        """The order has just become what it is; for readers who see late. `as_it_is`: it has been so for long, no copy is needed."""
+        if as_it_is:
+            self._order_pasts[order.id] = [(order.updated_at, order)]
+            return
         known = {id(line.variant): line.variant for line in order.lines if line.variant}
         self._order_pasts.setdefault(order.id, []).append((self.world.clock.now(), deepcopy(order, known)))
 
@@ -361,6 +409,14 @@ class Store:
         until = self.horizon()
         pasts = {number: [order for at, order in past if at <= until] for number, past in self._order_pasts.items()}
         return {number: past[-1] for number, past in pasts.items() if past}
+
+    def readable_orders(self) -> dict[int, Order]:
+        """The orders that the app may read: of the last 60 days, or all with `read_all_orders`. Source: Shopify, Order."""
+        orders = self.seen_orders()
+        if "read_all_orders" in self.granted:
+            return orders
+        since = self.world.clock.now() - ORDER_WINDOW
+        return {number: order for number, order in orders.items() if order.created_at >= since}
 
     def add_location(self, name: str) -> Location:
         """A new, active location."""
@@ -386,6 +442,13 @@ class Store:
             if key == variant.sku:
                 return variant
         raise DevshopError(f"{self.domain} has no variant {key!r}")
+
+    def draft(self, key: str | int) -> Draft:
+        """A draft order by gid, id or name. Raises DevshopError."""
+        for draft in self.drafts.values():
+            if key in (draft.id, str(draft.id), draft.gid, draft.name):
+                return draft
+        raise DevshopError(f"{self.domain} has no draft order {key!r}")
 
     def order(self, key: str | int) -> Order:
         """An order by gid, id or name. Raises DevshopError."""

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from devshop import products
-from tests.devshop.stand import DOMAIN, Stand
+from tests.devshop.stand import Stand
 
 SET = """mutation set($input: ProductSetInput!, $by: ProductSetIdentifiers, $now: Boolean) {
   productSet(input: $input, identifier: $by, synchronous: $now) {
@@ -323,4 +323,3 @@ def test_products_are_searched_by_what_a_mirror_needs(stand: Stand) -> None:
     queries = ["vendor:'Nine Peaks' AND product_type:Coffee", "tag:filter", "handle:a", "updated_at:>2000-01-01 -sku:B"]
 
     assert [stand.data(ask, q=query)["nodes"] for query in queries] == [[{"title": "A"}]] * 4
-    assert DOMAIN in stand.world.stores
