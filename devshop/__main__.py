@@ -53,7 +53,7 @@ def seed(world: World, stores: list[dict]) -> None:
         count = row.pop("generate", 0)
         store = world.add_store(**row)
         for place in places:
-            store.add_location(place)
+            store.add_location(**(place if isinstance(place, dict) else {"name": place}))
         for product in goods:
             products.create(store, product)
         products.generate(store, count, 20)

@@ -10,6 +10,7 @@ from flask import Blueprint, Response, current_app, jsonify, request
 
 from devshop import bulk, drafts, inventory, oauth, orders, products, roasters
 from devshop.faults import Faults
+from devshop.shelf import Publication
 from devshop.world import DevshopError, Level, Order, Product, Store, World
 
 blueprint = Blueprint("control", __name__, url_prefix="/_devshop")
@@ -73,8 +74,8 @@ def add_shop() -> Response:
     data = body()
     names = data.pop("locations", None) or ["Main location"]
     store = world().add_store(**data)
-    for name in names:
-        store.add_location(name)
+    for place in names:
+        store.add_location(**(place if isinstance(place, dict) else {"name": place}))
     return jsonify(_store(store))
 
 
@@ -197,9 +198,39 @@ def move_inventory(store: Store) -> Response:
 @blueprint.post("/shops/<domain>/locations")
 @locked
 def add_location(store: Store) -> Response:
-    """A new location."""
-    place = store.add_location(body()["name"])
+    """A new location: `name`, `address` (keys of Shopify's MailingAddressInput)."""
+    place = store.add_location(body()["name"], body().get("address"))
     return jsonify({"gid": place.gid, "name": place.name})
+
+
+@blueprint.post("/shops/<domain>/locations/address")
+@locked
+def change_address(store: Store) -> Response:
+    """A location has another address, or none."""
+    place = store.location(body()["location_gid"])
+    place.address = dict(body().get("address") or {})
+    store.emit("locations/update", place)
+    return jsonify({"gid": place.gid, "address": place.address})
+
+
+@blueprint.post("/shops/<domain>/collections")
+@locked
+def add_collection(store: Store) -> Response:
+    """A collection: `title`, `smart`."""
+    made = products.collection(store, body()["title"], is_smart=bool(body().get("smart")))
+    return jsonify({"gid": made.gid, "title": made.title})
+
+
+@blueprint.post("/shops/<domain>/publications")
+@locked
+def set_publications(store: Store) -> Response:
+    """The store has these sales channels alone: `names`; the first is its online store."""
+    kept = {found.name: found for found in store.publications.values()}
+    rows = [kept.get(name) or Publication(store.world.new_id(), name) for name in body()["names"]]
+    store.publications = {row.id: row for row in rows}
+    for product in store.products.values():
+        product.published = {key: at for key, at in product.published.items() if key in store.publications}
+    return jsonify([{"gid": row.gid, "name": row.name} for row in rows])
 
 
 @blueprint.post("/shops/<domain>/locations/<any(activate, deactivate):verb>")

@@ -11,18 +11,18 @@ from devshop import search
 from devshop.resolvers import NODES, Typed, connection, iso, listing, money_bag, number_of, on, plain, store_of
 from devshop.world import Address, Fulfillment, Line, Location, Order, Product, RefundLine, Store
 
-ADDRESS_KEYS = {
-    "address1",
-    "address2",
-    "city",
+ADDRESS_KEYS = (
     "company",
-    "countryCode",
     "firstName",
     "lastName",
-    "phone",
-    "provinceCode",
+    "address1",
+    "address2",
     "zip",
-}
+    "city",
+    "provinceCode",
+    "countryCode",
+    "phone",
+)
 
 on("QueryRoot", "orders")(listing("Order", lambda store: store.readable_orders().values(), search.ORDER))
 
@@ -103,10 +103,10 @@ def mailing_address(given: Address | None, owner: int) -> Typed | None:
 
 def read_address(given: dict[str, Any]) -> Address:
     """An address as an input names it. Raises GraphQLError for a key that is not modelled."""
-    unknown = sorted(set(given) - ADDRESS_KEYS)
+    unknown = sorted(set(given) - set(ADDRESS_KEYS))
     if unknown:
         raise GraphQLError(f"devshop does not model MailingAddressInput.{unknown[0]}")
-    return {key: given.get(key) for key in sorted(ADDRESS_KEYS)}
+    return {key: given.get(key) for key in ADDRESS_KEYS}
 
 
 # Lines ----------------------------------------------------------------------------------------------------------------------------

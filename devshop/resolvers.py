@@ -244,6 +244,16 @@ def _location(_: Any, info: GraphQLResolveInfo, id: str | None = None, **__: Any
 plain("Location", id="gid", name="name", isActive="is_active", fulfillsOnlineOrders="is_active")
 
 
+@on("Location", "address")
+def _location_address(place: Location, info: GraphQLResolveInfo) -> Typed:
+    """The address; every part of it may be missing."""
+    keys = ("address1", "address2", "city", "phone", "provinceCode", "zip", "countryCode")
+    fields = {key: place.address.get(key) for key in keys}
+    names = {"country": fields["countryCode"], "province": fields["provinceCode"]}
+    written = [value for key in ("address1", "address2", "zip", "city", "countryCode") if (value := fields[key])]
+    return Typed("LocationAddress", {**fields, **names, "formatted": written})
+
+
 @on("QueryRoot", "inventoryItem")
 def _inventory_item(_: Any, info: GraphQLResolveInfo, id: str) -> Item | None:
     variant = store_of(info).items.get(number_of(id, "InventoryItem"))

@@ -27,6 +27,7 @@ class Roaster:
     locations: tuple[str, ...]
     count: int  # of products
     dear: float  # its prices over the others'
+    address: tuple[tuple[str, str], ...]
 
 
 ROASTERS = (
@@ -39,9 +40,18 @@ ROASTERS = (
         ("Roastery", "Harbour café"),
         180,
         1.0,
+        (("address1", "Unit 4, Quay Road"), ("city", "Whitby"), ("zip", "YO21 1BH"), ("countryCode", "GB")),
     ),
     Roaster(
-        "nine-peaks-coffee.myshopify.com", "Nine Peaks Coffee", "NP", "Europe/Vienna", "EUR", ("Rösterei",), 300, 1.15
+        "nine-peaks-coffee.myshopify.com",
+        "Nine Peaks Coffee",
+        "NP",
+        "Europe/Vienna",
+        "EUR",
+        ("Rösterei",),
+        300,
+        1.15,
+        (("address1", "Bergstraße 9"), ("city", "Innsbruck"), ("zip", "6020"), ("countryCode", "AT")),
     ),
     Roaster(
         "mill-lane-roastery.myshopify.com",
@@ -52,6 +62,13 @@ ROASTERS = (
         ("Mill Lane",),
         100,
         1.3,
+        (
+            ("address1", "88 Mill Lane"),
+            ("city", "Hudson"),
+            ("provinceCode", "NY"),
+            ("zip", "12534"),
+            ("countryCode", "US"),
+        ),
     ),
 )
 ORIGINS = (
@@ -115,7 +132,7 @@ def seed(world: World) -> list[Store]:
 def _open(world: World, roaster: Roaster) -> Store:
     store = world.add_store(roaster.domain, roaster.name, "standard", roaster.time_zone, roaster.currency)
     for name in roaster.locations:
-        store.add_location(name)
+        store.add_location(name, dict(roaster.address))
     with world.silence():
         for number, row in enumerate(_rows(roaster, world.url)):
             products.create(store, _odd(roaster, number, row))

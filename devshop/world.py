@@ -58,6 +58,7 @@ class Location:
     id: int
     name: str
     is_active: bool = True
+    address: Address = field(default_factory=dict)
 
     @property
     def gid(self) -> str:
@@ -418,9 +419,9 @@ class Store:
         since = self.world.clock.now() - ORDER_WINDOW
         return {number: order for number, order in orders.items() if order.created_at >= since}
 
-    def add_location(self, name: str) -> Location:
+    def add_location(self, name: str, address: Address | None = None) -> Location:
         """A new, active location."""
-        location = Location(self.world.new_id(), name)
+        location = Location(self.world.new_id(), name, address=address or {})
         self.locations[location.id] = location
         return location
 
