@@ -64,7 +64,7 @@ plain(
     warnings=lambda draft: [],
 )
 on("DraftOrder", "currencyCode", "presentmentCurrencyCode")(lambda draft, info: store_of(info).currency)
-on("DraftOrder", "order")(lambda draft, info: store_of(info).readable_orders().get(draft.order_id or -1))
+on("DraftOrder", "order")(lambda draft, info: store_of(info).readable_order(draft.order_id or -1))
 on("DraftOrder", "invoiceUrl")(lambda draft, info: f"https://{store_of(info).domain}/invoices/{draft.id}")
 on("DraftOrder", "lineItems")(lambda draft, info, **arguments: connection(draft.lines, arguments, "DraftOrderLineItem"))
 on("DraftOrder", "subtotalPriceSet")(lambda draft, info: money_bag(draft.total, info))

@@ -9,6 +9,7 @@ from typing import Any
 from graphql import GraphQLError, GraphQLResolveInfo, get_directive_values
 
 from devshop import bulk, inventory, oauth, payloads
+from devshop.appconfig import lacking_scopes
 from devshop.resolvers import Typed, connection, iso, number_of, on, store_of
 from devshop.world import Level, Store
 
@@ -326,6 +327,10 @@ def _subscription_refused(store: Store, made: dict[str, Any]) -> str | None:
     told = ("topic", "uri", "filter")
     if any(all(row[name] == made[name] for name in told) for row in store.subscriptions.values()):
         return "Address for this topic has already been taken"
+    lacking = lacking_scopes(made["topic"], store.granted)
+    if lacking:
+        words = f"You do not have permission to create or update webhooks with {made['topic']} topic."
+        return f"{words} This topic requires one of the following scopes: {', '.join(lacking)}."
     if store.faults.refuses_topics and made["topic"].startswith(PROTECTED):
         return "This app is not approved to subscribe to webhook topics containing protected customer data."
     return None

@@ -29,7 +29,7 @@ on("QueryRoot", "orders")(listing("Order", lambda store: store.readable_orders()
 
 @on("QueryRoot", "order")
 def _order(_: Any, info: GraphQLResolveInfo, id: str) -> Order | None:
-    return store_of(info).readable_orders().get(number_of(id, "Order"))
+    return store_of(info).readable_order(number_of(id, "Order"))
 
 
 @on("QueryRoot", "ordersCount")
@@ -220,7 +220,7 @@ def fulfillment_orders(order: Order, store: Store) -> list[FulfillmentOrder]:
 
 def find_fulfillment_order(store: Store, number: int) -> FulfillmentOrder | None:
     """The fulfillment order of that number."""
-    order = store.readable_orders().get(number // 1000)
+    order = store.readable_order(number // 1000)
     return next((row for row in fulfillment_orders(order, store) if row.id == number), None) if order else None
 
 

@@ -325,7 +325,7 @@ NODES: dict[str, Callable[[Store, int], Any]] = {
     "Product": lambda store, number: store.products.get(number),
     "ProductVariant": lambda store, number: store.variants.get(number),
     "Location": lambda store, number: store.locations.get(number),
-    "Order": lambda store, number: store.readable_orders().get(number),
+    "Order": lambda store, number: store.readable_order(number),
 }
 
 # Nodes ----------------------------------------------------------------------------------------------------------------------------

@@ -308,11 +308,13 @@ def test_an_order_takes_a_note_and_tags(stand: Stand) -> None:
     assert stand.told("orders/updated")[-1]["tags"] == "a, b, sent"
 
 
-def test_a_topic_that_devshop_does_not_send_is_told_by_name(stand: Stand) -> None:
+def test_a_topic_needs_its_scope_and_must_be_one_that_devshop_sends(stand: Stand) -> None:
     subscribe = """mutation s($t: WebhookSubscriptionTopic!) { webhookSubscriptionCreate(topic: $t,
       webhookSubscription: {uri: "https://app.example"}) { webhookSubscription { topic } userErrors { message } } }"""
 
     assert stand.data(subscribe, t="DRAFT_ORDERS_DELETE")["webhookSubscription"] == {"topic": "DRAFT_ORDERS_DELETE"}
+    refused = stand.data(subscribe, t="FULFILLMENTS_CREATE")["userErrors"][0]["message"]
+    assert refused.endswith("requires one of the following scopes: read_fulfillments, read_marketplace_orders.")
     assert "THEMES_CREATE" in stand.ask(subscribe, t="THEMES_CREATE")["errors"][0]["message"]
 
 
