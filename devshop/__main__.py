@@ -12,7 +12,7 @@ from pathlib import Path
 
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from devshop import appconfig, products, schema
+from devshop import appconfig, products, roasters, schema
 from devshop.app import create_app
 from devshop.webhooks import Sender
 from devshop.world import World
@@ -25,10 +25,13 @@ def main() -> None:
     if missing:
         sys.exit(f"devshop: {', '.join(missing)} is not set. Give the app's own client id and secret.")
     world = World(os.environ["SHOPIFY_API_KEY"], os.environ["SHOPIFY_API_SECRET"], options.app_url)
+    world.url = f"http://{options.host}:{options.port}"
     if options.config:
         world.config = appconfig.load(Path(options.config), options.app_url)
     if options.seed:
         seed(world, json.loads(Path(options.seed).read_text(encoding="utf-8")))
+    if options.roasters:
+        roasters.seed(world)
     schema.load()
     sender = Sender(world)
     app = create_app(world, sender)
@@ -50,7 +53,7 @@ def seed(world: World, stores: list[dict]) -> None:
         count = row.pop("generate", 0)
         store = world.add_store(**row)
         for place in places:
-            store.add_location(place)
+            store.add_location(**(place if isinstance(place, dict) else {"name": place}))
         for product in goods:
             products.create(store, product)
         products.generate(store, count, 20)
@@ -73,6 +76,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--config", help="the app's shopify.app.*.toml")
     parser.add_argument("--app-url", default="http://127.0.0.1:8000")
     parser.add_argument("--seed", help="a JSON file of stores")
+    parser.add_argument("--roasters", action="store_true", help="three roasters' stores besides")
     return parser.parse_args()
 
 

@@ -3,12 +3,36 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from devshop import filters
 from devshop.world import DevshopError
+
+TOPIC_SCOPES: dict[str, tuple[str, ...]] = {
+    "orders": ("read_orders", "read_marketplace_orders"),
+    "refunds": ("read_orders", "read_marketplace_orders"),
+    "draft_orders": ("read_draft_orders",),
+    "products": ("read_products",),
+    "inventory_levels": ("read_inventory",),
+    "inventory_items": ("read_inventory", "read_products"),
+    "fulfillments": ("read_fulfillments", "read_marketplace_orders"),
+    "fulfillment_orders": (
+        "read_assigned_fulfillment_orders",
+        "read_merchant_managed_fulfillment_orders",
+        "read_third_party_fulfillment_orders",
+    ),
+    "locations": ("read_locations",),
+}
+
+
+def lacking_scopes(topic: str, scopes: Iterable[str]) -> tuple[str, ...]:
+    """Scopes of which one is needed for the topic, where none of `scopes` is. Source: Shopify, WebhookSubscriptionTopic."""
+    needed = TOPIC_SCOPES.get(topic.split("/")[0], ())
+    held = {scope.replace("write_", "read_", 1) for scope in scopes}
+    return () if held.intersection(needed) else needed
 
 
 @dataclass
@@ -29,6 +53,8 @@ class AppConfig:
     name: str = "app"
     handle: str = "app"
     scopes: list[str] = field(default_factory=list)
+    optional_scopes: list[str] = field(default_factory=list)
+    asks_by_address: bool = False  # use_legacy_install_flow: the authorize address says which scopes are asked for
     redirect_urls: list[str] = field(default_factory=list)
     api_version: str = "2026-10"
     subscriptions: list[Subscription] = field(default_factory=list)
@@ -55,10 +81,18 @@ def load(path: Path, app_url: str) -> AppConfig:
         made for row in webhooks.get("subscriptions", []) for made in _subscriptions(row, absolute(row["uri"]))
     ]
     _check_twice(path, subscriptions)
+    optional = list(access.get("optional_scopes", []))
+    scopes = [scope.strip() for scope in access.get("scopes", "").split(",") if scope.strip()]
+    for found in subscriptions:
+        lacking = lacking_scopes(found.topic, [*scopes, *optional])
+        if lacking:
+            raise DevshopError(f"{path.name}: {found.topic} needs one of the scopes {', '.join(lacking)}")
     return AppConfig(
         name=data.get("name", "app"),
         handle=data.get("handle", data.get("name", "app").lower().replace(" ", "-")),
-        scopes=[scope.strip() for scope in access.get("scopes", "").split(",") if scope.strip()],
+        scopes=scopes,
+        optional_scopes=optional,
+        asks_by_address=bool(access.get("use_legacy_install_flow")),
         redirect_urls=[absolute(url) for url in data.get("auth", {}).get("redirect_urls", [])],
         api_version=webhooks.get("api_version", "2026-10"),
         subscriptions=subscriptions,

@@ -8,8 +8,9 @@ from typing import Any
 
 from flask import Blueprint, Response, current_app, jsonify, request
 
-from devshop import bulk, inventory, oauth, orders, products
+from devshop import bulk, drafts, inventory, oauth, orders, products, roasters
 from devshop.faults import Faults
+from devshop.shelf import Publication
 from devshop.world import DevshopError, Level, Order, Product, Store, World
 
 blueprint = Blueprint("control", __name__, url_prefix="/_devshop")
@@ -29,7 +30,9 @@ def locked(function: Callable[..., Any]) -> Callable[..., Any]:
             try:
                 if domain is None:
                     return function(*args, **kwargs)
-                return function(world().store(domain), *args, **kwargs)
+                store = world().store(domain)
+                drafts.release_expired(store)
+                return function(store, *args, **kwargs)
             except (DevshopError, KeyError, TypeError, ValueError) as error:
                 words = f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
                 return jsonify({"error": words}), 400
@@ -71,9 +74,16 @@ def add_shop() -> Response:
     data = body()
     names = data.pop("locations", None) or ["Main location"]
     store = world().add_store(**data)
-    for name in names:
-        store.add_location(name)
+    for place in names:
+        store.add_location(**(place if isinstance(place, dict) else {"name": place}))
     return jsonify(_store(store))
+
+
+@blueprint.post("/roasters")
+@locked
+def add_roasters() -> Response:
+    """Three roasters' stores, ready to become partners (`devshop.roasters`)."""
+    return jsonify([_store(store) for store in roasters.seed(world())])
 
 
 def _store(store: Store) -> dict[str, Any]:
@@ -188,9 +198,39 @@ def move_inventory(store: Store) -> Response:
 @blueprint.post("/shops/<domain>/locations")
 @locked
 def add_location(store: Store) -> Response:
-    """A new location."""
-    place = store.add_location(body()["name"])
+    """A new location: `name`, `address` (keys of Shopify's MailingAddressInput)."""
+    place = store.add_location(body()["name"], body().get("address"))
     return jsonify({"gid": place.gid, "name": place.name})
+
+
+@blueprint.post("/shops/<domain>/locations/address")
+@locked
+def change_address(store: Store) -> Response:
+    """A location has another address, or none."""
+    place = store.location(body()["location_gid"])
+    place.address = dict(body().get("address") or {})
+    store.emit("locations/update", place)
+    return jsonify({"gid": place.gid, "address": place.address})
+
+
+@blueprint.post("/shops/<domain>/collections")
+@locked
+def add_collection(store: Store) -> Response:
+    """A collection: `title`, `smart`."""
+    made = products.collection(store, body()["title"], is_smart=bool(body().get("smart")))
+    return jsonify({"gid": made.gid, "title": made.title})
+
+
+@blueprint.post("/shops/<domain>/publications")
+@locked
+def set_publications(store: Store) -> Response:
+    """The store has these sales channels alone: `names`; the first is its online store."""
+    kept = {found.name: found for found in store.publications.values()}
+    rows = [kept.get(name) or Publication(store.world.new_id(), name) for name in body()["names"]]
+    store.publications = {row.id: row for row in rows}
+    for product in store.products.values():
+        product.published = {key: at for key, at in product.published.items() if key in store.publications}
+    return jsonify([{"gid": row.gid, "name": row.name} for row in rows])
 
 
 @blueprint.post("/shops/<domain>/locations/<any(activate, deactivate):verb>")
@@ -224,15 +264,32 @@ def one_order(store: Store, key: str) -> Response:
     return jsonify(_order(store.order(key)))
 
 
-@blueprint.post("/shops/<domain>/orders/<key>/<any(cancel, fulfil, refund, edit):verb>")
+@blueprint.post("/shops/<domain>/orders/history")
+@locked
+def add_history(store: Store) -> Response:
+    """Orders of the past, shipped long since: `days`, `per_day`."""
+    data = body()
+    return jsonify({"orders": orders.history(store, int(data["days"]), int(data.get("per_day", 1)))})
+
+
+@blueprint.post("/shops/<domain>/orders/<key>/<any(cancel, fulfil, refund, edit, pay, hold, release, track):verb>")
 @locked
 def change_order(store: Store, key: str, verb: str) -> Response:
-    """An order is cancelled, fulfilled, refunded or edited."""
+    """An order is cancelled, fulfilled (`lines`, `tracking`), refunded, edited, paid, held or released; its last parcel's tracking
+    changes."""
     order, data = store.order(key), body()
     if verb == "cancel":
         orders.cancel(store, order, restock=bool(data.get("restock", True)))
     elif verb == "fulfil":
-        orders.fulfil(store, order, data.get("lines"), data.get("tracking_number", ""))
+        orders.fulfil(store, order, data.get("lines"), data.get("tracking_number", ""), data.get("tracking"))
+    elif verb == "pay":
+        orders.pay(store, order)
+    elif verb in ("hold", "release"):
+        orders.hold(store, order, is_on_hold=verb == "hold")
+    elif verb == "track":
+        if not order.fulfillments:
+            raise DevshopError(f"{order.name} has no parcel")
+        orders.track(store, order, order.fulfillments[-1], data)
     elif verb == "refund":
         orders.refund(store, order, data["lines"])
     else:
@@ -259,7 +316,12 @@ def _order(order: Order) -> dict[str, Any]:
         "cancelled_at": order.cancelled_at.isoformat() if order.cancelled_at else None,
         "financial_status": order.financial_status,
         "fulfillment_status": order.fulfillment_status,
-        "fulfilments": [{"id": f.id, "status": f.status} for f in order.fulfillments],
+        "fulfilments": [
+            {"id": f.id, "status": f.status, "tracking_numbers": f.tracking_numbers} for f in order.fulfillments
+        ],
+        "tags": order.tags,
+        "note": order.note,
+        "total": str(order.total),
         "line_items": [
             {
                 "id": line.id,
@@ -270,10 +332,61 @@ def _order(order: Order) -> dict[str, Any]:
                 "quantity": line.quantity,
                 "current_quantity": line.current_quantity,
                 "unfulfilled_quantity": line.unfulfilled,
+                "unit_price": str(line.unit_price),
             }
             for line in order.lines
         ],
     }
+
+
+@blueprint.get("/shops/<domain>/drafts")
+@locked
+def list_drafts(store: Store) -> Response:
+    """All draft orders."""
+    return jsonify([_draft(store, draft) for draft in store.drafts.values()])
+
+
+@blueprint.get("/shops/<domain>/drafts/<key>")
+@locked
+def one_draft(store: Store, key: str) -> Response:
+    """One draft order, by id, gid or name without its #."""
+    return jsonify(_draft(store, store.draft(key if key.isdecimal() else f"#{key}")))
+
+
+@blueprint.post("/shops/<domain>/drafts/<key>/<any(edit, complete, delete):verb>")
+@locked
+def change_draft(store: Store, key: str, verb: str) -> Response:
+    """The merchant edits a draft order (`devshop.drafts.edit`), completes it (`payment_pending`), or deletes it."""
+    draft, data = store.draft(key if key.isdecimal() else f"#{key}"), body()
+    if verb == "edit":
+        drafts.edit(store, draft, data)
+    elif verb == "delete":
+        drafts.delete(store, draft)
+    else:
+        drafts.complete(store, draft, is_pending=bool(data.get("payment_pending", True)))
+    return jsonify(_draft(store, draft))
+
+
+def _draft(store: Store, draft: drafts.Draft) -> dict[str, Any]:
+    order = store.orders.get(draft.order_id or -1)
+    shown = {"id": draft.id, "gid": draft.gid, "name": draft.name, "status": draft.status, "tags": draft.tags}
+    shown |= {"note": draft.note, "total": str(draft.total), "order": order.name if order else None}
+    shown |= {
+        "order_id": draft.order_id,
+        "reserve_until": draft.reserve_until.isoformat() if draft.reserve_until else None,
+    }
+    rows = [
+        {
+            "id": line.id,
+            "title": line.title,
+            "sku": line.variant.sku if line.variant else None,
+            "variant_gid": line.variant.gid if line.variant else None,
+            "quantity": line.quantity,
+            "unit_price": str(line.original_price - line.unit_discount),
+        }
+        for line in draft.lines
+    ]
+    return {**shown, "lines": rows}
 
 
 @blueprint.get("/shops/<domain>/calls")

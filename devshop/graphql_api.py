@@ -23,8 +23,14 @@ from graphql import (
     visit,
 )
 
-from devshop import cost, faults, schema
-from devshop import mutations as _mutations  # noqa: F401 - registers its resolvers
+from devshop import cost, drafts, faults, schema
+from devshop import draft_fields as _draft_fields  # noqa: F401 - these register their resolvers
+from devshop import mutations as _mutations  # noqa: F401
+from devshop import order_fields as _order_fields  # noqa: F401
+from devshop import order_writes as _order_writes  # noqa: F401
+from devshop import product_fields as _product_fields  # noqa: F401
+from devshop import product_set as _product_set  # noqa: F401
+from devshop import product_writes as _product_writes  # noqa: F401
 from devshop.resolvers import Context, resolve, typename
 from devshop.world import AccessToken, Store, World
 
@@ -42,6 +48,7 @@ def graphql(version: str) -> Response:
     if store.faults.latency_ms:
         time.sleep(store.faults.latency_ms / 1000)
     with world.lock:
+        drafts.release_expired(store)
         fault = store.faults.meet(_kind(request.get_json(silent=True)))
         if fault and not fault.endswith("_after"):
             store.calls.append(_note(store, "", "", fault))
@@ -131,7 +138,8 @@ def run(
         type_resolver=typename,
     )
     assert isinstance(found, ExecutionResult)
-    spent = cost.actual(found.data) + (cost.MUTATION if operation.operation.value == "mutation" else 0)
+    spent = cost.actual(found.data) + cost.of_inputs(operation, variables)
+    spent += cost.MUTATION if operation.operation.value == "mutation" else 0
     spent = min(max(0, spent - 1), asked) if found.data else 0
     store.bucket.available -= spent
     call["actual_cost"] = spent

@@ -8,9 +8,10 @@ from typing import Any
 
 from graphql import GraphQLError, GraphQLResolveInfo, get_directive_values
 
-from devshop import bulk, inventory, orders
+from devshop import bulk, inventory, oauth, payloads
+from devshop.appconfig import lacking_scopes
 from devshop.resolvers import Typed, connection, iso, number_of, on, store_of
-from devshop.world import DevshopError, Level, Store
+from devshop.world import Level, Store
 
 REASONS = [
     "correction",
@@ -31,6 +32,7 @@ REASONS = [
     "safety_stock",
     "shrinkage",
 ]
+PROTECTED = ("orders/", "refunds/", "fulfillments/", "customers/", "draft_orders/", "fulfillment_orders/")
 MOST_ROWS = 250
 HIGHEST = 1_000_000_000
 Problem = tuple[list[str], str, str]  # field path, code, message
@@ -216,19 +218,24 @@ def _activate(
     inventoryItemId: str,
     locationId: str,
     available: int | None = None,
-    **_: Any,
+    onHand: int | None = None,
+    stockAtLegacyLocation: bool = False,
 ) -> Typed:
+    """The item is stocked at the location. Without quantities one that was stocked there before keeps those it had (since 2026-04)."""
     variant = store.items.get(number_of(inventoryItemId, "InventoryItem"))
     location = store.locations.get(number_of(locationId, "Location"))
-    if variant is None or location is None:
-        error = Typed(
-            "UserError", {"field": ["inventoryItemId"], "message": "The item or the location could not be found."}
-        )
+    if variant is None or location is None or not location.is_active:
+        field = ["inventoryItemId"] if variant is None else ["locationId"]
+        error = Typed("UserError", {"field": field, "message": "The item or the location could not be found."})
         return Typed("InventoryActivatePayload", {"inventoryLevel": None, "userErrors": [error]})
+    was = store.levels.get((variant.item_id, location.id))
     found = inventory.level(store, variant, location)
     found.is_active = True
-    if available is not None:
-        inventory.set_available(store, found, available, who="app", why="activated")
+    if available is not None or onHand is not None:
+        delta = available - found.quantities["available"] if available is not None else (onHand or 0) - found.on_hand
+        inventory.set_available(store, found, found.quantities["available"] + delta, who="app", why="activated")
+    if was is None:
+        store.emit("inventory_levels/connect", found)
     return Typed("InventoryActivatePayload", {"inventoryLevel": found, "userErrors": []})
 
 
@@ -257,16 +264,31 @@ def _bulk_operation(_: Any, info: GraphQLResolveInfo, id: str) -> Typed | None:
     return bulk.look(info.context, number_of(id, "BulkOperation"))
 
 
-@on("Mutation", "orderCancel")
-def _order_cancel(_: Any, info: GraphQLResolveInfo, orderId: str, restock: bool, reason: str, **__: Any) -> Typed:
-    store = store_of(info)
-    try:
-        orders.cancel(store, store.order(orderId), restock=restock, reason=reason.lower())
-    except DevshopError as error:
-        problem = Typed("OrderCancelUserError", {"field": ["orderId"], "code": "INVALID", "message": str(error)})
-        return Typed("OrderCancelPayload", {"job": None, "orderCancelUserErrors": [problem], "userErrors": [problem]})
-    job = Typed("Job", {"id": f"gid://shopify/Job/{store.world.new_id()}", "done": True})
-    return Typed("OrderCancelPayload", {"job": job, "orderCancelUserErrors": [], "userErrors": []})
+# The app itself --------------------------------------------------------------------------------------------------------------------
+
+
+@on("Mutation", "appRevokeAccessScopes")
+def _revoke_scopes(_: Any, info: GraphQLResolveInfo, scopes: list[str]) -> Typed:
+    """Optional scopes are given back; required ones can't be, nor what was never granted."""
+    store, config = store_of(info), store_of(info).world.config
+    problem = None
+    if any(scope not in store.granted for scope in scopes):
+        problem = ("UNKNOWN_SCOPES", "The requested list of scopes to revoke includes invalid handles.")
+    elif any(scope not in (config.optional_scopes if config else ()) for scope in scopes):
+        problem = ("CANNOT_REVOKE_REQUIRED_SCOPES", "Required scopes cannot be revoked.")
+    if problem:
+        fields = {"field": ["scopes"], "code": problem[0], "message": problem[1]}
+        errors = [Typed("AppRevokeAccessScopesAppRevokeScopeError", fields)]
+        return Typed("AppRevokeAccessScopesPayload", {"revoked": None, "userErrors": errors})
+    oauth.grant_scopes(store, tuple(scope for scope in store.granted if scope not in scopes))
+    revoked = [Typed("AccessScope", {"handle": scope, "description": scope}) for scope in scopes]
+    return Typed("AppRevokeAccessScopesPayload", {"revoked": revoked, "userErrors": []})
+
+
+@on("Mutation", "appUninstall")
+def _uninstall(_: Any, info: GraphQLResolveInfo) -> Typed:
+    oauth.uninstall(store_of(info))
+    return Typed("AppUninstallPayload", {"app": None, "userErrors": []})
 
 
 # Webhook subscriptions ----------------------------------------------------------------------------------------------------------------
@@ -278,9 +300,7 @@ def _subscribe(_: Any, info: GraphQLResolveInfo, topic: str, webhookSubscription
     number = store.world.new_id()
     made = {
         "id": number,
-        "topic": topic.lower().replace("_", "/", 1)
-        if not topic.startswith(("INVENTORY_", "DRAFT_", "BULK_"))
-        else _topic(topic),
+        "topic": _topic(topic),
         "uri": webhookSubscription.get("uri") or webhookSubscription.get("callbackUrl"),
         "include_fields": webhookSubscription.get("includeFields"),
         "filter": webhookSubscription.get("filter"),
@@ -307,7 +327,11 @@ def _subscription_refused(store: Store, made: dict[str, Any]) -> str | None:
     told = ("topic", "uri", "filter")
     if any(all(row[name] == made[name] for name in told) for row in store.subscriptions.values()):
         return "Address for this topic has already been taken"
-    if store.faults.refuses_topics and made["topic"].startswith(("orders/", "refunds/", "fulfillments/", "customers/")):
+    lacking = lacking_scopes(made["topic"], store.granted)
+    if lacking:
+        words = f"You do not have permission to create or update webhooks with {made['topic']} topic."
+        return f"{words} This topic requires one of the following scopes: {', '.join(lacking)}."
+    if store.faults.refuses_topics and made["topic"].startswith(PROTECTED):
         return "This app is not approved to subscribe to webhook topics containing protected customer data."
     return None
 
@@ -325,8 +349,11 @@ def _subscriptions(_: Any, info: GraphQLResolveInfo, **arguments: Any) -> Typed:
 
 
 def _topic(name: str) -> str:
-    subject, verb = name.lower().rsplit("_", 1)
-    return f"{subject}/{verb}"
+    """The topic as deliveries name it. Raises GraphQLError for one that devshop does not send."""
+    found = next((topic for topic in payloads.BUILDERS if topic.replace("/", "_").upper() == name), None)
+    if found is None:
+        raise GraphQLError(f"devshop does not send the topic {name}")
+    return found
 
 
 def _subscription(row: dict[str, Any]) -> Typed:

@@ -5,41 +5,70 @@ Source: Shopify, "Inventory states" (committed), RefundLineItemRestockType, orde
 
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 from devshop import inventory
 from devshop.world import DevshopError, Fulfillment, Line, Order, Refund, RefundLine, Store
 
+RISKS = ("ACCEPT", "INVESTIGATE", "CANCEL", "NONE")
 RESTOCK_TYPES = ("cancel", "return", "no_restock")
 
 
 def create(store: Store, data: dict[str, Any]) -> Order:
-    """A new order; its tracked lines moved units from available to committed."""
-    now = store.now()
+    """A new order; its tracked lines moved units from available to committed. `days_ago` puts it into the past."""
     lines = [_line(store, row, data.get("location_gid")) for row in data.get("lines", [])]
     if not lines:
         raise DevshopError("an order needs lines")
-    order = Order(
-        id=store.world.new_id(),
-        number=store.next_order_number,
-        created_at=now,
-        updated_at=now,
-        financial_status=str(data.get("financial_status", "paid")).upper(),
-        lines=lines,
-        tags=list(data.get("tags", [])),
-        source_identifier=data.get("source_identifier"),
-        test=bool(data.get("test", False)),
-    )
+    order = new(store, lines, str(data.get("financial_status", "paid")).upper(), float(data.get("days_ago", 0)))
+    order.tags, order.source_identifier = list(data.get("tags", [])), data.get("source_identifier")
+    order.test, order.note = bool(data.get("test", False)), data.get("note")
+    order.is_on_hold, order.risk = bool(data.get("is_on_hold", False)), str(data.get("risk", "none")).upper()
+    if order.risk not in RISKS:
+        raise DevshopError(f"risk is one of {', '.join(RISKS)}")
+    for line in lines:
+        take_stock(store, order, line, {"available": -line.quantity, "committed": line.quantity}, "order")
+    place(store, order)
+    return order
+
+
+def new(store: Store, lines: list[Line], financial_status: str, days_ago: float = 0) -> Order:
+    """An order that nobody knows of yet."""
+    then = store.now() - timedelta(days=days_ago)
+    return Order(store.world.new_id(), store.next_order_number, then, then, financial_status, lines)
+
+
+def place(store: Store, order: Order) -> None:
+    """The order is in the store, and the app is told."""
     store.next_order_number += 1
     store.orders[order.id] = order
-    for line in lines:
-        _stock(store, order, line, {"available": -line.quantity, "committed": line.quantity}, "order")
     store.remember(order)
     store.emit("orders/create", order)
     if order.financial_status == "PAID":
         store.emit("orders/paid", order)
-    return order
+
+
+def history(store: Store, days: int, per_day: int) -> int:
+    """Orders of the past, `per_day` on each of the last `days`, sold from the store's variants in turn, all shipped; nobody is told and no
+    stock moved. Returns how many."""
+    variants = [variant for variant in store.variants.values() if not variant.is_bundle]
+    if not variants:
+        raise DevshopError(f"{store.domain} has nothing to sell")
+    if not (1 <= days <= 3650 and 1 <= per_day <= 1000):
+        raise DevshopError("give 1 to 3650 days and 1 to 1000 orders a day")
+    place_id = store.location(None).id
+    for number in range(days * per_day):
+        variant, units = variants[number * 7 % len(variants)], 1 + number * 5 % 4
+        title = store.products[variant.product_id].title
+        line = Line(store.world.new_id(), title, units, variant.price, variant, place_id, fulfilled=units)
+        order = new(store, [line], "PAID", days - (number + 0.5) / per_day)
+        at = order.created_at
+        order.fulfillments.append(Fulfillment(store.world.new_id(), at, at, "SUCCESS", [(line, units)]))
+        store.next_order_number += 1
+        store.orders[order.id] = order
+        store.remember(order, as_it_is=True)
+    return days * per_day
 
 
 def _line(store: Store, row: dict[str, Any], location: str | None) -> Line:
@@ -50,15 +79,16 @@ def _line(store: Store, row: dict[str, Any], location: str | None) -> Line:
     if key is None:
         return Line(store.world.new_id(), row.get("title", "Tip"), quantity, Decimal(str(row.get("price", "1.00"))))
     variant = store.variant(key)
-    place = row.get("location_gid") or location
-    where = store.location(place) if place else inventory.where_sold(store, variant, quantity)
+    where = row.get("location_gid") or location
+    found = store.location(where) if where else inventory.where_sold(store, variant, quantity)
     title = store.products[variant.product_id].title
-    return Line(store.world.new_id(), title, quantity, variant.price, variant, where.id)
+    return Line(store.world.new_id(), title, quantity, variant.price, variant, found.id)
 
 
-def _stock(
+def take_stock(
     store: Store, order: Order, line: Line, changes: dict[str, int], why: str, location_id: int | None = None
 ) -> None:
+    """The line's units moved between states at its location, if its variant is tracked and still there."""
     if line.variant is None or not line.variant.tracked or line.variant.item_id not in store.items:
         return
     where = store.locations[location_id or line.location_id or next(iter(store.locations))]
@@ -67,21 +97,65 @@ def _stock(
 
 
 def fulfil(
-    store: Store, order: Order, rows: list[dict[str, Any]] | None = None, tracking_number: str = ""
+    store: Store,
+    order: Order,
+    rows: list[dict[str, Any]] | None = None,
+    tracking_number: str = "",
+    tracking: dict[str, Any] | None = None,
 ) -> Fulfillment:
-    """A parcel has left with the named quantities, or with all that is open."""
+    """A parcel has left with the named quantities, or with all that is open. `tracking`: company, numbers, urls."""
     _alive(order)
+    if order.is_on_hold:
+        raise DevshopError(f"{order.name} is on hold")
     parts = [(line, int(quantity)) for line, quantity in _parts(order, rows, "unfulfilled")]
     if not parts:
         raise DevshopError(f"{order.name} has nothing to fulfil")
     now = store.now()
-    fulfillment = Fulfillment(store.world.new_id(), now, now, "SUCCESS", parts, tracking_number)
+    made = Fulfillment(store.world.new_id(), now, now, "SUCCESS", parts, [tracking_number] if tracking_number else [])
+    _write_tracking(made, tracking or {})
     for line, quantity in parts:
         line.fulfilled += quantity
-        _stock(store, order, line, {"committed": -quantity}, "fulfilled")
-    order.fulfillments.append(fulfillment)
-    _touched(store, order, "fulfillments/create", fulfillment)
-    return fulfillment
+        take_stock(store, order, line, {"committed": -quantity}, "fulfilled")
+    order.fulfillments.append(made)
+    _touched(store, order, "fulfillments/create", made)
+    if order.fulfillment_status == "FULFILLED":
+        store.emit("orders/fulfilled", order)
+    return made
+
+
+def _write_tracking(parcel: Fulfillment, tracking: dict[str, Any]) -> None:
+    parcel.tracking_company = tracking.get("company") or parcel.tracking_company
+    parcel.tracking_numbers = list(tracking.get("numbers") or parcel.tracking_numbers)
+    parcel.tracking_urls = list(tracking.get("urls") or parcel.tracking_urls)
+
+
+def track(store: Store, order: Order, parcel: Fulfillment, tracking: dict[str, Any]) -> None:
+    """The parcel's tracking is another now."""
+    _write_tracking(parcel, tracking)
+    parcel.updated_at = store.now()
+    _touched(store, order, "fulfillments/update", parcel)
+
+
+def hold(store: Store, order: Order, *, is_on_hold: bool) -> None:
+    """What is open of the order may not be fulfilled, or may be again."""
+    _alive(order)
+    order.is_on_hold = is_on_hold
+    store.emit("fulfillment_orders/placed_on_hold" if is_on_hold else "fulfillment_orders/hold_released", order)
+    _touched(store, order, "orders/updated", order)
+
+
+def pay(store: Store, order: Order) -> None:
+    """The order is paid."""
+    _alive(order)
+    if order.financial_status != "PENDING":
+        raise DevshopError(f"{order.name} is not waiting for payment")
+    order.financial_status = "PAID"
+    _touched(store, order, "orders/paid", order)
+
+
+def touched(store: Store, order: Order) -> None:
+    """The order has changed otherwise."""
+    _touched(store, order, "orders/updated", order)
 
 
 def cancel_fulfillment(store: Store, order: Order, fulfillment_id: int) -> None:
@@ -92,7 +166,7 @@ def cancel_fulfillment(store: Store, order: Order, fulfillment_id: int) -> None:
     fulfillment.status, fulfillment.updated_at = "CANCELLED", store.now()
     for line, quantity in fulfillment.lines:
         line.fulfilled -= quantity
-        _stock(store, order, line, {"committed": quantity}, "fulfilment cancelled")
+        take_stock(store, order, line, {"committed": quantity}, "fulfilment cancelled")
     _touched(store, order, "fulfillments/update", fulfillment)
 
 
@@ -112,7 +186,7 @@ def refund(store: Store, order: Order, rows: list[dict[str, Any]], *, topic: str
         _remove(store, order, part)
     order.refunds.append(made)
     remaining = sum(line.current_quantity for line in order.lines)
-    if topic == "refunds/create":
+    if topic == "refunds/create" and order.financial_status != "PENDING":
         order.financial_status = "PARTIALLY_REFUNDED" if remaining else "REFUNDED"
     _touched(store, order, topic, made)
     return made
@@ -136,9 +210,9 @@ def _remove(store: Store, order: Order, part: RefundLine) -> None:
     line.removed += quantity
     line.removed_unfulfilled += from_open
     if from_open and not order.cancelled_at:
-        _stock(store, order, line, {"committed": -from_open}, "removed")
+        take_stock(store, order, line, {"committed": -from_open}, "removed")
     if part.restock_type in ("CANCEL", "RETURN"):
-        _stock(store, order, line, {"available": quantity}, "restocked", part.location_id)
+        take_stock(store, order, line, {"available": quantity}, "restocked", part.location_id)
 
 
 def cancel(store: Store, order: Order, *, restock: bool, reason: str = "customer") -> None:
@@ -150,8 +224,10 @@ def cancel(store: Store, order: Order, *, restock: bool, reason: str = "customer
         refund(store, order, rows, topic="refunds/create")
     else:
         for line, units in open_lines:
-            _stock(store, order, line, {"committed": -units}, "cancelled, not restocked")
+            take_stock(store, order, line, {"committed": -units}, "cancelled, not restocked")
     order.cancelled_at, order.cancel_reason = store.now(), reason
+    if order.financial_status == "PENDING":
+        order.financial_status = "VOIDED"
     _touched(store, order, "orders/cancelled", order)
 
 
@@ -164,14 +240,14 @@ def edit(store: Store, order: Order, sets: list[dict[str, Any]], adds: list[dict
         difference = wanted - line.current_quantity
         if difference > 0:
             line.quantity += difference
-            _stock(store, order, line, {"available": -difference, "committed": difference}, "edited")
+            take_stock(store, order, line, {"available": -difference, "committed": difference}, "edited")
         elif difference < 0:
             kind = "cancel" if row.get("restock", True) else "no_restock"
             removals.append({"line_item_id": line.id, "quantity": -difference, "restock_type": kind})
     for row in adds:
         line = _line(store, row, None)
         order.lines.append(line)
-        _stock(store, order, line, {"available": -line.quantity, "committed": line.quantity}, "edited")
+        take_stock(store, order, line, {"available": -line.quantity, "committed": line.quantity}, "edited")
     if removals:
         refund(store, order, removals, topic="edit")
     _touched(store, order, "orders/edited", order)
@@ -180,7 +256,7 @@ def edit(store: Store, order: Order, sets: list[dict[str, Any]], adds: list[dict
 def _touched(store: Store, order: Order, topic: str, subject: Any) -> None:
     order.updated_at = store.now()
     store.remember(order)
-    if topic != "edit":
+    if topic not in ("edit", "orders/updated"):
         store.emit(topic, (order, subject) if subject is not order else order)
     store.emit("orders/updated", order)
 

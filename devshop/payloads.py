@@ -12,7 +12,21 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from devshop.world import DevshopError, Fulfillment, Level, Line, Location, Order, Product, Refund, Store, Variant
+from devshop.drafts import Discount, Draft, DraftLine
+from devshop.shelf import Media, Option
+from devshop.world import (
+    Address,
+    DevshopError,
+    Fulfillment,
+    Level,
+    Line,
+    Location,
+    Order,
+    Product,
+    Refund,
+    Store,
+    Variant,
+)
 
 Payload = dict[str, Any]
 CUSTOMER = {"id": 7, "email": "customer@example.com", "first_name": "Ada", "last_name": "Example", "phone": None}
@@ -27,7 +41,7 @@ ADDRESS = {
     "country_code": "GB",
     "phone": None,
 }
-SHIPPING = {"UNFULFILLED": None, "FULFILLED": "fulfilled", "PARTIALLY_FULFILLED": "partial"}
+SHIPPING = {"UNFULFILLED": None, "ON_HOLD": None, "FULFILLED": "fulfilled", "PARTIALLY_FULFILLED": "partial"}
 
 
 def build(store: Store, topic: str, subject: Any) -> Payload:
@@ -69,8 +83,9 @@ def _below(value: Any, tails: list[str]) -> Any:
 
 def order(store: Store, subject: Order) -> Payload:
     """An order as the REST API shows it."""
-    total = sum((line.price * line.quantity for line in subject.lines), Decimal())
-    current = sum((line.price * line.current_quantity for line in subject.lines), Decimal())
+    total, current = subject.total, subject.current_total
+    discounts = subject.discount + sum((line.unit_discount * line.quantity for line in subject.lines), Decimal())
+    address = _address(subject.shipping_address) if subject.shipping_address else ADDRESS
     return {
         "id": subject.id,
         "admin_graphql_api_id": subject.gid,
@@ -93,36 +108,121 @@ def order(store: Store, subject: Order) -> Payload:
         "line_item_groups": [],
         "location_id": None,
         "name": subject.name,
-        "note": None,
-        "note_attributes": [],
+        "note": subject.note,
+        "note_attributes": [{"name": name, "value": value} for name, value in subject.attributes.items()],
         "number": subject.number - 1000,
         "order_number": subject.number,
         "payment_terms": None,
         "phone": None,
-        "po_number": None,
+        "po_number": subject.po_number,
         "presentment_currency": store.currency,
         "processed_at": subject.created_at,
         "source_identifier": subject.source_identifier,
-        "source_name": "web",
+        "source_name": subject.source_name,
         "subtotal_price": total,
         "tags": ", ".join(subject.tags),
         "tax_lines": [],
         "test": subject.test,
-        "total_discounts": Decimal(),
+        "total_discounts": discounts,
         "total_price": total,
         "total_price_set": _money(store, total),
         "total_tax": Decimal(),
         "updated_at": subject.updated_at,
         "user_id": None,
-        "billing_address": ADDRESS,
+        "billing_address": address,
         "customer": CUSTOMER,
         "fulfillments": [fulfillment(store, subject, parcel) for parcel in subject.fulfillments],
         "line_items": [_line(store, line) for line in subject.lines],
         "refunds": [refund(store, subject, made) for made in subject.refunds],
         "returns": [],
-        "shipping_address": ADDRESS,
+        "shipping_address": address,
         "shipping_lines": [],
     }
+
+
+def _address(given: Address) -> Payload:
+    first, last = given.get("firstName"), given.get("lastName")
+    fields = {"first_name": first, "last_name": last, "name": " ".join(part for part in (first, last) if part)}
+    fields |= {key: given.get(key) for key in ("address1", "address2", "city", "company", "phone", "zip")}
+    return {**fields, "country_code": given.get("countryCode"), "province_code": given.get("provinceCode")}
+
+
+def draft(store: Store, subject: Draft) -> Payload:
+    """A draft order as the REST API shows it."""
+    return {
+        "id": subject.id,
+        "admin_graphql_api_id": subject.gid,
+        "name": subject.name,
+        "status": subject.status.lower(),
+        "note": subject.note,
+        "note_attributes": [{"name": name, "value": value} for name, value in subject.attributes.items()],
+        "email": subject.email,
+        "tags": ", ".join(subject.tags),
+        "currency": store.currency,
+        "po_number": subject.po_number,
+        "created_at": subject.created_at,
+        "updated_at": subject.updated_at,
+        "completed_at": subject.completed_at,
+        "invoice_sent_at": None,
+        "invoice_url": f"https://{store.domain}/invoices/{subject.id}",
+        "order_id": subject.order_id,
+        "tax_exempt": False,
+        "taxes_included": False,
+        "tax_lines": [],
+        "payment_terms": None,
+        "applied_discount": _discount(subject.discount, subject.order_discount),
+        "line_items": [_draft_line(store, line) for line in subject.lines],
+        "shipping_line": None,
+        "shipping_address": _address(subject.shipping_address) if subject.shipping_address else None,
+        "billing_address": _address(subject.billing_address) if subject.billing_address else None,
+        "customer": None,
+        "subtotal_price": subject.total,
+        "total_price": subject.total,
+        "total_price_set": _money(store, subject.total),
+        "total_tax": Decimal(),
+    }
+
+
+def _draft_line(store: Store, line: DraftLine) -> Payload:
+    variant = line.variant
+    product = store.products.get(variant.product_id) if variant else None
+    title = variant.title if variant and variant.title != "Default Title" else None
+    return {
+        "id": line.id,
+        "admin_graphql_api_id": line.gid,
+        "variant_id": variant.id if variant and variant.id in store.variants else None,
+        "product_id": product.id if product else None,
+        "title": line.title,
+        "variant_title": title,
+        "name": f"{line.title} - {title}" if title else line.title,
+        "sku": variant.sku if variant else None,
+        "vendor": product.vendor if product else None,
+        "quantity": line.quantity,
+        "price": line.original_price,
+        "applied_discount": _discount(line.discount, line.unit_discount * line.quantity),
+        "custom": variant is None,
+        "requires_shipping": variant is not None,
+        "taxable": True,
+        "gift_card": False,
+        "fulfillment_service": "manual",
+        "grams": 0,
+        "tax_lines": [],
+        "properties": [{"name": name, "value": value} for name, value in line.attributes.items()],
+    }
+
+
+def _discount(discount: Discount | None, off: Decimal) -> Payload | None:
+    if discount is None:
+        return None
+    kind = "percentage" if discount.is_percentage else "fixed_amount"
+    fields = {"title": discount.title, "description": discount.description, "value": str(discount.value)}
+    return {**fields, "value_type": kind, "amount": off}
+
+
+def held(store: Store, subject: Order) -> Payload:
+    """That an order's fulfillment orders are on hold, or are no longer. Shopify sends one for each; the first stands for all here."""
+    fields = {"id": f"gid://shopify/FulfillmentOrder/{subject.id * 1000 + 1}"}
+    return {"fulfillment_order": {**fields, "status": "on_hold" if subject.is_on_hold else "open"}}
 
 
 def _money(store: Store, amount: Decimal) -> Payload:
@@ -148,13 +248,13 @@ def _line(store: Store, line: Line) -> Payload:
         "price_set": _money(store, line.price),
         "product_exists": product is not None,
         "product_id": product.id if product else None,
-        "properties": [],
+        "properties": [{"name": name, "value": value} for name, value in line.attributes.items()],
         "quantity": line.quantity,
         "requires_shipping": variant is not None,
         "sku": variant.sku if variant else "",
         "taxable": True,
         "title": line.title,
-        "total_discount": Decimal(),
+        "total_discount": line.unit_discount * line.quantity,
         "variant_id": variant.id if variant and variant.id in store.variants else None,
         "variant_inventory_management": "shopify" if variant and variant.tracked else None,
         "variant_title": title,
@@ -200,8 +300,8 @@ def refund(store: Store, subject: Order, made: Refund) -> Payload:
                 "location_id": part.location_id if part.restock_type != "NO_RESTOCK" else None,
                 "quantity": part.quantity,
                 "restock_type": part.restock_type.lower(),
-                "subtotal": float(part.line.price * part.quantity),
-                "subtotal_set": _money(store, part.line.price * part.quantity),
+                "subtotal": float(part.line.unit_price * part.quantity),
+                "subtotal_set": _money(store, part.line.unit_price * part.quantity),
                 "total_tax": 0.0,
                 "line_item": _line(store, part.line),
             }
@@ -212,7 +312,6 @@ def refund(store: Store, subject: Order, made: Refund) -> Payload:
 
 def fulfillment(store: Store, subject: Order, parcel: Fulfillment) -> Payload:
     """A fulfilment."""
-    numbers = [parcel.tracking_number] if parcel.tracking_number else []
     return {
         "id": parcel.id,
         "admin_graphql_api_id": f"gid://shopify/Fulfillment/{parcel.id}",
@@ -224,13 +323,13 @@ def fulfillment(store: Store, subject: Order, parcel: Fulfillment) -> Payload:
         "service": "manual",
         "shipment_status": None,
         "location_id": next((line.location_id for line, _ in parcel.lines), None),
-        "tracking_company": None,
+        "tracking_company": parcel.tracking_company or None,
         "tracking_number": parcel.tracking_number or None,
-        "tracking_numbers": numbers,
-        "tracking_url": None,
-        "tracking_urls": [],
+        "tracking_numbers": parcel.tracking_numbers,
+        "tracking_url": parcel.tracking_urls[0] if parcel.tracking_urls else None,
+        "tracking_urls": parcel.tracking_urls,
         "email": CUSTOMER["email"],
-        "destination": ADDRESS,
+        "destination": _address(subject.shipping_address) if subject.shipping_address else ADDRESS,
         "line_items": [{**_line(store, line), "quantity": quantity} for line, quantity in parcel.lines],
     }
 
@@ -254,11 +353,11 @@ def item(subject: Variant) -> Payload:
         "sku": subject.sku,
         "cost": subject.cost,
         "tracked": subject.tracked,
-        "requires_shipping": True,
+        "requires_shipping": subject.requires_shipping,
         "country_code_of_origin": None,
         "harmonized_system_code": None,
-        "weight_value": 0.0,
-        "weight_unit": None,
+        "weight_value": subject.weight[0],
+        "weight_unit": subject.weight[1].lower() if subject.weight[0] else None,
         "created_at": subject.created_at,
         "updated_at": subject.updated_at,
     }
@@ -266,36 +365,66 @@ def item(subject: Variant) -> Payload:
 
 def product(store: Store, subject: Product) -> Payload:
     """A product with its variants. No cost and no tracked flag: those are the inventory item's."""
-    image = {"src": subject.image_url, "position": 1, "product_id": subject.id} if subject.image_url else None
+    images = [_image(subject, media, n) for n, media in enumerate(subject.media, 1) if media.status == "READY"]
+    online = next(iter(store.publications), None)
     return {
         "id": subject.id,
         "admin_graphql_api_id": subject.gid,
         "title": subject.title,
-        "body_html": "",
+        "body_html": subject.description_html,
         "vendor": subject.vendor,
         "product_type": subject.product_type,
         "handle": subject.handle,
         "status": subject.status.lower(),
         "tags": ", ".join(subject.tags),
-        "published_at": subject.created_at if subject.status == "ACTIVE" else None,
-        "published_scope": "web",
+        "published_at": subject.published.get(online) if online else None,
+        "published_scope": "global" if len(subject.published) > 1 else "web",
         "template_suffix": None,
         "created_at": subject.created_at,
         "updated_at": subject.updated_at,
         "category": None,
-        "image": image,
-        "images": [image] if image else [],
-        "media": [],
-        "options": [{"name": "Title", "position": 1, "values": [variant.title for variant in subject.variants]}],
+        "image": images[0] if images else None,
+        "images": images,
+        "media": [_media(media, n) for n, media in enumerate(subject.media, 1)],
+        "options": [_option(subject, option, n) for n, option in enumerate(subject.options)],
         "has_variants_that_requires_components": any(variant.is_bundle for variant in subject.variants),
         "variant_gids": [{"admin_graphql_api_id": v.gid, "updated_at": v.updated_at} for v in subject.variants],
         "variants": [_variant(store, variant) for variant in subject.variants],
     }
 
 
+def _image(subject: Product, media: Media, position: int) -> Payload:
+    return {
+        "id": media.id,
+        "admin_graphql_api_id": f"gid://shopify/ProductImage/{media.id}",
+        "alt": media.alt,
+        "src": media.url,
+        "position": position,
+        "product_id": subject.id,
+        "width": 240,
+        "height": 240,
+        "variant_ids": [variant.id for variant in subject.variants if variant.media_id == media.id],
+        "created_at": media.created_at,
+        "updated_at": media.created_at,
+    }
+
+
+def _media(media: Media, position: int) -> Payload:
+    preview = {"width": 240, "height": 240, "src": media.url, "status": media.status}
+    fields = {"id": media.id, "admin_graphql_api_id": media.gid, "alt": media.alt, "position": position}
+    return {**fields, "media_content_type": "IMAGE", "status": media.status, "preview_image": preview}
+
+
+def _option(subject: Product, option: Option, place: int) -> Payload:
+    used = {variant.values[place] for variant in subject.variants}
+    values = [value for value in option.values if value in used]
+    return {"id": option.id, "product_id": subject.id, "name": option.name, "position": place + 1, "values": values}
+
+
 def _variant(store: Store, subject: Variant) -> Payload:
     levels = [store.levels.get((subject.item_id, place)) for place in store.locations]
     stock = sum(found.quantities["available"] for found in levels if found)
+    first, second, third, *_ = [*subject.values, None, None]
     return {
         "id": subject.id,
         "admin_graphql_api_id": subject.gid,
@@ -304,17 +433,17 @@ def _variant(store: Store, subject: Variant) -> Payload:
         "sku": subject.sku,
         "barcode": subject.barcode,
         "title": subject.title,
-        "option1": subject.title,
-        "option2": None,
-        "option3": None,
+        "option1": first,
+        "option2": second,
+        "option3": third,
         "price": subject.price,
-        "compare_at_price": None,
+        "compare_at_price": subject.compare_at_price,
         "position": subject.position,
         "inventory_policy": subject.inventory_policy.lower(),
         "inventory_quantity": stock,
         "old_inventory_quantity": stock,
-        "taxable": True,
-        "image_id": None,
+        "taxable": subject.taxable,
+        "image_id": subject.media_id,
         "created_at": subject.created_at,
         "updated_at": subject.updated_at,
     }
@@ -370,6 +499,9 @@ BUILDERS: dict[str, Callable[[Store, Any], Payload]] = {
     **dict.fromkeys(("orders/create", "orders/updated", "orders/paid", "orders/cancelled", "orders/fulfilled"), order),
     "orders/edited": edited,
     "refunds/create": _of_order(refund),
+    **dict.fromkeys(("draft_orders/create", "draft_orders/update"), draft),
+    "draft_orders/delete": lambda _, subject: {"id": subject.id},
+    **dict.fromkeys(("fulfillment_orders/placed_on_hold", "fulfillment_orders/hold_released"), held),
     **dict.fromkeys(("fulfillments/create", "fulfillments/update"), _of_order(fulfillment)),
     **dict.fromkeys(("inventory_levels/update", "inventory_levels/connect"), lambda _, subject: level(subject)),
     "inventory_levels/disconnect": lambda _, subject: _ids(subject),

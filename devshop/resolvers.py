@@ -11,7 +11,9 @@ from typing import Any
 from graphql import GraphQLError, GraphQLResolveInfo
 
 from devshop import schema, search
-from devshop.world import AccessToken, Level, Line, Location, Order, Product, Refund, RefundLine, Store, Variant
+from devshop.drafts import Draft, DraftLine
+from devshop.shelf import Collection, Media, Metafield, Publication
+from devshop.world import AccessToken, Level, Line, Location, Order, Product, Refund, Store, Variant
 
 Resolver = Callable[..., Any]
 RESOLVERS: dict[tuple[str, str], Resolver] = {}
@@ -76,6 +78,8 @@ def typename(value: Any, *_: Any) -> str:
         Order: "Order",
     }
     names |= {Line: "LineItem", Refund: "Refund", Item: "InventoryItem", Store: "Shop"}
+    names |= {Collection: "Collection", Publication: "Publication", Metafield: "Metafield", Media: "MediaImage"}
+    names |= {Draft: "DraftOrder", DraftLine: "DraftOrderLineItem"}
     return names[type(value)]
 
 
@@ -84,6 +88,12 @@ class Item:
     """A variant seen as its inventory item."""
 
     variant: Variant
+
+
+def levels_of(store: Store, variant: Variant) -> list[Level]:
+    """The variant's levels, one per location where it is stocked."""
+    found = (store.levels.get((variant.item_id, place)) for place in store.locations)
+    return [level for level in found if level]
 
 
 def store_of(info: GraphQLResolveInfo) -> Store:
@@ -152,6 +162,16 @@ def listing(kind: str, rows: Callable[[Store], Iterable[Any]], subject: search.S
     return resolver
 
 
+def money(amount: Any, info: GraphQLResolveInfo) -> Typed:
+    """An amount in the shop's currency."""
+    return Typed("MoneyV2", {"amount": str(amount), "currencyCode": store_of(info).currency})
+
+
+def money_bag(amount: Any, info: GraphQLResolveInfo) -> Typed:
+    """An amount in the shop's and the customer's currency, which are the same here."""
+    return Typed("MoneyBag", {"shopMoney": money(amount, info), "presentmentMoney": money(amount, info)})
+
+
 # Shop, app ------------------------------------------------------------------------------------------------------------------------
 
 on("QueryRoot", "shop")(lambda _, info: store_of(info))
@@ -164,11 +184,35 @@ plain(
     currencyCode="currency",
     url=lambda store: f"https://{store.domain}",
 )
+plain("Shop", email=lambda store: f"owner@{store.domain}", contactEmail=lambda store: f"owner@{store.domain}")
 on("QueryRoot", "currentAppInstallation")(lambda _, info: Typed("AppInstallation", {}))
 on("AppInstallation", "accessScopes")(
     lambda _, info: [Typed("AccessScope", {"handle": scope, "description": scope}) for scope in store_of(info).granted]
 )
 on("AppInstallation", "id")(lambda _, info: f"gid://shopify/AppInstallation/{store_of(info).id}")
+
+
+def _app(info: GraphQLResolveInfo) -> Typed:
+    config = store_of(info).world.config
+    asked = {
+        "requestedAccessScopes": config.scopes if config else [],
+        "optionalAccessScopes": config.optional_scopes if config else [],
+    }
+    lists = {
+        name: [Typed("AccessScope", {"handle": s, "description": s}) for s in scopes] for name, scopes in asked.items()
+    }
+    return Typed(
+        "App",
+        {
+            "id": "gid://shopify/App/1",
+            "title": config.name if config else "app",
+            "handle": config.handle if config else "app",
+            **lists,
+        },
+    )
+
+
+on("AppInstallation", "app")(lambda _, info: _app(info))
 
 
 @on("QueryRoot", "publicApiVersions")
@@ -200,6 +244,16 @@ def _location(_: Any, info: GraphQLResolveInfo, id: str | None = None, **__: Any
 plain("Location", id="gid", name="name", isActive="is_active", fulfillsOnlineOrders="is_active")
 
 
+@on("Location", "address")
+def _location_address(place: Location, info: GraphQLResolveInfo) -> Typed:
+    """The address; every part of it may be missing."""
+    keys = ("address1", "address2", "city", "phone", "provinceCode", "zip", "countryCode")
+    fields = {key: place.address.get(key) for key in keys}
+    names = {"country": fields["countryCode"], "province": fields["provinceCode"]}
+    written = [value for key in ("address1", "address2", "zip", "city", "countryCode") if (value := fields[key])]
+    return Typed("LocationAddress", {**fields, **names, "formatted": written})
+
+
 @on("QueryRoot", "inventoryItem")
 def _inventory_item(_: Any, info: GraphQLResolveInfo, id: str) -> Item | None:
     variant = store_of(info).items.get(number_of(id, "InventoryItem"))
@@ -211,11 +265,24 @@ plain(
     id=lambda item: item.variant.item_gid,
     sku=lambda item: item.variant.sku,
     tracked=lambda item: item.variant.tracked,
-    requiresShipping=lambda item: True,
+    legacyResourceId=lambda item: str(item.variant.item_id),
+    requiresShipping=lambda item: item.variant.requires_shipping,
     createdAt=lambda item: iso(item.variant.created_at),
     updatedAt=lambda item: iso(item.variant.updated_at),
 )
 on("InventoryItem", "variant")(lambda item, info: item.variant)
+on("InventoryItem", "variants")(lambda item, info, **arguments: connection([item.variant], arguments, "ProductVariant"))
+on("InventoryItem", "unitCost")(
+    lambda item, info: money(item.variant.cost, info) if item.variant.cost is not None else None
+)
+
+
+@on("InventoryItem", "measurement")
+def _measurement(item: Item, info: GraphQLResolveInfo) -> Typed:
+    value, unit = item.variant.weight
+    weight = Typed("Weight", {"value": value, "unit": unit})
+    gid = f"gid://shopify/InventoryItemMeasurement/{item.variant.item_id}"
+    return Typed("InventoryItemMeasurement", {"id": gid, "weight": weight})
 
 
 @on("InventoryItem", "inventoryLevel")
@@ -226,9 +293,11 @@ def _level_of_item(
 
 
 @on("InventoryItem", "inventoryLevels")
-def _levels_of_item(item: Item, info: GraphQLResolveInfo, **arguments: Any) -> Typed:
-    rows = [level for key, level in store_of(info).levels.items() if key[0] == item.variant.item_id]
-    return connection(rows, arguments, "InventoryLevel")
+def _levels_of_item(item: Item, info: GraphQLResolveInfo, includeInactive: bool = False, **arguments: Any) -> Typed:
+    rows = levels_of(store_of(info), item.variant)
+    if not includeInactive:
+        rows = [level for level in rows if level.is_active and store_of(info).locations[level.location_id].is_active]
+    return connection(rows, {**arguments, "query": None}, "InventoryLevel")
 
 
 plain("InventoryLevel", updatedAt=lambda level: iso(level.updated_at))
@@ -252,213 +321,12 @@ def _quantities(level: Level, info: GraphQLResolveInfo, names: list[str]) -> lis
     return [Typed("InventoryQuantity", {"name": name, "quantity": level.quantity(name)}) for name in names]
 
 
-# Products -------------------------------------------------------------------------------------------------------------------------
-
-on("QueryRoot", "products")(listing("Product", lambda store: store.products.values(), search.PRODUCT))
-on("QueryRoot", "productVariants")(listing("ProductVariant", lambda store: store.variants.values(), search.VARIANT))
-
-
-@on("QueryRoot", "product")
-def _product(_: Any, info: GraphQLResolveInfo, id: str) -> Product | None:
-    return store_of(info).products.get(number_of(id, "Product"))
-
-
-@on("QueryRoot", "productVariant")
-def _variant(_: Any, info: GraphQLResolveInfo, id: str) -> Variant | None:
-    return store_of(info).variants.get(number_of(id, "ProductVariant"))
-
-
-on("QueryRoot", "productVariantsCount")(
-    lambda _, info, **__: Typed("Count", {"count": len(store_of(info).variants), "precision": "EXACT"})
-)
-on("QueryRoot", "productsCount")(
-    lambda _, info, **__: Typed("Count", {"count": len(store_of(info).products), "precision": "EXACT"})
-)
-
-plain(
-    "Product",
-    id="gid",
-    title="title",
-    handle="handle",
-    status="status",
-    vendor="vendor",
-    productType="product_type",
-    tags="tags",
-    createdAt=lambda product: iso(product.created_at),
-    updatedAt=lambda product: iso(product.updated_at),
-    hasOnlyDefaultVariant=lambda product: len(product.variants) == 1 and product.variants[0].title == "Default Title",
-)
-on("Product", "variants")(lambda product, info, **arguments: connection(product.variants, arguments, "ProductVariant"))
-
-
-@on("Product", "featuredMedia")
-def _featured(product: Product, info: GraphQLResolveInfo) -> Typed | None:
-    if not product.image_url:
-        return None
-    image = Typed("Image", {"url": lambda info, **_: product.image_url, "altText": product.title})
-    return Typed("MediaImage", {"preview": Typed("MediaPreviewImage", {"image": image})})
-
-
-plain(
-    "ProductVariant",
-    id="gid",
-    sku="sku",
-    barcode="barcode",
-    title="title",
-    position="position",
-    price=lambda variant: str(variant.price),
-    createdAt=lambda variant: iso(variant.created_at),
-    updatedAt=lambda variant: iso(variant.updated_at),
-    requiresComponents="is_bundle",
-    inventoryPolicy="inventory_policy",
-    inventoryItem=Item,
-)
-on("ProductVariant", "product")(lambda variant, info: store_of(info).products[variant.product_id])
-
-
-@on("ProductVariant", "displayName")
-def _display_name(variant: Variant, info: GraphQLResolveInfo) -> str:
-    return f"{store_of(info).products[variant.product_id].title} - {variant.title}"
-
-
-@on("ProductVariant", "inventoryQuantity")
-def _inventory_quantity(variant: Variant, info: GraphQLResolveInfo) -> int:
-    return sum(
-        level.quantities["available"] for key, level in store_of(info).levels.items() if key[0] == variant.item_id
-    )
-
-
-# Orders ---------------------------------------------------------------------------------------------------------------------------
-
-on("QueryRoot", "orders")(listing("Order", lambda store: store.seen_orders().values(), search.ORDER))
-
-
-@on("QueryRoot", "order")
-def _order(_: Any, info: GraphQLResolveInfo, id: str) -> Order | None:
-    return store_of(info).seen_orders().get(number_of(id, "Order"))
-
-
-plain(
-    "Order",
-    id="gid",
-    legacyResourceId="id",
-    name="name",
-    createdAt=lambda order: iso(order.created_at),
-    processedAt=lambda order: iso(order.created_at),
-    updatedAt=lambda order: iso(order.updated_at),
-    cancelledAt=lambda order: iso(order.cancelled_at),
-    cancelReason=lambda order: order.cancel_reason.upper() if order.cancel_reason else None,
-    displayFinancialStatus="financial_status",
-    displayFulfillmentStatus="fulfillment_status",
-    test="test",
-    tags="tags",
-    sourceIdentifier="source_identifier",
-    refunds="refunds",
-)
-RESOLVERS["Order", "refunds"] = lambda order, info, first=None, **_: order.refunds[:first]
-on("Order", "currencyCode")(lambda order, info: store_of(info).currency)
-on("Order", "lineItems")(lambda order, info, **arguments: connection(order.lines, arguments, "LineItem"))
-on("Order", "fulfillmentOrders")(
-    lambda order, info, **arguments: connection(
-        _fulfillment_orders(order, store_of(info)), arguments, "FulfillmentOrder"
-    )
-)
-on("Order", "fulfillments")(lambda order, info, first=None, **_: [_fulfillment(f) for f in order.fulfillments[:first]])
-
-
-def _fulfillment_orders(order: Order, store: Store) -> list[Typed]:
-    """One fulfillment order per location. Closed ones stay listed, as in Shopify."""
-    by_place: dict[int, list[Line]] = {}
-    for line in order.lines:
-        if line.location_id:
-            by_place.setdefault(line.location_id, []).append(line)
-    return [_fulfillment_order(order, store.locations[place], lines) for place, lines in by_place.items()]
-
-
-def _fulfillment_order(order: Order, place: Location, lines: list[Line]) -> Typed:
-    open_ = sum(line.unfulfilled for line in lines)
-    status = "CANCELLED" if order.cancelled_at else "OPEN" if open_ else "CLOSED"
-    rows = [
-        Typed(
-            "FulfillmentOrderLineItem",
-            {
-                "id": f"gid://shopify/FulfillmentOrderLineItem/{line.id}",
-                "lineItem": line,
-                "totalQuantity": line.quantity - line.removed_unfulfilled,
-                "remainingQuantity": line.unfulfilled,
-                "inventoryItemId": line.variant.item_gid if line.variant else None,
-            },
-        )
-        for line in lines
-    ]
-    return Typed(
-        "FulfillmentOrder",
-        {
-            "id": f"gid://shopify/FulfillmentOrder/{order.id}{place.id % 1000}",
-            "status": status,
-            "assignedLocation": Typed("FulfillmentOrderAssignedLocation", {"location": place, "name": place.name}),
-            "lineItems": lambda info, **arguments: connection(rows, arguments, "FulfillmentOrderLineItem"),
-        },
-    )
-
-
-def _fulfillment(fulfillment: Any) -> Typed:
-    tracking = [Typed("FulfillmentTrackingInfo", {"number": fulfillment.tracking_number, "company": None, "url": None})]
-    return Typed(
-        "Fulfillment",
-        {
-            "id": f"gid://shopify/Fulfillment/{fulfillment.id}",
-            "status": fulfillment.status,
-            "createdAt": iso(fulfillment.created_at),
-            "updatedAt": iso(fulfillment.updated_at),
-            "trackingInfo": lambda info, **_: tracking if fulfillment.tracking_number else [],
-        },
-    )
-
-
-plain(
-    "LineItem",
-    id="gid",
-    title="title",
-    name="title",
-    quantity="quantity",
-    currentQuantity="current_quantity",
-    unfulfilledQuantity="unfulfilled",
-    refundableQuantity="current_quantity",
-    requiresShipping=lambda line: line.variant is not None,
-    isGiftCard=lambda line: False,
-    sku=lambda line: line.variant.sku if line.variant else None,
-)
-on("LineItem", "variant")(
-    lambda line, info: line.variant if line.variant and line.variant.id in store_of(info).variants else None
-)
-on("LineItem", "originalUnitPriceSet", "discountedUnitPriceSet")(
-    lambda line, info, **_: Typed(
-        "MoneyBag", {"shopMoney": _money(line.price, info), "presentmentMoney": _money(line.price, info)}
-    )
-)
-
-
-def _money(amount: Any, info: GraphQLResolveInfo) -> Typed:
-    return Typed("MoneyV2", {"amount": str(amount), "currencyCode": store_of(info).currency})
-
-
-plain("Refund", id=lambda refund: f"gid://shopify/Refund/{refund.id}", legacyResourceId="id")
-plain("Refund", createdAt=lambda refund: iso(refund.created_at), updatedAt=lambda refund: iso(refund.created_at))
-on("Refund", "refundLineItems")(lambda refund, info, **arguments: connection(refund.lines, arguments, "RefundLineItem"))
-plain(
-    "RefundLineItem",
-    quantity="quantity",
-    restockType="restock_type",
-    lineItem="line",
-    restocked=lambda part: part.restock_type in ("CANCEL", "RETURN"),
-)
-
-
-@on("RefundLineItem", "location")
-def _refund_location(part: RefundLine, info: GraphQLResolveInfo) -> Location | None:
-    return store_of(info).locations.get(part.location_id or -1)
-
+NODES: dict[str, Callable[[Store, int], Any]] = {
+    "Product": lambda store, number: store.products.get(number),
+    "ProductVariant": lambda store, number: store.variants.get(number),
+    "Location": lambda store, number: store.locations.get(number),
+    "Order": lambda store, number: store.readable_order(number),
+}
 
 # Nodes ----------------------------------------------------------------------------------------------------------------------------
 
@@ -478,10 +346,9 @@ def _node(_: Any, info: GraphQLResolveInfo, id: str) -> Any:
     number = number_of(id, kind)
     if kind == "InventoryItem":
         return _inventory_item(None, info, id)
-    tables: dict[str, dict[int, Any]] = {"Product": store.products, "ProductVariant": store.variants}
-    tables |= {"Location": store.locations, "Order": store.seen_orders()}
-    if kind not in tables and kind != "BulkOperation":
-        raise GraphQLError(f"devshop does not model node of {kind}")
     if kind == "BulkOperation":
         return RESOLVERS["QueryRoot", "bulkOperation"](None, info, id=id)
-    return tables[kind].get(number)
+    finder = NODES.get(kind)
+    if finder is None:
+        raise GraphQLError(f"devshop does not model node of {kind}")
+    return finder(store, number)

@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import itertools
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from threading import RLock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from devshop.errors import DevshopError
 from devshop.faults import Faults, as_of, horizon
+from devshop.shelf import Collection, Media, Metafield, Option, Publication
+
+if TYPE_CHECKING:
+    from devshop.drafts import Draft
 
 __all__ = ["DevshopError"]
 
+Address = dict[str, str | None]  # keys of Shopify's MailingAddressInput
 STATES = ("available", "committed", "reserved", "damaged", "quality_control", "safety_stock", "incoming")
+ORDER_WINDOW = timedelta(days=60)
+CHANNELS = ("Online Store", "Point of Sale", "Shop")
 PLANS = {"standard": (2000, 100), "advanced": (4000, 200), "plus": (20000, 1000), "enterprise": (40000, 2000)}
 
 
@@ -50,6 +58,7 @@ class Location:
     id: int
     name: str
     is_active: bool = True
+    address: Address = field(default_factory=dict)
 
     @property
     def gid(self) -> str:
@@ -88,7 +97,7 @@ class Variant:
     id: int
     item_id: int
     product_id: int
-    title: str
+    values: list[str]  # of the product's options, in their order
     sku: str
     barcode: str
     price: Decimal
@@ -99,6 +108,21 @@ class Variant:
     updated_at: datetime
     is_bundle: bool = False
     cost: Decimal | None = None
+    compare_at_price: Decimal | None = None
+    taxable: bool = True
+    requires_shipping: bool = True
+    weight: tuple[float, str] = (0.0, "KILOGRAMS")
+    media_id: int | None = None
+    metafields: dict[tuple[str, str], Metafield] = field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        """Shopify's name of the variant: its option values."""
+        return " / ".join(self.values)
+
+    @title.setter
+    def title(self, title: str) -> None:
+        self.values = [title]
 
     @property
     def gid(self) -> str:
@@ -120,19 +144,35 @@ class Product:
     vendor: str
     product_type: str
     tags: list[str]
-    image_url: str | None
     created_at: datetime
     updated_at: datetime
     variants: list[Variant] = field(default_factory=list)
+    options: list[Option] = field(default_factory=list)
+    media: list[Media] = field(default_factory=list)
+    description_html: str = ""
+    published: dict[int, datetime] = field(default_factory=dict)  # publication id -> since when
+    metafields: dict[tuple[str, str], Metafield] = field(default_factory=dict)
 
     @property
     def gid(self) -> str:
         return f"gid://shopify/Product/{self.id}"
 
+    @property
+    def image_url(self) -> str | None:
+        """The first picture that is ready."""
+        return next((media.url for media in self.media if media.status == "READY"), None)
+
+    @property
+    def has_only_default_variant(self) -> bool:
+        return len(self.variants) == 1 and self.variants[0].values == ["Default Title"]
+
 
 @dataclass
 class Line:
-    """A line of an order. `quantity` as ordered (edits upward raise it); `removed` left by refund or edit; `fulfilled` shipped."""
+    """A line of an order. `quantity` as ordered (edits upward raise it); `removed` left by refund or edit; `fulfilled` shipped.
+
+    `price` is that of a unit before `unit_discount`.
+    """
 
     id: int
     title: str
@@ -143,10 +183,17 @@ class Line:
     removed: int = 0
     removed_unfulfilled: int = 0
     fulfilled: int = 0
+    unit_discount: Decimal = Decimal()
+    attributes: dict[str, str] = field(default_factory=dict)
 
     @property
     def gid(self) -> str:
         return f"gid://shopify/LineItem/{self.id}"
+
+    @property
+    def unit_price(self) -> Decimal:
+        """What a unit costs after its discount."""
+        return self.price - self.unit_discount
 
     @property
     def current_quantity(self) -> int:
@@ -185,7 +232,18 @@ class Fulfillment:
     updated_at: datetime
     status: str
     lines: list[tuple[Line, int]]
-    tracking_number: str = ""
+    tracking_numbers: list[str] = field(default_factory=list)
+    tracking_company: str = ""
+    tracking_urls: list[str] = field(default_factory=list)
+
+    @property
+    def gid(self) -> str:
+        return f"gid://shopify/Fulfillment/{self.id}"
+
+    @property
+    def tracking_number(self) -> str:
+        """The first number, or nothing."""
+        return self.tracking_numbers[0] if self.tracking_numbers else ""
 
 
 @dataclass
@@ -204,11 +262,31 @@ class Order:
     cancel_reason: str | None = None
     tags: list[str] = field(default_factory=list)
     source_identifier: str | None = None
+    source_name: str = "web"
+    po_number: str | None = None
+    note: str | None = None
+    email: str | None = None
+    attributes: dict[str, str] = field(default_factory=dict)
+    shipping_address: Address | None = None
+    discount: Decimal = Decimal()  # of the whole order, besides those of its lines
+    is_on_hold: bool = False
+    risk: str = "NONE"  # ACCEPT, INVESTIGATE, CANCEL, NONE
     test: bool = False
 
     @property
     def gid(self) -> str:
         return f"gid://shopify/Order/{self.id}"
+
+    @property
+    def total(self) -> Decimal:
+        """What the order came to when it was placed, raised by edits."""
+        return sum((line.unit_price * line.quantity for line in self.lines), Decimal()) - self.discount
+
+    @property
+    def current_total(self) -> Decimal:
+        """What it comes to after edits and refunds."""
+        left = sum((line.unit_price * line.current_quantity for line in self.lines), Decimal())
+        return max(left - self.discount, Decimal())
 
     @property
     def name(self) -> str:
@@ -221,6 +299,8 @@ class Order:
         open_ = sum(line.unfulfilled for line in self.lines) if not self.cancelled_at else 0
         if shipped and open_:
             return "PARTIALLY_FULFILLED"
+        if open_ and self.is_on_hold:
+            return "ON_HOLD"
         return "FULFILLED" if shipped else "UNFULFILLED"
 
 
@@ -265,11 +345,20 @@ class Store:
         self.id = world.new_id()
         self.locations: dict[int, Location] = {}
         self.products: dict[int, Product] = {}
+        self.handles: dict[str, int] = {}  # of products
         self.variants: dict[int, Variant] = {}
         self.items: dict[int, Variant] = {}
         self.levels: dict[tuple[int, int], Level] = {}
+        self.collections: dict[int, Collection] = {}
+        self.publications: dict[int, Publication] = {}
+        for channel in CHANNELS:
+            made = Publication(world.new_id(), channel)
+            self.publications[made.id] = made
+        self.unique_metafields: set[tuple[str, str]] = set()  # (namespace, key) of product metafields of type `id`
         self.orders: dict[int, Order] = {}
-        self.next_order_number = 1001
+        self.drafts: dict[int, Draft] = {}
+        self.operations: dict[int, dict[str, Any]] = {}  # of productSet, not waited for
+        self.next_order_number, self.next_draft_number = 1001, 1
         self.is_installed = False
         self.granted: tuple[str, ...] = ()
         self.tokens: dict[str, AccessToken] = {}
@@ -306,8 +395,11 @@ class Store:
         """The moment up to which readers of the API see."""
         return horizon(self.faults.stale_seconds, self.world.clock.now())
 
-    def remember(self, order: Order) -> None:
-        """The order has just become what it is; for readers who see late."""
+    def remember(self, order: Order, *, as_it_is: bool = False) -> None:
+        """The order has just become what it is; for readers who see late. `as_it_is`: it has been so for long, no copy is needed."""
+        if as_it_is:
+            self._order_pasts[order.id] = [(order.updated_at, order)]
+            return
         known = {id(line.variant): line.variant for line in order.lines if line.variant}
         self._order_pasts.setdefault(order.id, []).append((self.world.clock.now(), deepcopy(order, known)))
 
@@ -319,9 +411,23 @@ class Store:
         pasts = {number: [order for at, order in past if at <= until] for number, past in self._order_pasts.items()}
         return {number: past[-1] for number, past in pasts.items() if past}
 
-    def add_location(self, name: str) -> Location:
+    def readable_orders(self) -> dict[int, Order]:
+        """The orders that the app may read: of the last 60 days, or all with `read_all_orders`. Source: Shopify, Order."""
+        orders = self.seen_orders()
+        if "read_all_orders" in self.granted:
+            return orders
+        since = self.world.clock.now() - ORDER_WINDOW
+        return {number: order for number, order in orders.items() if order.created_at >= since}
+
+    def readable_order(self, number: int) -> Order | None:
+        """The order of that number, if the app may read it."""
+        order = self.seen_orders().get(number)
+        is_recent = order and order.created_at >= self.world.clock.now() - ORDER_WINDOW
+        return order if is_recent or "read_all_orders" in self.granted else None
+
+    def add_location(self, name: str, address: Address | None = None) -> Location:
         """A new, active location."""
-        location = Location(self.world.new_id(), name)
+        location = Location(self.world.new_id(), name, address=address or {})
         self.locations[location.id] = location
         return location
 
@@ -336,10 +442,20 @@ class Store:
 
     def variant(self, key: str | int) -> Variant:
         """A variant by gid, id or SKU. Raises DevshopError."""
+        number = str(key).removeprefix("gid://shopify/ProductVariant/")
+        if number.isdecimal() and int(number) in self.variants:
+            return self.variants[int(number)]
         for variant in self.variants.values():
-            if key in (variant.id, variant.gid, variant.sku):
+            if key == variant.sku:
                 return variant
         raise DevshopError(f"{self.domain} has no variant {key!r}")
+
+    def draft(self, key: str | int) -> Draft:
+        """A draft order by gid, id or name. Raises DevshopError."""
+        for draft in self.drafts.values():
+            if key in (draft.id, str(draft.id), draft.gid, draft.name):
+                return draft
+        raise DevshopError(f"{self.domain} has no draft order {key!r}")
 
     def order(self, key: str | int) -> Order:
         """An order by gid, id or name. Raises DevshopError."""
@@ -358,10 +474,20 @@ class World:
         self.client_id, self.client_secret = client_id, client_secret
         self.old_client_secret: str | None = None
         self.app_url = app_url.rstrip("/")
+        self.url = "http://127.0.0.1:9290"  # where a browser reaches devshop; pictures stand there
         self.stores: dict[str, Store] = {}
         self.listeners: list[Callable[[Store, str, Any], None]] = []
         self.config: Any = None
         self._ids = itertools.count(1_000_001)
+
+    @contextmanager
+    def silence(self) -> Iterator[None]:
+        """What happens inside is told to nobody."""
+        listeners, self.listeners = self.listeners, []
+        try:
+            yield
+        finally:
+            self.listeners = listeners
 
     def new_id(self) -> int:
         """A number that nothing else in this world has."""

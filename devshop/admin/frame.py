@@ -18,6 +18,7 @@ from flask import (
     send_from_directory,
 )
 
+from devshop import drafts
 from devshop.webhooks import Sender
 from devshop.world import DevshopError, Store, World
 
@@ -49,6 +50,7 @@ def in_store(function: Callable[..., Any]) -> Callable[..., Any]:
     def run(name: str, **kwargs: Any) -> Any:
         with world().lock:
             store = find_store(name)
+            drafts.release_expired(store)
             try:
                 return function(store, **kwargs)
             except (DevshopError, ValueError) as error:

@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import Response, request
 
-from devshop import inventory, orders
+from devshop import drafts, inventory, orders
 from devshop.admin.frame import blueprint, done, in_store, page
 from devshop.world import DevshopError, Level, Order, Store, Variant
 
@@ -99,17 +99,22 @@ def one_order(store: Store, number: int) -> str:
     return page("order.html", store, order=store.order(number), goods=goods(store))
 
 
-@blueprint.post("/store/<name>/orders/<int:number>/<any(fulfil, unship, cancel, restock, refund, edit, add):verb>")
+@blueprint.post(
+    "/store/<name>/orders/<int:number>/<any(fulfil, unship, cancel, restock, refund, edit, add, pay, hold, release, track):verb>"
+)
 @in_store
 def change_order(store: Store, number: int, verb: str) -> Response:
-    """The order is fulfilled, a parcel called back, cancelled (`restock`: and put back), refunded, edited, or gets another line."""
+    """The order is fulfilled, a parcel called back or tracked, cancelled (`restock`: and put back), refunded, edited, gets another line, is
+    paid, held or released."""
     _CHANGES[verb](store, store.order(number), request.form)
     return done(store)
 
 
 def _fulfil(store: Store, order: Order, form: Any) -> None:
     parts = [{"line_item_id": form["line"], "quantity": int(form["quantity"])}] if form.get("line") else None
-    orders.fulfil(store, order, parts, form.get("tracking_number", ""))
+    orders.fulfil(
+        store, order, parts, form.get("tracking_number", "").strip(), {"company": form.get("company", "").strip()}
+    )
 
 
 def _refund(store: Store, order: Order, form: Any) -> None:
@@ -129,7 +134,19 @@ def _add(store: Store, order: Order, form: Any) -> None:
     orders.edit(store, order, [], [{"variant_gid": form["sku"], "quantity": int(form["quantity"])}])
 
 
+def _track(store: Store, order: Order, form: Any) -> None:
+    parcel = next((parcel for parcel in order.fulfillments if str(parcel.id) == form["parcel"]), None)
+    if parcel is None or not form["tracking_number"].strip():
+        raise DevshopError("Give a tracking number for a parcel of this order.")
+    tracking = {"numbers": [form["tracking_number"].strip()], "company": form.get("company", "").strip()}
+    orders.track(store, order, parcel, tracking)
+
+
 _CHANGES = {
+    "pay": lambda store, order, form: orders.pay(store, order),
+    "hold": lambda store, order, form: orders.hold(store, order, is_on_hold=True),
+    "release": lambda store, order, form: orders.hold(store, order, is_on_hold=False),
+    "track": _track,
     "fulfil": _fulfil,
     "unship": lambda store, order, form: orders.cancel_fulfillment(store, order, int(form["parcel"])),
     "cancel": lambda store, order, form: orders.cancel(store, order, restock=False),
@@ -138,3 +155,35 @@ _CHANGES = {
     "edit": _edit,
     "add": _add,
 }
+
+
+@blueprint.get("/store/<name>/drafts")
+@in_store
+def draft_list(store: Store) -> str:
+    """Draft orders, newest first."""
+    number, newest = max(1, request.args.get("page", 1, int)), list(reversed(store.drafts.values()))
+    return page("drafts.html", store, rows=_cut(newest, number), total=len(newest), number=number, most=ROWS)
+
+
+@blueprint.get("/store/<name>/drafts/<int:number>")
+@in_store
+def one_draft(store: Store, number: int) -> str:
+    """A draft order."""
+    draft = store.draft(number)
+    return page("draft.html", store, draft=draft, order=store.orders.get(draft.order_id or -1), goods=goods(store))
+
+
+@blueprint.post("/store/<name>/drafts/<int:number>/<any(edit, add, complete, pay, delete):verb>")
+@in_store
+def change_draft(store: Store, number: int, verb: str) -> Response:
+    """The draft's lines change, it becomes an order (`pay`: a paid one), or it is deleted."""
+    draft, form = store.draft(number), request.form
+    if verb == "delete":
+        drafts.delete(store, draft)
+    elif verb in ("complete", "pay"):
+        drafts.complete(store, draft, is_pending=verb == "complete")
+    elif verb == "add":
+        drafts.edit(store, draft, {"add": [{"sku": form["sku"], "quantity": int(form["quantity"])}]})
+    else:
+        drafts.edit(store, draft, {"set": [{"line_id": form["line"], "quantity": int(form["quantity"])}]})
+    return done(store)

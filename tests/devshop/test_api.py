@@ -216,6 +216,37 @@ def test_an_order_moves_available_to_committed_and_a_fulfilment_takes_it_out(web
     assert (then["available"], then["committed"], then["on_hand"]) == (7, 0, 7)
 
 
+def test_a_location_shows_its_address_or_that_it_has_none(web: FlaskClient, world: World) -> None:
+    there = control(
+        web,
+        "locations",
+        {"name": "There", "address": {"address1": "1 Dock Road", "city": "Bristol", "countryCode": "GB"}},
+    )
+    query = "{ locations(first: 9) { nodes { id address { address1 city zip countryCode formatted } } } }"
+    nodes = ask(web, query).get_json()["data"]["locations"]["nodes"]
+    shown = {node["id"]: node["address"] for node in nodes}
+
+    assert shown[store_of(world).location("Here").gid] == {
+        "address1": None,
+        "city": None,
+        "zip": None,
+        "countryCode": None,
+        "formatted": [],
+    }
+    assert shown[there["gid"]]["formatted"] == ["1 Dock Road", "Bristol", "GB"]
+
+
+def test_a_store_without_an_online_store_publishes_elsewhere(web: FlaskClient) -> None:
+    control(web, "publications", {"names": ["Point of Sale"]})
+    nodes = ask(
+        web,
+        "{ publications(first: 9) { nodes { name } } }",
+        token=control(web, "access-token", {"scopes": ["read_publications"]})["access_token"],
+    )
+
+    assert nodes.get_json()["data"]["publications"]["nodes"] == [{"name": "Point of Sale"}]
+
+
 def test_what_cannot_be_done_is_told(web: FlaskClient) -> None:
     answer = web.post(f"/_devshop/shops/{DOMAIN}/orders", json={"lines": [{"sku": "nothing", "quantity": 1}]})
 
