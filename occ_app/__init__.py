@@ -57,7 +57,7 @@ def _wire(app: Flask, config: Config, transport: object) -> None:
 def _add_pages(app: Flask) -> None:
     from occ_app import web
     from occ_app.cli import occ
-    from occ_app.desk import activity, connection, exceptions, home
+    from occ_app.desk import activity, connection, exceptions, home, recall_pages, trace_pages
     from occ_app.inbox.intake import blueprint as inbox
     from occ_app.shops.admission import admit
     from occ_app.shops.views import auth, health
@@ -77,6 +77,8 @@ def _add_pages(app: Flask) -> None:
         exceptions.blueprint,
         activity.blueprint,
         connection.blueprint,
+        trace_pages.blueprint,
+        recall_pages.blueprint,
     ):
         app.register_blueprint(blueprint)
     for name, command in occ.commands.items():

@@ -6,7 +6,7 @@ many lots, runs and orders there are.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -14,7 +14,6 @@ from typing import Any
 from sqlalchemy import BigInteger, Select, and_, case, cast, func, or_, select
 from sqlalchemy.orm import joinedload
 
-from occ_app.catalog.models import Item
 from occ_app.extensions import db
 from occ_app.orders.models import Order, OrderLine
 from occ_app.production import trace
@@ -88,12 +87,6 @@ def sales(lot_ids: Iterable[int], *, only: str = "", limit: int | None = None, o
     return [Sale(*row) for row in db.session.execute(query)]
 
 
-def each_sale(lot_ids: Iterable[int]) -> Iterator[Sale]:
-    """All of them, one after another, for a file."""
-    for row in db.session.execute(_in_order(_lines_of(lot_ids)), execution_options={"yield_per": 1000}):
-        yield Sale(*row)
-
-
 def count_sales(lot_ids: Iterable[int], only: str = "") -> int:
     """How many order lines `sales` would give."""
     return db.session.scalar(select(func.count()).select_from(_narrow(_lines_of(lot_ids), only).subquery())) or 0
@@ -112,10 +105,12 @@ def reach(lot_ids: Iterable[int]) -> Reach:
 
 def _trace(chosen: frozenset[int], links: Links, later: frozenset[int]) -> Trace:
     ids = links.lot_ids | chosen
+    query = select(RunReservation).where(among(RunReservation.lot_id, later or chosen)).order_by(RunReservation.run_id)
+    reserved = db.session.scalars(query).all()
+    run_ids = links.run_ids | {row.run_id for row in reserved}
     lots = db.session.scalars(select(Lot).where(among(Lot.id, ids)).options(joinedload(Lot.item)))
-    runs = select(ProductionRun).where(among(ProductionRun.id, links.run_ids)).options(joinedload(ProductionRun.item))
+    runs = select(ProductionRun).where(among(ProductionRun.id, run_ids)).options(joinedload(ProductionRun.item))
     receipts = db.session.scalars(select(Receipt).where(among(Receipt.lot_id, ids)))
-    held = select(RunReservation).where(among(RunReservation.lot_id, later or chosen)).order_by(RunReservation.run_id)
     return Trace(
         chosen=chosen,
         links=links,
@@ -124,7 +119,7 @@ def _trace(chosen: frozenset[int], links: Links, later: frozenset[int]) -> Trace
         runs={run.id: run for run in db.session.scalars(runs)},
         receipts={receipt.lot_id: receipt for receipt in receipts},
         standing=_standing(ids),
-        reserved=db.session.scalars(held).all(),
+        reserved=reserved,
         reach=reach(later) if later else Reach(),
     )
 
@@ -219,8 +214,3 @@ def find_orders(name: str) -> Sequence[Order]:
     given = name.strip().removeprefix("#")
     query = select(Order).where(or_(Order.name == name.strip(), and_(Order.name == f"#{given}", given != "")))
     return db.session.scalars(query.options(joinedload(Order.lines)).order_by(Order.id.desc()).limit(5)).unique().all()
-
-
-def items_of(found: Trace) -> dict[int, Item]:
-    """Items of the trace's lots."""
-    return {lot.item_id: lot.item for lot in found.lots.values()}

@@ -62,7 +62,10 @@ def widen(recall: Recall, lot_ids: Iterable[int], *, actor: str, at: datetime) -
     """The recall holds these lots as well. Raises RuleError where it has ended, or where one is recalled already."""
     recall = _locked(recall)
     here = set(db.session.scalars(select(RecallLot.lot_id).where(RecallLot.recall_id == recall.id)))
-    lots = _lots_to_freeze(set(lot_ids) - here, recall.is_drill)
+    wanted = set(lot_ids) - here
+    if not wanted:
+        raise RuleError("It is in this recall already.", field="number")
+    lots = _lots_to_freeze(wanted, recall.is_drill)
     _add(recall, lots, {lot.id for lot in lots}, at)
     _write(recall, f"Added {_names(lots)}.", actor, at)
     return lots

@@ -2,29 +2,10 @@
 
 from __future__ import annotations
 
-import pytest
-
 from occ_app.desk import trace
 from occ_app.extensions import db
 from occ_app.stock.models import Lot
 from tests.support.bench import Bench, Statements
-from tests.support.making import truffles
-
-
-@pytest.fixture
-def shop(bench: Bench) -> Bench:
-    """Truffles and bars on sale, made from the same cocoa; two orders of truffles, one of bars."""
-    for sku in ("TRUFFLE", "BAR"):
-        bench.product(sku, 0)
-    bench.install()
-    truffles(bench)
-    for sku in ("TRUFFLE", "BAR"):
-        bench.map(sku, "hub")
-    bench.settle()
-    for sku, quantity in (("TRUFFLE", 3), ("TRUFFLE", 2), ("BAR", 120)):
-        bench.sell_in(sku, quantity)
-    bench.settle()
-    return bench
 
 
 def id_of(number: str) -> int:
@@ -37,8 +18,8 @@ def numbers(found: trace.Trace) -> set[str]:
     return {lot.lot_number for lot in found.lots.values()}
 
 
-def test_an_ingredient_leads_through_sub_assemblies_to_every_order(shop: Bench) -> None:
-    with shop.scope():
+def test_an_ingredient_leads_through_sub_assemblies_to_every_order(sold: Bench) -> None:
+    with sold.scope():
         found = trace.of_lots([id_of("CM-1")])
         sold = trace.sales(found.later)
 
@@ -52,18 +33,18 @@ def test_an_ingredient_leads_through_sub_assemblies_to_every_order(shop: Bench) 
     }
 
 
-def test_an_order_leads_back_to_every_ingredient(shop: Bench) -> None:
-    with shop.scope():
+def test_an_order_leads_back_to_every_ingredient(sold: Bench) -> None:
+    with sold.scope():
         found, sold = trace.of_order(trace.find_orders("1001")[0])
 
     assert numbers(found) == {"T-1", "G-1", "CM-1", "CR-1"}
     assert [(sale.sku, sale.committed) for sale in sold] == [("TRUFFLE", 3)]
 
 
-def test_a_trace_takes_as_many_statements_for_one_lot_as_for_all(shop: Bench) -> None:
+def test_a_trace_takes_as_many_statements_for_one_lot_as_for_all(sold: Bench) -> None:
     taken = []
     for given in (["T-1"], ["CM-1", "CR-1", "G-1", "T-1", "B-1", "B-2"]):
-        with shop.scope():
+        with sold.scope():
             ids = [id_of(number) for number in given]
             with Statements() as statements:
                 trace.sales(trace.of_lots(ids).later, limit=50)
