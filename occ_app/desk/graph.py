@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 MOST_IN_LAYER = 8
-HEIGHT, GAP, BETWEEN = 60, 12, 56  # of a box, between boxes, between columns; pixels
-LEAST_WIDTH, MOST_WIDTH = 132, 380
+HEIGHT, GAP, BETWEEN = 60, 12, 40  # of a box, between boxes, between columns; pixels
+LEAST_WIDTH, WIDE_ENOUGH, MOST_WIDTH = 120, 176.0, 380
 PER_LETTER, PER_SMALL_LETTER, PADDING = 8.2, 6.4, 24  # pixels
 STACKED, LANE = 320, 10  # width of the narrow drawing, of one lane in it
 
@@ -138,12 +138,11 @@ def stacked(columns: Sequence[Sequence[Node]], edges: Iterable[tuple[str, str]])
     lines, arrows = [], set()
     for lane, sources, reached in lanes:
         x = left - 10 - lane * LANE
-        ends = [middle[key] for key in (*sources, *reached)]
-        lines.append(f"M{x:.0f} {min(ends):.0f}V{max(ends):.0f}")
-        lines += [f"M{left:.0f} {middle[key] + 6:.0f}H{x:.0f}V{middle[key]:.0f}" for key in sources]
-        for key in reached:
-            lines.append(f"M{x:.0f} {middle[key] - 6:.0f}H{left - 5:.0f}")
-            arrows.add((left, middle[key] - 6))
+        leaving, coming = [middle[key] + 6 for key in sources], [middle[key] - 6 for key in reached]
+        lines.append(f"M{x:.0f} {min(leaving):.0f}V{max(coming):.0f}")
+        lines += [f"M{left:.0f} {y:.0f}H{x:.0f}" for y in leaving]
+        lines += [f"M{x:.0f} {y:.0f}H{left - 5:.0f}" for y in coming]
+        arrows |= {(left, y) for y in coming}
     return Drawing(STACKED, max(0, len(rows) * (HEIGHT + GAP) - GAP) + 2, boxes, lines, sorted(arrows))
 
 
@@ -176,7 +175,7 @@ def _mean(values: Sequence[float]) -> float:
 def _width(node: Node) -> float:
     small = max(len(node.kind), len(node.sub)) * PER_SMALL_LETTER
     named = min(MOST_WIDTH, len(node.name) * PER_LETTER + PADDING)
-    return max(LEAST_WIDTH, named, min(220.0, small + PADDING))
+    return max(LEAST_WIDTH, named, min(WIDE_ENOUGH, small + PADDING))
 
 
 def _fitting(node: Node, width: float) -> Node:
