@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 MOST_IN_LAYER = 8
-HEIGHT, GAP, BETWEEN = 60, 12, 40  # of a box, between boxes, between columns; pixels
-LEAST_WIDTH, WIDE_ENOUGH, MOST_WIDTH = 120, 176.0, 380
-PER_LETTER, PER_SMALL_LETTER, PADDING = 8.2, 6.4, 24  # pixels
+HEIGHT, GAP, BETWEEN = 60, 12, 36  # of a box, between boxes, between columns; pixels
+LEAST_WIDTH, WIDE_ENOUGH, MOST_WIDTH = 100, 176.0, 380
+PER_LETTER, PER_SMALL_LETTER, PADDING = 8.2, 5.9, 24  # pixels
 STACKED, LANE = 320, 10  # width of the narrow drawing, of one lane in it
 
 
