@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Select, and_, case, cast, func, or_, select
+from sqlalchemy import BigInteger, Select, and_, case, cast, func, or_, select, true
 from sqlalchemy.orm import joinedload
 
 from occ_app.extensions import db
@@ -167,6 +167,24 @@ def _moves(condition: Any) -> Select[Any]:
         .group_by("line_number", StockMove.lot_id)
         .subquery("booked")
     )
+    line = _line_of(grouped.c.line_number)
+    return (
+        select(
+            *line.c,
+            grouped.c.lot_id,
+            cast(grouped.c.committed, BigInteger).label("committed"),
+            cast(grouped.c.shipped, BigInteger).label("shipped"),
+            cast(grouped.c.returned, BigInteger).label("returned"),
+        )
+        .select_from(grouped)
+        .join(line, true())
+        .where(or_(grouped.c.committed > 0, grouped.c.shipped > 0, grouped.c.returned > 0))
+    )
+
+
+def _line_of(number: Any) -> Any:
+    """The order line of that number with its order. Its limit keeps the planner at one look into an index per line: joined freely it
+    would rather read all lines that the shop ever sold."""
     return (
         select(
             Order.id.label("order_id"),
@@ -176,15 +194,11 @@ def _moves(condition: Any) -> Select[Any]:
             OrderLine.id.label("line_id"),
             OrderLine.sku.label("sku"),
             OrderLine.title.label("title"),
-            grouped.c.lot_id,
-            cast(grouped.c.committed, BigInteger).label("committed"),
-            cast(grouped.c.shipped, BigInteger).label("shipped"),
-            cast(grouped.c.returned, BigInteger).label("returned"),
         )
-        .select_from(grouped)
-        .join(OrderLine, OrderLine.line_number == grouped.c.line_number)
         .join(Order, Order.id == OrderLine.order_id)
-        .where(or_(grouped.c.committed > 0, grouped.c.shipped > 0, grouped.c.returned > 0))
+        .where(OrderLine.line_number == number)
+        .limit(1)
+        .lateral("line")
     )
 
 
