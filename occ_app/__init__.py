@@ -36,7 +36,7 @@ def _open_database(app: Flask, url: str) -> None:
         "pool_pre_ping": True,
         "pool_size": 10,
         "max_overflow": 30,
-        "connect_args": {"prepare_threshold": None, "options": "-c timezone=UTC"},
+        "connect_args": {"prepare_threshold": None, "options": "-c timezone=UTC -c jit=off"},
     }
     db.init_app(app)
     migrate.init_app(app, db, directory=str(ROOT / "migrations"))

@@ -181,9 +181,7 @@ def _shown(of: Recall, errors: dict[str | None, str] | None = None, status: int 
         "errors": errors or {},
         "most": MOST_SHOWN,
     }
-    return page(
-        "desk/recall.html", "desk/_sales.html", status=status, **facts, **sales_shown(ids, f"/recalls/{of.id}", reach)
-    )
+    return page("desk/recall.html", "desk/_sales.html", status=status, **facts, **sales_shown(ids, f"/recalls/{of.id}"))
 
 
 @blueprint.post("/recalls/<int:recall_id>/end")

@@ -81,15 +81,19 @@ def of_order(order: Order) -> tuple[Trace, list[Sale]]:
     return _trace(chosen, trace.back(chosen), frozenset()), sales
 
 
-def sales(lot_ids: Iterable[int], *, only: str = "", limit: int | None = None, offset: int = 0) -> list[Sale]:
+def sales(lot_ids: Iterable[int], *, only: str = "", limit: int | None = None) -> list[Sale]:
     """Order lines that have units of these lots, newest order first. `only`: `open` (not shipped yet) or `shipped`."""
-    query = _in_order(_narrow(_lines_of(lot_ids), only)).limit(limit).offset(offset)
+    query = _in_order(_narrow(_lines_of(lot_ids), only)).limit(limit)
     return [Sale(*row) for row in db.session.execute(query)]
 
 
-def count_sales(lot_ids: Iterable[int], only: str = "") -> int:
-    """How many order lines `sales` would give."""
-    return db.session.scalar(select(func.count()).select_from(_narrow(_lines_of(lot_ids), only).subquery())) or 0
+def page_of_sales(lot_ids: Iterable[int], *, only: str, limit: int, offset: int) -> tuple[list[Sale], int]:
+    """One page of them, and how many there are in all; one statement unless the page is past the end."""
+    query = _in_order(_narrow(_lines_of(lot_ids), only)).add_columns(func.count().over().label("in_all"))
+    rows = db.session.execute(query.limit(limit).offset(offset)).all()
+    if not rows and offset:
+        return [], len(sales(lot_ids, only=only))
+    return [Sale(*row[:-1]) for row in rows], rows[0].in_all if rows else 0
 
 
 def reach(lot_ids: Iterable[int]) -> Reach:

@@ -13,7 +13,7 @@ from sqlalchemy.orm import joinedload, selectinload
 from occ_app.catalog import sheets
 from occ_app.catalog.models import Item
 from occ_app.desk import trace, trace_words
-from occ_app.desk.trace import Reach, Sale, Trace
+from occ_app.desk.trace import Sale, Trace
 from occ_app.errors import NotFoundError
 from occ_app.extensions import db
 from occ_app.orders.models import Order
@@ -54,7 +54,7 @@ def of_lot(lot_id: int) -> Response:
     """One lot: what went in, what was made of it, who has it."""
     lot = lots.get(lot_id)
     found = trace.of_lots([lot.id])
-    shown = sales_shown(found.later, f"/trace/lots/{lot.id}", found.reach)
+    shown = sales_shown(found.later, f"/trace/lots/{lot.id}")
     facts = {"lot": lot, "item": found.lots[lot.id].item, "recalls": recall.of_lots([lot.id])}
     return page(
         "desk/trace.html", "desk/_sales.html", found=found, order=None, **facts, **shown, **_drawn(found, shown)
@@ -103,12 +103,11 @@ def _drawn(found: Trace, shown: dict[str, Any], order_id: int | None = None) -> 
     return {"drawings": drawings, "links": links[:MOST_LINKS], "has_more": len(links) > MOST_LINKS}
 
 
-def sales_shown(lot_ids: Iterable[int], path: str, reach: Reach) -> dict[str, Any]:
+def sales_shown(lot_ids: Iterable[int], path: str) -> dict[str, Any]:
     """One page of the order lines that have units of these lots, as the request asks for it. `path`: where the pages are."""
     view = request.args.get("view", "") if request.args.get("view") in VIEWS else ""
     number = min(100_000, max(1, request.args.get("page", 1, int)))
-    total = trace.count_sales(lot_ids, view)
-    sales = trace.sales(lot_ids, only=view, limit=PER_PAGE, offset=(number - 1) * PER_PAGE)
+    sales, total = trace.page_of_sales(lot_ids, only=view, limit=PER_PAGE, offset=(number - 1) * PER_PAGE)
     to = f"{path}?view={view}&page=".__add__
     last = min(total, number * PER_PAGE)
     pages = {
