@@ -15,6 +15,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench import recall
 from occ_app.config import ROOT
 from tests.support.product import DOMAIN, Product
 from tests.support.settings import find_server
@@ -49,6 +50,22 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, Product(find_server(), None, Path(folder)) as product:
         measured = list(_steps(product))
         pages = _pages(product)
+    _print(measured, pages)
+    _recalls()
+
+
+def _recalls() -> None:
+    """A shop of its own: a maker of years."""
+    with tempfile.TemporaryDirectory() as folder, Product(find_server(), None, Path(folder)) as product:
+        product.start("web")
+        product.open_store(PLAN)
+        product.occ("work", "drain")
+        found = recall.measure(product)
+    print("\n| 10,000 lots, 1,000,000 moves | seconds |\n|---|---|")
+    print("\n".join(f"| {name} | {seconds:.2f} |" for name, seconds in found))
+
+
+def _print(measured: list[Measured], pages: list[tuple[str, float]]) -> None:
     print(f"\n{MAPPINGS:,} mappings, {CHANGED} changed, {PLAN} plan\n")
     print("| step | seconds | CPU s | peak MB | calls | which | points |\n|---|---|---|---|---|---|---|")
     print("\n".join(each.row() for each in measured))
@@ -143,4 +160,4 @@ def _check(product: Product) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    _recalls() if sys.argv[1:] == ["recall"] else main()

@@ -36,7 +36,7 @@ def _open_database(app: Flask, url: str) -> None:
         "pool_pre_ping": True,
         "pool_size": 10,
         "max_overflow": 30,
-        "connect_args": {"prepare_threshold": None, "options": "-c timezone=UTC"},
+        "connect_args": {"prepare_threshold": None, "options": "-c timezone=UTC -c jit=off"},
     }
     db.init_app(app)
     migrate.init_app(app, db, directory=str(ROOT / "migrations"))
@@ -57,7 +57,7 @@ def _wire(app: Flask, config: Config, transport: object) -> None:
 def _add_pages(app: Flask) -> None:
     from occ_app import web
     from occ_app.cli import occ
-    from occ_app.desk import activity, connection, exceptions, home
+    from occ_app.desk import activity, connection, exceptions, home, recall_pages, trace_pages
     from occ_app.inbox.intake import blueprint as inbox
     from occ_app.production import formula_pages, ingredient_pages
     from occ_app.production import views as production
@@ -83,6 +83,8 @@ def _add_pages(app: Flask) -> None:
         exceptions.blueprint,
         activity.blueprint,
         connection.blueprint,
+        trace_pages.blueprint,
+        recall_pages.blueprint,
     ):
         app.register_blueprint(blueprint)
     for name, command in occ.commands.items():

@@ -42,7 +42,8 @@ def says_why(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _check_text(given: dict[str, Any]) -> None:
-    for name, value in given.items():
+    pairs = [(name, one) for name, value in given.items() for one in (value if isinstance(value, tuple) else (value,))]
+    for name, value in pairs:
         if isinstance(value, str) and ("\x00" in value or not _is_text(value)):
             raise RuleError(f"{name} holds a zero byte, or bytes that are not UTF-8. Type it anew.")
 

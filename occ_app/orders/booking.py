@@ -494,14 +494,16 @@ def _fill_moves(line: OrderLine, mapping: Mapping, parts: list, day: date) -> li
         return moves
     line.bookings += 1
     source = f"order_line:{line.line_number}:fill:{line.bookings}"
-    committed = dict(_of_line(line, COMMITTED)).get(None, 0)
+    open_at = {place: dict(_of_line(line, place)).get(None, 0) for place in (COMMITTED, CORRECTION)}
     ids = (mapping.item_id, mapping.location_id)
     for n, (holding, given) in enumerate(parts):
-        still = min(given, committed)  # what has left already goes out with a lot too, and what is still here before it
-        committed -= still
         line.short -= given
-        for place, units in ((COMMITTED, still), (SHIPPED_PLACE, given - still)):
+        # What is still here comes first, then what was lost; the rest has left already, and goes out with a lot too.
+        for place in (COMMITTED, CORRECTION, SHIPPED_PLACE):
+            units = given if place == SHIPPED_PLACE else min(given, open_at[place])
+            given -= units
             if units:
+                open_at[place] = open_at.get(place, 0) - units
                 steps_of = ((holding.lot_id, holding.place, place, "in"), (None, place, BACKORDER, "out"))
                 moves += [
                     Move(ids[0], lot, ids[1], origin, to, units, "backorder_fill", f"{source}:{n}:{place}:{way}")

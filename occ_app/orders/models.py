@@ -57,6 +57,7 @@ class OrderLine(ShopScoped, db.Model):
         CheckConstraint("taken >= restocked + lost + shipped", name="booked_adds_up"),
         CheckConstraint("returned <= shipped", name="returned_was_shipped"),
         Index("ix_order_line_order", "order_id"),
+        Index("ix_order_line_number", "shop_id", "line_number"),  # how the sources of moves name a line
         Index("ix_order_line_waiting", "shop_id", "variant_gid", postgresql_where=text("waits_for_mapping")),
     )
 

@@ -184,3 +184,70 @@ class RunOutput(ShopScoped, db.Model):
     quantity: Mapped[int] = mapped_column(BigInteger)
 
     lot: Mapped[Lot] = relationship(lazy="raise_on_sql")
+
+
+BACK, SCRAPPED = "back", "scrapped"
+OUTCOMES = (BACK, SCRAPPED)
+
+
+class Recall(ShopScoped, db.Model):
+    """Lots that must not be sold or used. A drill freezes nothing. Ended when each of its lots is."""
+
+    __tablename__ = "recall"
+    __table_args__ = (UniqueConstraint("shop_id", "number"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    number: Mapped[int]  # 1, 2, 3 ... within the shop
+    reason: Mapped[str] = mapped_column(Text, default="")
+    is_drill: Mapped[bool] = mapped_column(default=False)
+    opened_at: Mapped[datetime]
+    opened_by: Mapped[str] = mapped_column(Text)
+    ended_at: Mapped[datetime | None]
+
+    @property
+    def name(self) -> str:
+        """What people call it: RC-3."""
+        return f"RC-{self.number}"
+
+
+class RecallLot(ShopScoped, db.Model):
+    """A lot of a recall. While it is open and no drill, the lot has its `recalled_at`; at most one such recall holds a lot.
+
+    A lot whose units came `back` is as any other again; one that was `scrapped` stays recalled, so that returned units of it are never sold.
+    """
+
+    __tablename__ = "recall_lot"
+    __table_args__ = (
+        UniqueConstraint("recall_id", "lot_id"),
+        Index("ix_recall_lot_lot", "lot_id"),
+        Index(
+            "uq_recall_lot_frozen", "lot_id", unique=True, postgresql_where=text("ended_at IS NULL AND NOT is_drill")
+        ),
+        CheckConstraint(f"outcome IN {OUTCOMES}", name="outcome_known"),
+        CheckConstraint("(outcome IS NULL) = (ended_at IS NULL)", name="ended_has_outcome"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    recall_id: Mapped[int] = mapped_column(ForeignKey("recall.id"))
+    lot_id: Mapped[int] = mapped_column(ForeignKey("lot.id"))
+    is_chosen: Mapped[bool] = mapped_column(default=True)  # named by a person; else made from one that was
+    is_drill: Mapped[bool] = mapped_column(default=False)  # of the recall
+    quantity: Mapped[int] = mapped_column(BigInteger, default=0)  # units here when it was frozen
+    added_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+    outcome: Mapped[str | None] = mapped_column(Text)  # back | scrapped
+
+    lot: Mapped[Lot] = relationship(lazy="raise_on_sql")
+
+
+class RecallEntry(ShopScoped, db.Model):
+    """One line of a recall's decision log: who, when, what. Only ever added (a trigger refuses change and removal)."""
+
+    __tablename__ = "recall_entry"
+    __table_args__ = (Index("ix_recall_entry_recall", "recall_id", "id"),)
+
+    id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    recall_id: Mapped[int] = mapped_column(ForeignKey("recall.id"))
+    written_at: Mapped[datetime]
+    actor: Mapped[str] = mapped_column(Text)
+    words: Mapped[str] = mapped_column(Text)

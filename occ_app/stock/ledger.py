@@ -22,6 +22,7 @@ from occ_app.stock.models import Balance, Lot, StockMove
 from occ_app.stock.rules import REASONS, VIRTUAL_PLACES, Holding, is_place
 
 _listeners: list[Callable[[set[int]], None]] = []
+USES = ("reserve", "consume", "release")  # what nobody may do with units of a recalled lot
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def after_booking(listener: Callable[[set[int]], None]) -> None:
 
 
 def book(moves: Sequence[Move], *, actor: str, at: datetime) -> None:
-    """All moves are booked, or none. Raises RuleError where a physical place would go below zero.
+    """All moves are booked, or none. Raises RuleError where a physical place would go below zero, or a recalled lot would be used.
 
     The items are locked first, in one order for everybody, so that two bookings wait for each other rather than lock each other out.
     """
@@ -66,6 +67,7 @@ def book(moves: Sequence[Move], *, actor: str, at: datetime) -> None:
         return
     _check(moves)
     lock(move.item_id for move in moves)
+    _refuse_recalled(moves)
     shop_id = current_shop_id()
     changes: dict[tuple[int, int, str, int | None], int] = defaultdict(int)
     for move in moves:
@@ -80,8 +82,24 @@ def book(moves: Sequence[Move], *, actor: str, at: datetime) -> None:
         if "physical_not_negative" in str(error.orig):
             raise RuleError("There are not that many units at that place any more. Load the page again.") from error
         raise
+    changed({move.item_id for move in moves})
+
+
+def changed(item_ids: set[int]) -> None:
+    """Whoever must know has been told that what may be sold of these items is another number: units moved, or a lot was frozen."""
     for listener in _listeners:
-        listener({move.item_id for move in moves})
+        listener(item_ids)
+
+
+def _refuse_recalled(moves: Sequence[Move]) -> None:
+    """Asked when the items are locked: a recall that was a moment quicker is seen."""
+    used = {move.lot_id for move in moves if move.reason in USES}
+    if not used:
+        return
+    recalled = select(Lot.lot_number).where(Lot.id.in_(used), Lot.recalled_at.is_not(None)).order_by(Lot.id)
+    number = db.session.scalar(recalled.limit(1))
+    if number is not None:
+        raise RuleError(f"Lot {number} is recalled. Its units cannot be released or used. Choose another lot.")
 
 
 def _check(moves: Sequence[Move]) -> None:

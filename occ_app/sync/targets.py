@@ -71,9 +71,12 @@ def _recompute(condition) -> None:  # type: ignore[no-untyped-def]
     is_due = False
     for state in states:
         mapping = state.mapping
-        units = sellable(equation(mapping.item, held.get((mapping.item_id, mapping.location_id), []), of))
+        summands = equation(mapping.item, held.get((mapping.item_id, mapping.location_id), []), of)
+        units = sellable(summands)
         before = state.target
         state.sellable, state.target = units, target([(units, mapping.units_per_variant)])
+        if state.target < (state.expected or 0) and any(term.name == "recalled" for term in summands):
+            state.approved_target = state.target  # a recall lowers the number at once: it waits for nobody's approval
         mode = mode_of(mapping.item, of)
         state.is_pushed = mode != "none"
         if state.target != before and state.state == AWAITING_APPROVAL and mode in PUSHED_BY_ITSELF:

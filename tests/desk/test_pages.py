@@ -29,6 +29,11 @@ PATHS = [
     "/settings/connection",
     "/settings/sync-mode?mode=completed",
     "/export/items.csv",
+    "/trace",
+    "/trace?q=x",
+    "/recalls",
+    "/recalls?view=drills",
+    "/recalls/new",
 ]
 
 

@@ -221,3 +221,17 @@ def test_demand_is_the_takes_by_local_day(selling: Bench) -> None:
     selling.settle()
 
     assert "3 sold" in selling.open("/products/1").get_data(as_text=True)
+
+
+def test_units_that_were_refunded_before_they_were_there_never_count_as_shipped(selling: Bench) -> None:
+    order = selling.sell_in("SSD", 12)
+    selling.settle()
+    lines = [{"line_item_id": line_of(order), "quantity": 12, "restock_type": "no_restock"}]
+    orders.refund(selling.store, order, lines)
+    selling.settle()
+    selling.lot("SSD", 5)
+    selling.settle()
+    with selling.scope():
+        shipped = db.session.scalar(db.select(db.func.sum(Balance.quantity)).where(Balance.place == "shipped"))
+
+    assert not shipped

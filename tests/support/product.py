@@ -162,7 +162,7 @@ class Product:
             raise RuntimeError(f"devshop says {answer.status_code} to {path}: {answer.text}")
         return answer.json()
 
-    def page(self, path: str, form: dict[str, str] | None = None) -> int:
+    def page(self, path: str, form: dict[str, Any] | None = None) -> int:
         """The status of a page, or of a form sent, as the shop's owner. Raises httpx2.HTTPError where no answer came."""
         token = self.control("id-token", {})["id_token"]
         headers = {"Authorization": f"Bearer {token}"}
