@@ -159,7 +159,7 @@ def lot_made(life: Life, item: int, place: str, quantity: int, expires_in: int |
 def lot_moved(life: Life, number: int, place: str, share: float) -> str | None:
     with life.bench.scope():
         movable = select(Balance.lot_id).where(
-            Balance.place.in_(LOT_PLACES), Balance.place != place, Balance.quantity > 0
+            Balance.lot_id.is_not(None), Balance.place.in_(LOT_PLACES), Balance.place != place, Balance.quantity > 0
         )
         lots = list(db.session.scalars(movable.distinct().order_by(Balance.lot_id.desc()).limit(5)))
     if not lots:
