@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0006"
-down_revision = "0004"
+down_revision = "0005"
 
 # Decisions are only ever added. Erasing a whole shop, as privacy law asks, says so for its own transaction.
 KEEP = """
