@@ -132,7 +132,7 @@ def told_twice(shop_id: int, topics: Iterable[str], since: datetime) -> set[str]
 def since_when(topic: str, subscriptions: Sequence[Made], installed_at: datetime, at: datetime) -> datetime:
     """From when on the topic's changes ought to have been told: within the window, since the app was installed and subscribed."""
     latest = [one.created_at for one in subscriptions if one.topic == topic]
-    return max([at - WINDOW, installed_at, *latest])
+    return max([at - WINDOW, installed_at, *latest]).replace(microsecond=0)  # Shopify tells whole seconds
 
 
 def judge(topic: str, last_at: datetime | None, untold: int, is_made: bool) -> Verdict:
