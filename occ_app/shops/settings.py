@@ -12,6 +12,7 @@ from occ_app.shops.models import Shop
 
 MODES = ("released", "completed", "packaged", "manual", "allocation", "none")
 DRIFT_RULES = ("ask", "hub", "shopify")
+STEPS = ("completed", "packaged", "in_review", "released")  # of a lot, in their order; the last one is always used
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,18 @@ def _location(text: str) -> str:
     return text
 
 
+def _steps(text: str) -> str:
+    given = {step.strip() for step in text.split(",")} - {""}
+    if given - set(STEPS):
+        raise RuleError(f"Give some of: {', '.join(STEPS)}, with commas between them.")
+    return ",".join(step for step in STEPS if step in given | {STEPS[-1]})
+
+
 SETTINGS: dict[str, Setting] = {
     "sync_mode": Setting(_one_of(*MODES), "released", "Which lots count as sellable"),
+    "workflow_steps": Setting(_steps, ",".join(STEPS), "The steps that a lot takes; it passes by all others"),
+    "enters_stock_at": Setting(_one_of(*STEPS), "completed", "Where the lot of a finished run first stands"),
+    "expiring_days": Setting(_whole(1, 730), 30, "A lot that expires within so many days is shown as expiring soon"),
     "default_location": Setting(_location, "", "Where lots and mappings are kept when nothing else is said"),
     "drift_rule": Setting(_one_of(*DRIFT_RULES), "ask", "Who is right when Shopify's number changed by itself"),
     "drift_grace_seconds": Setting(_whole(0, 86_400), 30, "How long a drift may last before it counts as one"),
