@@ -59,11 +59,13 @@ def _add_pages(app: Flask) -> None:
     from occ_app.cli import occ
     from occ_app.desk import activity, connection, exceptions, home
     from occ_app.inbox.intake import blueprint as inbox
+    from occ_app.production import history
     from occ_app.shops.admission import admit
     from occ_app.shops.views import auth, health
+    from occ_app.stock import checks, labels, lot_views
     from occ_app.stock import views as lots
+    from occ_app.sync import approval_views, mode_views, words
     from occ_app.sync import views as products
-    from occ_app.sync import words
 
     web.start(app, admit)
     words.register(app)
@@ -73,7 +75,13 @@ def _add_pages(app: Flask) -> None:
         health,
         home.blueprint,
         products.blueprint,
+        mode_views.blueprint,
+        approval_views.blueprint,
         lots.blueprint,
+        lot_views.blueprint,
+        checks.blueprint,
+        labels.blueprint,
+        history.blueprint,
         exceptions.blueprint,
         activity.blueprint,
         connection.blueprint,

@@ -139,6 +139,14 @@ def end(check: QualityCheck, at: datetime) -> None:
     db.session.flush()
 
 
+def items_with_required(item_ids: Iterable[int]) -> set[int]:
+    """Those of these items whose lots must pass a check."""
+    query = select(QualityCheck.item_id).where(
+        QualityCheck.item_id.in_(list(item_ids)), QualityCheck.is_required, QualityCheck.ended_at.is_(None)
+    )
+    return set(db.session.scalars(query))
+
+
 # Results of a lot ----------------------------------------------------------------------------------------------------------------
 
 

@@ -108,6 +108,8 @@ def review(
 
 def _check_split(lot: Lot, from_place: str, split: Split) -> None:
     there = lots.places_of(lot).get(from_place, 0)
+    if min(split.release, split.hold, split.scrap) < 0:
+        raise RuleError("Give numbers of 0 or more.", field="release")
     if split.total == 0:
         raise RuleError("Give how many to release, hold or scrap.", field="release")
     if split.total > there:
