@@ -46,7 +46,7 @@ def lot_url(config: Config, shop: Shop, lot_id: int) -> str:
 def qr(url: str) -> str:
     """The QR code as inline SVG without a size of its own, with the quiet zone that readers need. Source: ISO/IEC 18004."""
     return segno.make(url, error="m", micro=False).svg_inline(
-        omitsize=True, border=4, svgclass="qr", lineclass=None, xmldecl=False, svgns=False
+        omitsize=True, border=4, svgclass="qr", lineclass=None
     )
 
 

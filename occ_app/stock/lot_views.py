@@ -225,7 +225,10 @@ def _read_results(lot: Lot) -> list[quality.Seen]:
 
 def _photo(name: str) -> bytes:
     upload = request.files.get(name)
-    return upload.read(quality.MOST_PHOTO_BYTES + 1) if upload else b""
+    if upload is None:
+        return b""
+    with upload.stream as stream:
+        return stream.read(quality.MOST_PHOTO_BYTES + 1)
 
 
 @blueprint.get("/lots/<int:lot_id>/photos/<int:result_id>")

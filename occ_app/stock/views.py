@@ -71,11 +71,18 @@ def _list(status: int = 200, toast: str | None = None, left_out: tuple[str, ...]
         "sums": sums,
         "number": number,
     }
-    facts |= {"tabs": _tabs(way), "expiring": expiring, "expired": expired, "review_places": places, "error": error}
+    facts |= {"tabs": _tabs(way), "expiring": expiring, "expired": expired, "to_review": _sum(sums, places), "error": error}
     facts |= {"pages": _pages(total, number, {"view": view, "q": q, "sort": sort}), "left_out": left_out}
     checked = quality.items_with_required({row.item.id for row in rows})
     facts |= {"next_step": lambda row: _next(row, way, day, row.item.id in checked), "steps": way.steps}
     return page("stock/lots.html", "stock/_lots.html", status=status, toast=toast, **facts)
+
+
+def _sum(sums: dict[str, listing.Sum], places: tuple[str, ...]) -> listing.Sum:
+    """What waits for a decision, all places together."""
+    there = [sums[place] for place in places if place in sums]
+    oldest = min((one.oldest for one in there if one.oldest), default=None)
+    return listing.Sum(sum(one.units for one in there), sum(one.lots for one in there), oldest)
 
 
 def _to_review(way: Workflow) -> tuple[str, ...]:

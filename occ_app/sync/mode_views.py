@@ -44,7 +44,7 @@ def _counts() -> dict[str, int]:
     """How many items are made here, and how many of them have a mode of their own."""
     query = select(func.count(), func.count(Item.sync_mode)).where(Item.archived_at.is_(None), Item.kind == PRODUCT)
     total, own = db.session.execute(query).one()
-    return {"items": total, "own": own}
+    return {"total": total, "own": own}
 
 
 @blueprint.post("/settings/sync-mode")

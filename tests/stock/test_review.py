@@ -201,9 +201,9 @@ def test_a_lot_that_must_be_checked_is_not_made_released(shop: Bench) -> None:
         ("NaN", b"", "Give a number such as 79.8"),
         ("1e99", b"", "Give a number such as 79.8"),
         ("80", b"<svg onload=alert(1)>", "That is no photo"),
-        ("80", PNG + b"0" * quality.MOST_PHOTO_BYTES, "The photo is over 2 MB"),
         ("", PNG, "Give the number for Weight"),
     ],
+    ids=["no number", "too big", "no photo", "photo alone"],
 )
 def test_a_result_that_cannot_be_is_refused_whole(shop: Bench, number: str, photo: bytes, told: str) -> None:
     weight, snap = check(shop, name="Weight", kind="number"), check(shop)
@@ -214,6 +214,12 @@ def test_a_result_that_cannot_be_is_refused_whole(shop: Bench, number: str, phot
     assert told in answer.text
     with shop.scope():
         assert all(one.result is None for one in quality.standing(lots.get(1)))
+
+
+def test_a_photo_that_is_too_big_is_refused(shop: Bench) -> None:
+    big = quality.Seen(check(shop), is_passed=True, photo=PNG + b"0" * quality.MOST_PHOTO_BYTES)
+    with shop.scope(), pytest.raises(RuleError, match="over 2 MB"):
+        quality.record(lots.get(1), [big], actor="test", at=clock.now())
 
 
 def test_a_photo_is_kept_and_shown_to_its_own_shop_alone(shop: Bench) -> None:
