@@ -45,15 +45,16 @@ def lot_url(config: Config, shop: Shop, lot_id: int) -> str:
 
 def qr(url: str) -> str:
     """The QR code as inline SVG without a size of its own, with the quiet zone that readers need. Source: ISO/IEC 18004."""
-    return segno.make(url, error="m", micro=False).svg_inline(
-        omitsize=True, border=4, svgclass="qr", lineclass=None
-    )
+    return segno.make(url, error="m", micro=False).svg_inline(omitsize=True, border=4, svgclass="qr", lineclass=None)
 
 
 @blueprint.get("/lots/labels")
 def labels() -> Response:
     """The labels as they will be printed, and how many of which size."""
-    chosen = [row_id(text) for text in request.args.getlist("lot")[:MOST_LOTS]]
+    given = ",".join(request.args.getlist("lot")).split(
+        ","
+    )  # ticked one by one, or in one word where a link names them
+    chosen = [row_id(text) for text in given[:MOST_LOTS]]
     rows = listing.of_ids(one for one in chosen if one is not None)
     if not rows:
         raise NotFoundError("Choose lots first: tick them in the list of lots, then press Labels.")

@@ -71,7 +71,13 @@ def _list(status: int = 200, toast: str | None = None, left_out: tuple[str, ...]
         "sums": sums,
         "number": number,
     }
-    facts |= {"tabs": _tabs(way), "expiring": expiring, "expired": expired, "to_review": _sum(sums, places), "error": error}
+    facts |= {
+        "tabs": _tabs(way),
+        "expiring": expiring,
+        "expired": expired,
+        "to_review": _sum(sums, places),
+        "error": error,
+    }
     facts |= {"pages": _pages(total, number, {"view": view, "q": q, "sort": sort}), "left_out": left_out}
     checked = quality.items_with_required({row.item.id for row in rows})
     facts |= {"next_step": lambda row: _next(row, way, day, row.item.id in checked), "steps": way.steps}

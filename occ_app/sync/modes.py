@@ -80,8 +80,8 @@ class Preview:
     @property
     def unreviewed(self) -> int:
         """Units that would be for sale though nobody has released them."""
-        parts = [term.quantity for change in self.changes for term in change.because if term.name in BEFORE_RELEASE]
-        return max(0, sum(parts))
+        stocks = {(one.mapping.item_id, one.mapping.location_id): one.because for one in self.changes}
+        return max(0, sum(term.quantity for terms in stocks.values() for term in terms if term.name in BEFORE_RELEASE))
 
 
 def what_would_change(mode: str | None, item_id: int | None = None) -> Preview:

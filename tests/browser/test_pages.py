@@ -17,7 +17,7 @@ PAGES = {
     "lot": "/lots/1",
     "lot-new": "/lots/new",
     "lots-expiring": "/lots?view=expiring",
-    "labels": "/lots/labels?lot=1&lot=2&copies=2",
+    "labels": "/lots/labels?lot=1,2&copies=2",
     "checks": "/products/1/checks",
     "history": "/products/1/history",
     "item-mode": "/products/1/mode?mode=completed",
