@@ -58,6 +58,7 @@ def _shown(
     facts: dict[str, Any] = {"lot": lot, "item": item, "places": places, "today": day, "errors": errors or {}}
     facts |= {"steps": _steps(lot, way, places), "standing": quality.standing(lot), "is_expired": is_expired}
     facts |= {"history": _history(lot), "seen": review.newest_step(lot), "about": about, "form": request.form}
+    facts["back_to"] = way.last_before_release
     facts |= {"made": listing.made_of([lot.id]).get(lot.id, 0), **_todo(way, places)}
     return page("stock/lot.html", "stock/_path.html", status=status, toast=toast, **facts)
 

@@ -50,7 +50,11 @@ def newest_step(lot: Lot) -> int:
 
 
 def check_seen(lot: Lot, seen: int | None) -> None:
-    """Raises RuleError, telling what was done, where somebody has moved units of the lot since `seen` (a `newest_step`)."""
+    """Raises RuleError, telling what was done, where somebody has moved units of the lot since `seen` (a `newest_step`).
+
+    Whoever is at it this very moment is waited for.
+    """
+    ledger.lock([lot.item_id])
     if seen is None:
         return
     query = select(StockMove.actor, StockMove.reason, func.sum(StockMove.quantity), func.max(StockMove.id))
@@ -89,7 +93,6 @@ def review(
         raise RuleError(f"Units of a lot stand at: {', '.join(LOT_PLACES)}.", field="from_place")
     if (from_place == RELEASED and split.release) or (from_place == ON_HOLD and split.hold):
         raise RuleError("They are there already. Leave that field at 0.", field="release" if split.release else "hold")
-    ledger.lock([lot.item_id])
     check_seen(lot, seen)
     _check_split(lot, from_place, split)
     if split.release and not overrule:
@@ -124,7 +127,6 @@ def take_back(
 ) -> LotDecision:
     """Released units (all, or so many) stand at the step before release again, and Shopify's number falls."""
     note = _text(note, "note")
-    ledger.lock([lot.item_id])
     check_seen(lot, seen)
     there = lots.places_of(lot).get(RELEASED, 0)
     wanted = there if quantity is None else quantity

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextvars
 import io
 import re
+import threading
 from decimal import Decimal
 from typing import Any
 
@@ -14,10 +16,11 @@ from hypothesis import strategies as st
 from occ_app import clock
 from occ_app.catalog.models import Item
 from occ_app.errors import RuleError
-from occ_app.extensions import db
+from occ_app.extensions import db, shop_scope
 from occ_app.stock import ledger, listing, lots, quality, review, workflow
 from occ_app.stock.models import CheckPhoto, LotDecision
 from occ_app.stock.quality import is_within
+from occ_app.stock.review import Split
 from occ_app.stock.rules import COMPLETED, IN_REVIEW, PACKAGED, RELEASED
 from occ_app.stock.workflow import STEPS, Workflow
 from tests.support.bench import Bench
@@ -136,6 +139,31 @@ def test_the_second_reviewer_is_told_what_the_first_did(shop: Bench) -> None:
     assert answer.status_code == 422
     assert "released 100 since you opened this page" in answer.text
     assert stands(shop) == {"released": 100, "in_review": 20}
+
+
+def test_of_two_reviewers_in_the_same_moment_one_decides(shop: Bench) -> None:
+    outcomes: list[str] = []
+
+    def decide() -> None:
+        with shop.app.app_context(), shop_scope(1):
+            try:
+                parts = Split(release=100, hold=20)
+                review.review(lots.get(1), "in_review", parts, seen=0, actor="somebody", at=clock.now())
+                db.session.commit()
+                outcomes.append("done")
+            except RuleError as error:
+                db.session.rollback()
+                outcomes.append(str(error))
+
+    threads = [threading.Thread(target=contextvars.Context().run, args=(decide,)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert sorted(outcomes)[0].startswith("Somebody released 100 and put 20 on hold since you opened this page.")
+    assert sorted(outcomes)[1] == "done"
+    assert stands(shop) == {"released": 100, "on_hold": 20}
 
 
 def test_released_units_are_taken_back_to_the_step_before_release(shop: Bench) -> None:
