@@ -164,17 +164,17 @@ def step(lot_id: int, verb: str) -> Response:
     return _answer(lot_id, f"{SAID[verb]} {moved:,}")
 
 
-@blueprint.post("/lots/<int:lot_id>/decide")
-def decide(lot_id: int) -> Response:
+@blueprint.post("/lots/<int:lot_id>/split")
+def split(lot_id: int) -> Response:
     """The units on one place were parted: so many released, on hold, scrapped; all of it or nothing."""
     lot, origin = lots.get(lot_id), place_of(request.form.get("from_place", ""))
     try:
-        split = Split(*(quantity_of(request.form.get(name, ""), name) or 0 for name in ("release", "hold", "scrap")))
+        parts = Split(*(quantity_of(request.form.get(name, ""), name) or 0 for name in ("release", "hold", "scrap")))
         words = {name: request.form.get(name, "")[:MOST_TEXT] for name in ("note", "overrule")}
-        review.review(lot, origin, split, seen=_seen(), actor=g.user, at=clock.now(), **words)
+        review.review(lot, origin, parts, seen=_seen(), actor=g.user, at=clock.now(), **words)
     except RuleError as error:
         return _refused(lot_id, error, origin)
-    done = ((split.release, "released"), (split.hold, "put on hold"), (split.scrap, "scrapped"))
+    done = ((parts.release, "released"), (parts.hold, "put on hold"), (parts.scrap, "scrapped"))
     said = ", ".join(f"{units:,} {words}" for units, words in done if units)
     return _answer(lot_id, said[:1].upper() + said[1:])
 

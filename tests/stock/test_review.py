@@ -105,7 +105,7 @@ def test_limits_belong_to_what_passes(number: str, passes: bool) -> None:
 
 
 def test_one_form_releases_100_and_holds_20(shop: Bench) -> None:
-    answer = post(shop, "/lots/1/decide", from_place="in_review", release="100", hold="20", note="Bloom", seen="0")
+    answer = post(shop, "/lots/1/split", from_place="in_review", release="100", hold="20", note="Bloom", seen="0")
 
     assert answer.status_code == 200
     assert stands(shop) == {"released": 100, "on_hold": 20}
@@ -114,7 +114,7 @@ def test_one_form_releases_100_and_holds_20(shop: Bench) -> None:
 
 
 def test_splitting_more_than_there_is_says_by_how_much(shop: Bench) -> None:
-    answer = post(shop, "/lots/1/decide", from_place="in_review", release="100", hold="30", scrap="4")
+    answer = post(shop, "/lots/1/split", from_place="in_review", release="100", hold="30", scrap="4")
 
     assert answer.status_code == 422
     assert "100 + 30 + 4 are 134, but only 120 are in review. Take 14 off one of them." in answer.text
@@ -123,7 +123,7 @@ def test_splitting_more_than_there_is_says_by_how_much(shop: Bench) -> None:
 
 @pytest.mark.parametrize("release", ["-3", "1.5", "all", "9" * 30])
 def test_a_wrong_number_is_told_and_moves_nothing(shop: Bench, release: str) -> None:
-    answer = post(shop, "/lots/1/decide", from_place="in_review", release=release)
+    answer = post(shop, "/lots/1/split", from_place="in_review", release=release)
 
     assert answer.status_code == 422
     assert "Give a whole number" in answer.text
@@ -134,7 +134,7 @@ def test_the_second_reviewer_is_told_what_the_first_did(shop: Bench) -> None:
     seen = re.search(r'name="seen" value="(\d+)"', shop.open("/lots/1").text)
     assert seen is not None
     for release in ("100", "20"):
-        answer = post(shop, "/lots/1/decide", from_place="in_review", release=release, hold="0", seen=seen[1])
+        answer = post(shop, "/lots/1/split", from_place="in_review", release=release, hold="0", seen=seen[1])
 
     assert answer.status_code == 422
     assert "released 100 since you opened this page" in answer.text
@@ -168,7 +168,7 @@ def test_of_two_reviewers_in_the_same_moment_one_decides(shop: Bench) -> None:
 
 def test_released_units_are_taken_back_to_the_step_before_release(shop: Bench) -> None:
     set_steps(shop, workflow_steps="packaged")
-    post(shop, "/lots/1/decide", from_place="in_review", release="120")
+    post(shop, "/lots/1/split", from_place="in_review", release="120")
     answer = post(shop, "/lots/1/unrelease", quantity="30", note="Smell")
 
     assert answer.status_code == 200
@@ -192,7 +192,7 @@ def test_a_missing_check_stops_every_way_to_release(shop: Bench) -> None:
     check(shop)
     told = "Snap has no result yet, so L1 cannot be released"
 
-    assert told in post(shop, "/lots/1/decide", from_place="in_review", release="120").text
+    assert told in post(shop, "/lots/1/split", from_place="in_review", release="120").text
     assert told in post(shop, "/lots/1/release", quantity="120").text
     assert told in post(shop, "/lots/all/release", lot="1").text
     with shop.scope(), pytest.raises(RuleError, match="has no result yet"):
@@ -203,10 +203,10 @@ def test_a_missing_check_stops_every_way_to_release(shop: Bench) -> None:
 def test_a_failed_check_stops_until_it_passes_or_a_reason_overrules_it(shop: Bench) -> None:
     weight = check(shop, name="Weight", kind="number", least=Decimal(79), most=Decimal(82), unit="g")
     post(shop, "/lots/1/results", **{f"check-{weight}": "78,5"})
-    refused = post(shop, "/lots/1/decide", from_place="in_review", release="50")
-    overruled = post(shop, "/lots/1/decide", from_place="in_review", release="50", overrule="Scale was off")
+    refused = post(shop, "/lots/1/split", from_place="in_review", release="50")
+    overruled = post(shop, "/lots/1/split", from_place="in_review", release="50", overrule="Scale was off")
     post(shop, "/lots/1/results", **{f"check-{weight}": "80"})
-    passed = post(shop, "/lots/1/decide", from_place="in_review", release="70")
+    passed = post(shop, "/lots/1/split", from_place="in_review", release="70")
 
     assert (refused.status_code, overruled.status_code, passed.status_code) == (422, 200, 200)
     assert "Weight failed, so L1 cannot be released" in refused.text
@@ -267,7 +267,7 @@ def test_a_check_that_ends_stops_nothing_and_keeps_its_results(shop: Bench) -> N
     post(shop, "/lots/1/results", **{f"check-{snap}": "fail"})
     shop.open(f"/products/1/checks/{snap}/end", method="POST")
 
-    assert post(shop, "/lots/1/decide", from_place="in_review", release="120").status_code == 200
+    assert post(shop, "/lots/1/split", from_place="in_review", release="120").status_code == 200
     assert "Snap failed" in shop.open("/lots/1").text
 
 
