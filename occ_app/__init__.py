@@ -59,12 +59,13 @@ def _add_pages(app: Flask) -> None:
     from occ_app.cli import occ
     from occ_app.desk import activity, connection, exceptions, home, recall_pages, trace_pages
     from occ_app.inbox.intake import blueprint as inbox
-    from occ_app.production import formula_pages, ingredient_pages
+    from occ_app.production import formula_pages, history, ingredient_pages
     from occ_app.production import views as production
     from occ_app.shops.admission import admit
     from occ_app.shops.views import auth, health
+    from occ_app.stock import checks, labels, lot_views
     from occ_app.stock import views as lots
-    from occ_app.sync import upload_pages, words
+    from occ_app.sync import approval_views, mode_views, upload_pages, words
     from occ_app.sync import views as products
 
     web.start(app, admit)
@@ -75,8 +76,14 @@ def _add_pages(app: Flask) -> None:
         health,
         home.blueprint,
         products.blueprint,
-        upload_pages.blueprint,
+        mode_views.blueprint,
+        approval_views.blueprint,
         lots.blueprint,
+        lot_views.blueprint,
+        checks.blueprint,
+        labels.blueprint,
+        history.blueprint,
+        upload_pages.blueprint,
         production.blueprint,
         ingredient_pages.blueprint,
         formula_pages.blueprint,

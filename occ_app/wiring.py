@@ -31,7 +31,7 @@ from occ_app.shops import install, privacy
 from occ_app.shops.connection import Connections
 from occ_app.shops.models import ACTIVE, Shop, ShopToken
 from occ_app.stock import ledger
-from occ_app.sync import desk, link, push, reconcile, settle, targets
+from occ_app.sync import approvals, desk, link, push, reconcile, settle, targets
 from occ_app.sync.models import AWAITING_LINK, LINKED, OFF, SyncException, SyncRun, SyncState
 from occ_app.sync.rules import retry_after
 from occ_app.work import runner, tasks, ticks
@@ -418,6 +418,7 @@ def _mapping_ended(mapping: Mapping) -> None:
     state = db.session.get(SyncState, mapping.id)
     if state is not None:
         state.state, state.cause = OFF, "Unmapped."
+        approvals.forget([mapping.id], clock.now())
     desk.withdraw_all(mapping.id, clock.now(), by="unmapping")
 
 

@@ -22,6 +22,23 @@ document.addEventListener("change", (event) => {
   if (!event.target.matches("[data-pick-all]")) return;
   for (const box of event.target.closest("table").querySelectorAll("tbody input[type=checkbox]")) box.checked = event.target.checked;
 });
+document.addEventListener("click", (event) => {
+  if (event.target.closest("[data-print]")) window.print();
+});
+// A photo is made small before it is sent: a phone's own is many megabytes.
+document.addEventListener("change", async ({ target }) => {
+  if (!target.matches("[data-shrink]") || !target.files[0]?.type.startsWith("image/")) return;
+  const picture = await createImageBitmap(target.files[0], { imageOrientation: "from-image" }).catch(() => null);
+  if (!picture) return;
+  const scale = Math.min(1, target.dataset.shrink / Math.max(picture.width, picture.height));
+  const canvas = new OffscreenCanvas(Math.round(picture.width * scale), Math.round(picture.height * scale));
+  canvas.getContext("2d").drawImage(picture, 0, 0, canvas.width, canvas.height);
+  const blob = await canvas.convertToBlob({ type: "image/jpeg", quality: 0.85 });
+  if (blob.size >= target.files[0].size) return;
+  const files = new DataTransfer();
+  files.items.add(new File([blob], "photo.jpg", { type: "image/jpeg" }));
+  target.files = files.files;
+});
 document.addEventListener("htmx:after:swap", () => {
   tellToast();
   document.querySelector("[aria-invalid=true]")?.focus();

@@ -110,6 +110,23 @@ def test_what_cannot_be_is_refused_with_a_sentence(linked: Bench, arguments: tup
     assert (result.exit_code, words in result.output) == (1, True)
 
 
+def test_a_lot_is_checked_reviewed_and_approved_by_commands(linked: Bench) -> None:
+    linked.lot("A", 120, "in_review", number="L2")
+    at = ("--shop", DOMAIN)
+    assert occ(linked, "check", "add", *at, "--item", "A", "Snap").exit_code == 0
+    refused = occ(linked, "lot", "review", *at, "L2", "--release", 100, "--hold", 20)
+    assert "Snap passed" in occ(linked, "lot", "check", *at, "L2", "snap", "pass").output
+    occ(linked, "mode", "set", *at, "--item", "A", "manual")
+    reviewed = occ(linked, "lot", "review", *at, "L2", "--release", 100, "--hold", 20)
+    listed = occ(linked, "approvals", "list", *at).output
+    assert occ(linked, "approvals", "approve", *at, listed.split()[0]).exit_code == 0
+    linked.settle()
+
+    assert (refused.exit_code, "Snap has no result yet" in refused.output) == (1, True)
+    assert (reviewed.exit_code, listed.startswith("1 A: 10 -> 110 (+100)")) == (0, True)
+    assert linked.available("A") == 110
+
+
 @pytest.mark.parametrize(
     "command", [("stock", "show"), ("stock", "audit"), ("settings", "show"), ("exceptions", "list")]
 )

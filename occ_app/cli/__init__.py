@@ -7,11 +7,22 @@ import sys
 import click
 from flask.cli import FlaskGroup
 
-from occ_app.cli import operating, production, settings, sheets, stock, syncing, tracing
+from occ_app.cli import lots, operating, production, settings, sheets, stock, syncing, tracing
 from occ_app.cli.shared import occ
 from occ_app.errors import OccError
 
-__all__ = ["main", "occ", "operating", "production", "settings", "sheets", "stock", "syncing", "tracing"]
+__all__ = [
+    "lots",
+    "main",
+    "occ",
+    "operating",
+    "production",
+    "settings",
+    "sheets",
+    "stock",
+    "syncing",
+    "tracing",
+]
 
 
 def main() -> None:

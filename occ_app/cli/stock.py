@@ -7,11 +7,10 @@ import sys
 
 import click
 
-from occ_app import clock
-from occ_app.cli.shared import ACTOR, find_shop, occ, of_shop, says_why, with_shop
+from occ_app.cli.shared import find_shop, occ, of_shop, says_why, with_shop
 from occ_app.errors import NotFoundError
 from occ_app.extensions import across_shops
-from occ_app.stock import ledger, lots
+from occ_app.stock import ledger
 from occ_app.sync import explain
 
 
@@ -56,24 +55,3 @@ def stock_show(domain: str, sku: str | None, as_json: bool) -> None:
         click.echo(
             f"{row['item_sku']}: sellable {row['sellable']} ({terms}), target {row['target']}, expected {row['expected']}, {row['state']}"
         )
-
-
-@occ.group()
-def lot() -> None:
-    """Lots."""
-
-
-@lot.command("move")
-@with_shop
-@click.argument("lot_number")
-@click.option("--to", "place", required=True)
-@click.option("--quantity", type=int)
-@says_why
-def lot_move(domain: str, lot_number: str, place: str, quantity: int | None) -> None:
-    """Release, hold, review, package or scrap a lot, or a part of it."""
-    with of_shop(domain):
-        found = lots.find(lot_number)
-        if found is None:
-            raise NotFoundError(f"There is no lot {lot_number}.")
-        moved = lots.move(found, place, quantity, actor=ACTOR, at=clock.now())
-    click.echo(f"Moved {moved} to {place}")

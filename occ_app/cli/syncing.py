@@ -7,11 +7,14 @@ import json
 import click
 
 from occ_app import clock
+from occ_app.catalog.models import Item
 from occ_app.cli.shared import ACTOR, occ, of_shop, says_why, with_shop
 from occ_app.errors import NotFoundError, RuleError
 from occ_app.extensions import db
-from occ_app.sync import link, settle
-from occ_app.sync.models import SyncException, SyncState
+from occ_app.shops import settings
+from occ_app.sync import approvals as queue_of
+from occ_app.sync import link, modes, queue, settle
+from occ_app.sync.models import MANUAL, SyncException
 from occ_app.web import MOST_ID
 
 
@@ -41,14 +44,33 @@ def approvals() -> None:
 
 @approvals.command("list")
 @with_shop
+@click.option("--json", "as_json", is_flag=True)
 @says_why
-def approvals_list(domain: str) -> None:
-    """Mappings that wait for approval, by id."""
+def approvals_list(domain: str, as_json: bool) -> None:
+    """Numbers that wait, by the id to approve or reject them by, with why they changed."""
     with of_shop(domain):
-        for state in _waiting_for_approval():
-            click.echo(
-                f"{state.mapping_id} {state.mapping.item.sku}: {state.expected} -> {max(0, state.target)}  {state.cause or 'manual approval'}"
-            )
+        rows = queue.rows(queue_of.waiting())
+    if as_json:
+        facts = [
+            {
+                "id": row.approval.id,
+                "item_sku": row.item.sku,
+                "kind": row.approval.kind,
+                "calculated": row.ours,
+                "shopify": row.shopify,
+                "change": row.change,
+                "why": list(row.why),
+                "asked_at": row.approval.asked_at.isoformat(),
+            }
+            for row in rows
+        ]
+        click.echo(json.dumps(facts, indent=2))
+        return
+    for row in rows:
+        kind = "manual approval" if row.approval.kind == MANUAL else queue_of.TOO_BIG
+        click.echo(
+            f"{row.approval.id} {row.item.sku}: {row.shopify} -> {row.ours} ({row.change:+d})  {kind}  {'; '.join(row.why)}"
+        )
 
 
 @approvals.command("approve")
@@ -57,45 +79,86 @@ def approvals_list(domain: str) -> None:
 @click.option("--all", "everything", is_flag=True)
 @says_why
 def approvals_approve(domain: str, ids: tuple[int, ...], everything: bool) -> None:
-    """Push the calculated numbers of these mappings."""
-    from occ_app.sync.modes import approve
-
+    """Push these calculated numbers."""
     with of_shop(domain):
-        for state in _chosen(ids, everything):
-            approve(state, actor=ACTOR, at=clock.now())
+        outcome = queue_of.approve(_chosen(ids, everything), actor=ACTOR, at=clock.now())
+    _tell("Approved", outcome)
 
 
 @approvals.command("reject")
 @with_shop
 @click.argument("ids", type=int, nargs=-1)
 @click.option("--all", "everything", is_flag=True)
+@click.option("--reason", default="rejected on the command line", show_default=True)
 @says_why
-def approvals_reject(domain: str, ids: tuple[int, ...], everything: bool) -> None:
-    """Leave Shopify's numbers of these mappings as they are, until ours change again."""
-    from occ_app.sync.modes import reject
-
+def approvals_reject(domain: str, ids: tuple[int, ...], everything: bool, reason: str) -> None:
+    """Leave Shopify's numbers as they are, until ours change again."""
     with of_shop(domain):
-        for state in _chosen(ids, everything):
-            reject(state, actor=ACTOR, at=clock.now())
+        outcome = queue_of.reject(_chosen(ids, everything), reason=reason, actor=ACTOR, at=clock.now())
+    _tell("Rejected", outcome)
 
 
-def _waiting_for_approval() -> list[SyncState]:
-    from occ_app.sync.models import AWAITING_APPROVAL
-    from occ_app.sync.readings import living_states
+def _chosen(ids: tuple[int, ...], everything: bool) -> list[int]:
+    waiting = [row.id for row in queue_of.waiting()]
+    if (everything and not waiting) or (not everything and (not ids or not any(given in waiting for given in ids))):
+        raise RuleError(f"Give ids of numbers that wait for approval: {', '.join(map(str, waiting)) or 'none waits'}.")
+    return waiting if everything else [given for given in ids if given <= MOST_ID]
 
-    return [state for state in living_states() if state.state == AWAITING_APPROVAL]
+
+def _tell(done: str, outcome: queue_of.Outcome) -> None:
+    click.echo(f"{done} {outcome.done}")
+    for words in outcome.left_out:
+        click.echo(f"Left out: {words}", err=True)
 
 
-def _chosen(ids: tuple[int, ...], everything: bool) -> list[SyncState]:
-    waiting = _waiting_for_approval()
-    if everything:
-        return waiting
-    missing = set(ids) - {state.mapping_id for state in waiting}
-    if missing or not ids:
-        raise RuleError(
-            f"Give ids of mappings that wait for approval: {', '.join(str(s.mapping_id) for s in waiting) or 'none waits'}."
-        )
-    return [state for state in waiting if state.mapping_id in ids]
+@occ.group()
+def mode() -> None:
+    """Sync modes of the shop and of items."""
+
+
+@mode.command("preview")
+@with_shop
+@click.argument("name", type=click.Choice([*settings.MODES, "shop"]))
+@click.option("--item", "sku", help="Only this item; `shop` asks what following the shop's mode would change.")
+@says_why
+def mode_preview(domain: str, name: str, sku: str | None) -> None:
+    """All numbers before and after, biggest change first. Nothing is saved."""
+    with of_shop(domain):
+        preview = modes.what_would_change(_mode(name, sku), _item(sku).id if sku else None)
+        for change in preview.changes:
+            because = ", ".join(f"{term.quantity:+d} {term.name}" for term in change.because)
+            click.echo(f"{change.mapping.item.sku}: {change.now} -> {change.then} ({change.by:+d})  {because}")
+    guarded = f", {preview.guarded} over the guard" if preview.guarded else ""
+    click.echo(
+        f"{len(preview.changes)} of {preview.looked_at} numbers: {preview.rise} units more, {preview.fall} fewer{guarded}"
+    )
+
+
+@mode.command("set")
+@with_shop
+@click.argument("name", type=click.Choice([*settings.MODES, "shop"]))
+@click.option("--item", "sku", help="Only this item; `shop` takes its own mode away.")
+@says_why
+def mode_set(domain: str, name: str, sku: str | None) -> None:
+    """The shop, or one item, counts by this mode from now on."""
+    with of_shop(domain) as shop:
+        if sku:
+            modes.set_mode_of_item(_item(sku), _mode(name, sku))
+        else:
+            modes.apply_setting(shop, "sync_mode", _mode(name, sku) or "")
+
+
+def _mode(name: str, sku: str | None) -> str | None:
+    if name == "shop" and not sku:
+        raise RuleError("Give --item: only an item can follow the shop.")
+    return None if name == "shop" else name
+
+
+def _item(sku: str) -> Item:
+    item = db.session.scalar(db.select(Item).where(Item.sku == sku))
+    if item is None:
+        raise NotFoundError(f"There is no item {sku}.")
+    return item
 
 
 @occ.group()

@@ -27,7 +27,6 @@ from occ_app.production.needs import Need
 from occ_app.production.rules import is_plausible, is_plausible_use
 from occ_app.stock import ledger, lots
 from occ_app.stock.models import Lot
-from occ_app.stock.rules import COMPLETED as COMPLETED_PLACE
 from occ_app.stock.rules import PRODUCTION, RELEASED, RESERVED, SCRAP
 
 LONGEST_REASON = 300
@@ -307,6 +306,6 @@ def _make_lots(
     return made
 
 
-def place_of(item: Item) -> str:
-    """Where what a run made stands first. What is made here to go into something else is ready for it at once."""
-    return RELEASED if item.kind == INGREDIENT else COMPLETED_PLACE
+def place_of(item: Item) -> str | None:
+    """Where what a run made stands first; None: where the shop's workflow says. What goes into something else is ready for it at once."""
+    return RELEASED if item.kind == INGREDIENT else None

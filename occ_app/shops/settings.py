@@ -12,6 +12,8 @@ from occ_app.shops.models import Shop
 
 MODES = ("released", "completed", "packaged", "manual", "allocation", "none")
 DRIFT_RULES = ("ask", "hub", "shopify")
+STEPS = ("completed", "packaged", "in_review", "released")  # of a lot, in their order; the last one is always used
+LABEL_SIZES = ("62x29", "57x32", "100x50", "a4-24", "a4-65")  # millimetres of a roll's label; labels of an A4 sheet
 
 
 @dataclass(frozen=True)
@@ -66,8 +68,19 @@ def _lot_numbers(text: str) -> str:
     return text
 
 
+def _steps(text: str) -> str:
+    given = {step.strip() for step in text.split(",")} - {""}
+    if given - set(STEPS):
+        raise RuleError(f"Give some of: {', '.join(STEPS)}, with commas between them.")
+    return ",".join(step for step in STEPS if step in given | {STEPS[-1]})
+
+
 SETTINGS: dict[str, Setting] = {
     "sync_mode": Setting(_one_of(*MODES), "released", "Which lots count as sellable"),
+    "workflow_steps": Setting(_steps, ",".join(STEPS), "The steps that a lot takes; it passes by all others"),
+    "enters_stock_at": Setting(_one_of(*STEPS), "completed", "Where the lot of a finished run first stands"),
+    "expiring_days": Setting(_whole(1, 730), 30, "A lot that expires within so many days is shown as expiring soon"),
+    "label_size": Setting(_one_of(*LABEL_SIZES), LABEL_SIZES[0], "The size of a lot's label"),
     "default_location": Setting(_location, "", "Where lots and mappings are kept when nothing else is said"),
     "drift_rule": Setting(_one_of(*DRIFT_RULES), "ask", "Who is right when Shopify's number changed by itself"),
     "drift_grace_seconds": Setting(_whole(0, 86_400), 30, "How long a drift may last before it counts as one"),

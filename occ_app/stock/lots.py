@@ -15,7 +15,7 @@ from occ_app.errors import NotFoundError, RuleError
 from occ_app.extensions import current_shop_id, db
 from occ_app.shops import settings
 from occ_app.shops.models import Shop
-from occ_app.stock import ledger
+from occ_app.stock import ledger, quality, workflow
 from occ_app.stock.models import Balance, Lot
 from occ_app.stock.rules import (
     COMPLETED,
@@ -54,7 +54,7 @@ def make(
     quantity: int,
     *,
     location_id: int,
-    place: str = COMPLETED,
+    place: str | None = None,
     lot_number: str = "",
     made_on: date | None = None,
     expires_on: date | None = None,
@@ -63,11 +63,18 @@ def make(
     actor: str,
     at: datetime,
 ) -> Lot:
-    """A new lot of `quantity` units stands at `place`. No number given: item, day and the next free count.
+    """A new lot of `quantity` units stands at `place`; no place given: at the first of the shop's workflow (`workflow.first_place`).
+    No number given: item, day and the next free count.
 
-    Raises RuleError where the quantity, the place, the dates or the number cannot be.
+    Raises RuleError where the quantity, the place, the dates or the number cannot be, or where the item's checks come before release.
     """
     ledger.lock([item.id])
+    if place is None:
+        place = workflow.first_place(item)
+    elif place == RELEASED and from_place == PRODUCTION and workflow.has_required_checks(item.id):
+        raise RuleError(
+            f"Lots of {item.name} are checked before release. Make it in review, then review it.", field="place"
+        )
     number = (lot_number or "").strip() or next_number(item, made_on or today)
     new = check(
         item,
@@ -136,13 +143,15 @@ def move(
     *,
     from_place: str | None = None,
     location_id: int | None = None,
+    decision_id: int | None = None,
     actor: str,
     at: datetime,
 ) -> int:
     """Units of the lot stand at `to_place`: `quantity` of them, or all that can go there. Returns how many moved.
 
     With no `from_place` they are taken from the places before it (for a release from review first, then packaged, completed, on hold).
-    Raises RuleError where there are not enough, or where the lot may not go there.
+    `decision_id`: they move because of that decision, which has looked at the checks. Raises RuleError where there are not enough, where the
+    lot may not go there, or where the shop's workflow passes by that step.
     """
     if to_place not in (*LOT_PLACES, SCRAP):
         raise RuleError(f"A lot can go to: {', '.join((*LOT_PLACES, SCRAP))}.", field="place")
@@ -153,7 +162,11 @@ def move(
         raise RuleError(f"Lot {lot.lot_number} is recalled. A recalled lot cannot be released.", field="place")
     if quantity is not None:
         _check_quantity(quantity)
+    if decision_id is None:
+        _check_step(to_place)
     ledger.lock([lot.item_id])
+    if to_place == RELEASED and decision_id is None:
+        quality.refuse_unchecked(lot)
     there = _standing(lot, to_place, from_place, location_id)
     total = sum(balance.quantity for balance in there)
     wanted = total if quantity is None else quantity
@@ -162,8 +175,16 @@ def move(
         raise RuleError(
             f"Lot {lot.lot_number} has {total} units {where} to move. Give {total} or fewer.", field="quantity"
         )
-    ledger.book(list(_parts(lot, there, to_place, wanted)), actor=actor, at=at)
+    cause = f"d{decision_id}:{to_place}" if decision_id else uuid.uuid4().hex[:12]
+    ledger.book(list(_parts(lot, there, to_place, wanted, cause)), actor=actor, at=at)
     return wanted
+
+
+def _check_step(to_place: str) -> None:
+    way = workflow.current()
+    if not way.uses(to_place):
+        used = ", ".join(step.replace("_", " ") for step in way.steps)
+        raise RuleError(f"Your workflow passes by {to_place.replace('_', ' ')}. Its steps are: {used}.", field="place")
 
 
 def next_number(item: Item, made_on: date) -> str:
@@ -232,8 +253,7 @@ def _sources_for(to_place: str) -> list[str]:
     return [place for place in LOT_PLACES if place != to_place]
 
 
-def _parts(lot: Lot, there: list[Balance], to_place: str, wanted: int):  # type: ignore[no-untyped-def]
-    batch = uuid.uuid4().hex[:12]
+def _parts(lot: Lot, there: list[Balance], to_place: str, wanted: int, cause: str):  # type: ignore[no-untyped-def]
     for position, balance in enumerate(there):
         units = min(balance.quantity, wanted)
         if not units:
@@ -242,7 +262,7 @@ def _parts(lot: Lot, there: list[Balance], to_place: str, wanted: int):  # type:
         reason = (
             "unrelease" if balance.place == RELEASED and to_place in _STEPS else _REASON_OF_TARGET.get(to_place, "step")
         )
-        source = f"lot:{lot.id}:move:{batch}:{position}"
+        source = f"lot:{lot.id}:move:{cause}:{position}"
         yield ledger.Move(lot.item_id, lot.id, balance.location_id, balance.place, to_place, units, reason, source)
 
 

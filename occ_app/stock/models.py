@@ -3,8 +3,19 @@
 from __future__ import annotations
 
 from datetime import date, datetime
+from decimal import Decimal
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Text, UniqueConstraint
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    Numeric,
+    Text,
+    UniqueConstraint,
+    text,
+)
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from occ_app.catalog.models import Item
@@ -83,3 +94,91 @@ class Balance(ShopScoped, db.Model):
     location_id: Mapped[int] = mapped_column(ForeignKey("location.id"))
     place: Mapped[str] = mapped_column(Text)
     quantity: Mapped[int] = mapped_column(BigInteger)  # units of the item
+
+
+PASS_FAIL, NUMBER = "pass_fail", "number"
+
+
+class QualityCheck(ShopScoped, db.Model):
+    """What is looked at in each lot of an item before it may be sold. A check is never changed: it ends, and another takes its place, so
+    that a result is always read with the limits it was measured against."""
+
+    __tablename__ = "quality_check"
+    __table_args__ = (
+        Index("ix_quality_check_item", "item_id", "position"),
+        Index(
+            "uq_quality_check_name",
+            "item_id",
+            text("lower(name)"),
+            unique=True,
+            postgresql_where=text("ended_at IS NULL"),
+        ),
+        CheckConstraint(f"kind IN {(PASS_FAIL, NUMBER)}", name="kind_known"),
+        CheckConstraint("least <= most", name="limits_in_order"),
+        CheckConstraint("kind = 'number' OR (least IS NULL AND most IS NULL)", name="only_numbers_have_limits"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    item_id: Mapped[int] = mapped_column(ForeignKey("item.id"))
+    position: Mapped[int]
+    name: Mapped[str] = mapped_column(Text)
+    kind: Mapped[str] = mapped_column(Text)
+    unit: Mapped[str] = mapped_column(Text, default="")  # of the number, as people write it: g, pH, °C
+    least: Mapped[Decimal | None] = mapped_column(Numeric(16, 4))
+    most: Mapped[Decimal | None] = mapped_column(Numeric(16, 4))
+    is_required: Mapped[bool] = mapped_column(default=True)  # without a passed result the lot is not released
+    created_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+
+
+class CheckResult(ShopScoped, db.Model):
+    """What somebody saw when checking a lot. Rows are only added: of one check the newest counts."""
+
+    __tablename__ = "check_result"
+    __table_args__ = (Index("ix_check_result_lot", "lot_id", "check_id", "id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    lot_id: Mapped[int] = mapped_column(ForeignKey("lot.id"))
+    check_id: Mapped[int] = mapped_column(ForeignKey("quality_check.id"))
+    is_passed: Mapped[bool]
+    number: Mapped[Decimal | None] = mapped_column(Numeric(16, 4))
+    note: Mapped[str] = mapped_column(Text, default="")
+    photo_type: Mapped[str | None] = mapped_column(Text)  # image/jpeg, image/png, image/webp; null: no photo
+    actor: Mapped[str] = mapped_column(Text)
+    checked_at: Mapped[datetime]
+
+
+class CheckPhoto(ShopScoped, db.Model):
+    """The photo of a result, apart from it so that lists of results stay light."""
+
+    __tablename__ = "check_photo"
+
+    result_id: Mapped[int] = mapped_column(ForeignKey("check_result.id"), primary_key=True)
+    content: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class LotDecision(ShopScoped, db.Model):
+    """What somebody decided about units of a lot that stood at `from_place`, and why: so many released, held, scrapped, or taken back
+    to review. `overruled`: the reason for a release against its checks. Its moves name it in their source."""
+
+    __tablename__ = "lot_decision"
+    __table_args__ = (
+        Index("ix_lot_decision_lot", "lot_id", "id"),
+        CheckConstraint(
+            "released >= 0 AND held >= 0 AND scrapped >= 0 AND taken_back >= 0"
+            " AND released + held + scrapped + taken_back > 0",
+            name="units_decided",
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    lot_id: Mapped[int] = mapped_column(ForeignKey("lot.id"))
+    from_place: Mapped[str] = mapped_column(Text)
+    released: Mapped[int] = mapped_column(BigInteger, default=0)  # all four: units of the item
+    held: Mapped[int] = mapped_column(BigInteger, default=0)
+    scrapped: Mapped[int] = mapped_column(BigInteger, default=0)
+    taken_back: Mapped[int] = mapped_column(BigInteger, default=0)
+    note: Mapped[str] = mapped_column(Text, default="")
+    overruled: Mapped[str | None] = mapped_column(Text)
+    actor: Mapped[str] = mapped_column(Text)
+    decided_at: Mapped[datetime]

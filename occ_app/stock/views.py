@@ -1,145 +1,180 @@
-"""Lots: make one, move it through the places, split it, and where its units are."""
+"""Lots as a list: what is where, what comes next, what expires soon; steps for many at once; a new lot."""
 
 from __future__ import annotations
 
 from datetime import date
 from typing import Any
+from urllib.parse import urlencode
 
 from flask import Blueprint, Response, g, request
-from sqlalchemy import func, or_, select
+from sqlalchemy import select
 
 from occ_app import clock
 from occ_app.catalog import pull
-from occ_app.catalog.models import INGREDIENT, PRODUCT, Item
+from occ_app.catalog.models import PRODUCT, Item
 from occ_app.errors import NotFoundError, RuleError
 from occ_app.extensions import db
 from occ_app.shops import settings
-from occ_app.stock import lots
-from occ_app.stock.models import Balance, Lot, StockMove
-from occ_app.stock.rules import COMPLETED, IN_REVIEW, LOT_PLACES, ON_HOLD, PACKAGED, RELEASED, SCRAP
+from occ_app.stock import listing, lots, quality, workflow
+from occ_app.stock.models import Lot
+from occ_app.stock.rules import COMPLETED, IN_REVIEW, LOT_PLACES, ON_HOLD, PACKAGED, RELEASED
+from occ_app.stock.workflow import Workflow
 from occ_app.web import is_fragment, page, row_id, see_other
 
 blueprint = Blueprint("lots", __name__)
 PER_PAGE = 50
-VIEWS = {
-    "open": ("Open", LOT_PLACES),
-    "review": ("To review", (IN_REVIEW, COMPLETED, PACKAGED)),
-    "hold": ("On hold", (ON_HOLD,)),
-    "released": ("Released", (RELEASED,)),
-    "all": ("All", None),
+MOST_AT_ONCE = 200
+TABS = {
+    "open": "Open",
+    "package": "To package",
+    "review": "To review",
+    "released": "Released",
+    "hold": "On hold",
+    "expiring": "Expiring soon",
+    "all": "All",
 }
-NEXT_STEP = {
-    COMPLETED: ("release", "Release"),
-    PACKAGED: ("release", "Release"),
-    IN_REVIEW: ("release", "Release"),
-    ON_HOLD: ("release", "Release"),
-}
-VERBS = {
-    "package": PACKAGED,
-    "review": IN_REVIEW,
-    "release": RELEASED,
-    "hold": ON_HOLD,
-    "scrap": SCRAP,
-    "unrelease": IN_REVIEW,
-}
-SAID = {
-    "package": "Packaged",
-    "review": "Sent to review",
-    "release": "Released",
-    "hold": "Put on hold",
-    "scrap": "Scrapped",
-    "unrelease": "Un-released",
-}
+TO = {"package": PACKAGED, "review": IN_REVIEW, "release": RELEASED, "hold": ON_HOLD}
+VERB_OF = {place: verb for verb, place in TO.items()}
+WORDS = {"package": "Package", "review": "Send to review", "release": "Release", "hold": "Put on hold"}
+SAID = {"package": "Packaged", "review": "Sent to review", "release": "Released", "hold": "Put on hold"}
+
+
+def today() -> date:
+    """The calendar day in the shop's time zone."""
+    return clock.local_date(clock.now(), settings.get(g.shop, "time_zone"))
 
 
 @blueprint.get("/lots")
 def index() -> Response:
     """Lots with where their units are and the next step."""
-    view = request.args.get("view", "open") if request.args.get("view") in VIEWS else "open"
-    q = request.args.get("q", "").strip()[:100]
-    number = min(100_000, max(1, request.args.get("page", 1, int)))
-    rows, total = _rows(view, q, number)
-    pages = _pages(total, number, view, q)
-    today = clock.local_date(clock.now(), settings.get(g.shop, "time_zone"))
+    return _list()
+
+
+def _list(status: int = 200, toast: str | None = None, left_out: tuple[str, ...] = (), error: str = "") -> Response:
+    way, day, days = workflow.of(g.shop), today(), settings.get(g.shop, "expiring_days")
+    view = request.values.get("view", "open") if request.values.get("view") in TABS else "open"
+    sort = request.values.get("sort") if request.values.get("sort") in listing.SORTS else listing.SORTS[0]
+    q = request.values.get("q", "").strip()[:100]
+    number = min(100_000, max(1, request.values.get("page", 1, int)))
+    places = _to_review(way)
+    bounds = {"limit": PER_PAGE, "offset": (number - 1) * PER_PAGE}
+    rows, total = listing.find(view, q, sort or "", review_places=places, today=day, days=days, **bounds)
+    sums = listing.sums()
+    expiring, expired = listing.expiring(day, days)
     facts = {
         "rows": rows,
-        "pages": pages,
         "view": view,
         "q": q,
-        "views": _tabs(),
-        "today": today,
-        "next_step": NEXT_STEP,
+        "sort": sort,
+        "today": day,
+        "days": days,
+        "sums": sums,
+        "number": number,
     }
-    return page("stock/lots.html", "stock/_lots.html", **facts)
+    facts |= {
+        "tabs": _tabs(way),
+        "expiring": expiring,
+        "expired": expired,
+        "to_review": _sum(sums, places),
+        "error": error,
+    }
+    facts |= {"pages": _pages(total, number, {"view": view, "q": q, "sort": sort}), "left_out": left_out}
+    checked = quality.items_with_required({row.item.id for row in rows})
+    facts |= {"next_step": lambda row: _next(row, way, day, row.item.id in checked), "steps": way.steps}
+    return page("stock/lots.html", "stock/_lots.html", status=status, toast=toast, **facts)
 
 
-def _pages(total: int, number: int, view: str, q: str) -> dict[str, Any]:
+def _sum(sums: dict[str, listing.Sum], places: tuple[str, ...]) -> listing.Sum:
+    """What waits for a decision, all places together."""
+    there = [sums[place] for place in places if place in sums]
+    oldest = min((one.oldest for one in there if one.oldest), default=None)
+    return listing.Sum(sum(one.units for one in there), sum(one.lots for one in there), oldest)
+
+
+def _to_review(way: Workflow) -> tuple[str, ...]:
+    """Places whose units wait for a decision: those from which the next step is release."""
+    return tuple(place for place in (COMPLETED, PACKAGED, IN_REVIEW) if way.next_step(place) == RELEASED)
+
+
+def _tabs(way: Workflow) -> list[tuple[str, str, None]]:
+    unused = () if way.uses(PACKAGED) else ("package",)
+    return [(key, words, None) for key, words in TABS.items() if key not in unused]
+
+
+def _next(row: listing.Row, way: Workflow, day: date, is_checked: bool) -> tuple[str | None, str, str] | None:
+    """(verb, words, from place) of the lot's next step: the furthest units first, those on hold last. None: nothing to do.
+
+    The verb is None where it takes a look first: at units on hold, at checks, at what is expired.
+    """
+    if row.lot.expires_on and row.lot.expires_on <= day:
+        return (None, "Scrap\N{HORIZONTAL ELLIPSIS}", "") if row.here else None
+    for place in (IN_REVIEW, PACKAGED, COMPLETED, ON_HOLD):
+        step = way.next_step(place)
+        if row.places.get(place) and step:
+            if place == ON_HOLD:
+                return None, "Review hold", place
+            if step == RELEASED and is_checked:
+                return None, "Review", place
+            return VERB_OF[step], WORDS[VERB_OF[step]], place
+    return None
+
+
+def _pages(total: int, number: int, query: dict[str, Any]) -> dict[str, Any]:
+    def to(other: int) -> str:
+        return f"/lots?{urlencode({**{k: v for k, v in query.items() if v}, 'page': other})}"
+
     last = min(total, number * PER_PAGE)
-    to = "/lots?view={}&q={}&page={}".format
     return {
         "first": (number - 1) * PER_PAGE + 1 if total else 0,
         "last": last,
         "total": total,
-        "previous": to(view, q, number - 1) if number > 1 else None,
-        "next": to(view, q, number + 1) if last < total else None,
+        "previous": to(number - 1) if number > 1 else None,
+        "next": to(number + 1) if last < total else None,
     }
 
 
-def _tabs() -> list[tuple[str, str, int | None]]:
-    here = select(Balance.place, func.count(Balance.lot_id.distinct())).join(Item, Item.id == Balance.item_id)
-    here = here.where(Item.kind == PRODUCT, Balance.quantity > 0, Balance.lot_id.is_not(None))
-    counts = dict(db.session.execute(here.group_by(Balance.place)).all())
-    shown: dict[str, int | None] = {"hold": counts.get(ON_HOLD, 0), "released": counts.get(RELEASED, 0)}
-    return [(key, words, shown.get(key)) for key, (words, _) in VIEWS.items()]
+@blueprint.post("/lots/all/<any(package, review, release, hold):verb>")
+def step_many(verb: str) -> Response:
+    """The ticked lots took that step, each whole; those that could not are told with why."""
+    chosen = [row_id(text) for text in request.form.getlist("lot")[:MOST_AT_ONCE]]
+    found = db.session.scalars(select(Lot).where(Lot.id.in_([i for i in chosen if i])).order_by(Lot.item_id, Lot.id))
+    done, left_out = 0, []
+    day = today()
+    for lot in found.all():
+        try:
+            _step(lot, verb, day)
+            done += 1
+        except RuleError as error:
+            left_out.append(f"{lot.lot_number}: {error}")
+    if not done:
+        db.session.rollback()
+        return _list(422, error="; ".join(left_out[:3]) or "Tick the lots first.")
+    db.session.commit()
+    toast = f"{SAID[verb]}: {done} of {done + len(left_out)} lots" if left_out else f"{SAID[verb]}: {done} lots"
+    return _list(toast=toast, left_out=tuple(left_out)) if is_fragment() or left_out else see_other("/lots")
 
 
-def _rows(view: str, q: str, number: int) -> tuple[list[dict[str, Any]], int]:
-    query = select(Lot, Item).join(Item, Item.id == Lot.item_id).where(Item.kind == PRODUCT)
-    places = VIEWS[view][1]
-    if places is not None:
-        query = query.where(
-            Lot.id.in_(
-                select(Balance.lot_id).where(
-                    Balance.place.in_(places), Balance.quantity > 0, Balance.lot_id.is_not(None)
-                )
-            )
-        )
-    if q:
-        like = f"%{q.replace('%', '').replace('_', '')}%"
-        query = query.where(or_(Lot.lot_number.ilike(like), Item.name.ilike(like), Item.sku.ilike(like)))
-    total = db.session.scalar(select(func.count()).select_from(query.subquery())) or 0
-    found = db.session.execute(query.order_by(Lot.id.desc()).limit(PER_PAGE).offset((number - 1) * PER_PAGE)).all()
-    standing = _standing([lot.id for lot, _ in found])
-    return [{"lot": lot, "item": item, "places": standing.get(lot.id, {})} for lot, item in found], total
-
-
-def _standing(lot_ids: list[int]) -> dict[int, dict[str, int]]:
-    query = (
-        select(Balance.lot_id, Balance.place, func.sum(Balance.quantity))
-        .where(Balance.lot_id.in_(lot_ids), Balance.quantity > 0)
-        .group_by(Balance.lot_id, Balance.place)
-    )
-    found: dict[int, dict[str, int]] = {}
-    for lot_id, place, units in db.session.execute(query):
-        found.setdefault(lot_id, {})[place] = int(units)
-    return found
+def _step(lot: Lot, verb: str, day: date) -> None:
+    """Within a savepoint, so that a lot that cannot go leaves the others as they are."""
+    if verb == "release" and lot.expires_on and lot.expires_on <= day:
+        raise RuleError("it is expired.")
+    with db.session.begin_nested():
+        lots.move(lot, TO[verb], actor=g.user, at=clock.now())
 
 
 @blueprint.get("/lots/new")
 def new() -> Response:
     """The form for a new lot."""
-    return _form({"item": request.args.get("item", ""), "place": COMPLETED}, {})
+    return _form({"item": request.args.get("item", "")}, {})
 
 
 def _form(values: dict[str, str], errors: dict[str | None, str], status: int = 200) -> Response:
-    items = db.session.scalars(
-        select(Item).where(Item.kind == PRODUCT, Item.archived_at.is_(None)).order_by(Item.name).limit(2000)
-    ).all()
-    today = clock.local_date(clock.now(), settings.get(g.shop, "time_zone"))
-    places = pull.locations()
-    default = pull.default_location()
-    facts = {"items": items, "today": today, "locations": places, "default_id": str(default.id) if default else ""}
-    return page("stock/lot_form.html", status=status, values=values, errors=errors, places=LOT_PLACES, **facts)
+    wanted = select(Item).where(Item.archived_at.is_(None), Item.kind == PRODUCT).order_by(Item.name).limit(2000)
+    way, places, default = workflow.of(g.shop), pull.locations(), pull.default_location()
+    values.setdefault("place", way.first_place(is_checked=False))
+    facts = {"items": db.session.scalars(wanted).all(), "today": today(), "locations": places}
+    facts |= {"default_id": str(default.id) if default else "", "places": (*way.steps, ON_HOLD)}
+    return page("stock/lot_form.html", status=status, values=values, errors=errors, **facts)
 
 
 @blueprint.post("/lots")
@@ -168,24 +203,33 @@ def _make(values: dict[str, str]) -> Lot:
         )
     return lots.make(
         item,
-        _quantity(values["quantity"]) or 0,
+        quantity_of(values["quantity"]) or 0,
         location_id=place.id,
-        place=values["place"] or COMPLETED,
+        place=values["place"] or None,
         lot_number=values["lot_number"],
         made_on=_day(values, "made_on"),
         expires_on=_day(values, "expires_on"),
-        today=clock.local_date(clock.now(), settings.get(g.shop, "time_zone")),
+        today=today(),
         actor=g.user,
         at=clock.now(),
     )
 
 
-def _quantity(text: str) -> int | None:
+def quantity_of(text: str, field: str = "quantity") -> int | None:
+    """The whole number that people typed; None for nothing. Raises RuleError."""
+    text = text.strip()
     if not text:
         return None
     if not (text.isascii() and text.isdigit() and len(text) <= 9):
-        raise RuleError("Give a whole number of 1 or more.", field="quantity")
+        raise RuleError("Give a whole number of 1 or more.", field=field)
     return int(text)
+
+
+def place_of(text: str) -> str:
+    """The place of a lot that a form names. Raises NotFoundError."""
+    if text not in LOT_PLACES:
+        raise NotFoundError("There is no such place.")
+    return text
 
 
 def _day(values: dict[str, str], name: str) -> date | None:
@@ -193,81 +237,3 @@ def _day(values: dict[str, str], name: str) -> date | None:
         return date.fromisoformat(values[name]) if values[name] else None
     except ValueError as error:
         raise RuleError("Give a date such as 2026-11-21.", field=name) from error
-
-
-@blueprint.get("/lots/<int:lot_id>")
-def one(lot_id: int) -> Response:
-    """One lot: where its units are, its history. A lot of an ingredient has a page of its own."""
-    lot = lots.get(lot_id)
-    if db.session.get_one(Item, lot.item_id).kind == INGREDIENT:
-        return see_other(f"/production/ingredients/lots/{lot.id}")
-    return _shown(lot)
-
-
-def _shown(lot: Lot, error: str = "", status: int = 200, toast: str | None = None) -> Response:
-    item = db.session.get_one(Item, lot.item_id)
-    moves = db.session.scalars(
-        select(StockMove).where(StockMove.lot_id == lot.id).order_by(StockMove.id.desc()).limit(100)
-    ).all()
-    today = clock.local_date(clock.now(), settings.get(g.shop, "time_zone"))
-    facts = {
-        "lot": lot,
-        "item": item,
-        "moves": moves,
-        "places": _standing([lot.id]).get(lot.id, {}),
-        "today": today,
-        "error": error,
-    }
-    return page("stock/lot.html", "stock/_path.html", status=status, toast=toast, verbs=VERBS, **facts)
-
-
-@blueprint.post("/lots/<int:lot_id>/<any(package, review, release, hold, scrap, unrelease):verb>")
-def step(lot_id: int, verb: str) -> Response:
-    """Units of the lot took a step. Two people pressing the same button: the second is told that they are gone."""
-    lot = lots.get(lot_id)
-    try:
-        quantity = _quantity(request.form.get("quantity", "").strip())
-        origin = RELEASED if verb == "unrelease" else request.form.get("from_place") or None
-        moved = lots.move(lot, VERBS[verb], quantity, from_place=origin, actor=g.user, at=clock.now())
-    except RuleError as error:
-        db.session.rollback()
-        return _shown(lots.get(lot_id), str(error), 422)
-    db.session.commit()
-    if is_fragment():
-        return _shown(lots.get(lot_id), toast=f"{SAID[verb]} {moved}")
-    return see_other(request.form.get("back") if request.form.get("back") == "/lots" else f"/lots/{lot_id}")
-
-
-@blueprint.post("/lots/<int:lot_id>/split")
-def split(lot_id: int) -> Response:
-    """The units on one place were parted: so many released, on hold, scrapped; all of it or nothing."""
-    lot = lots.get(lot_id)
-    try:
-        _split(lot, request.form)
-    except RuleError as error:
-        db.session.rollback()
-        return _shown(lots.get(lot_id), str(error), 422)
-    db.session.commit()
-    return see_other(f"/lots/{lot_id}")
-
-
-def _split(lot: Lot, form: Any) -> None:
-    origin = form.get("from_place", "")
-    if origin not in LOT_PLACES:
-        raise NotFoundError("There is no such place.")
-    parts = {
-        to: _quantity(form.get(name, "").strip()) or 0
-        for name, to in (("release", RELEASED), ("hold", ON_HOLD), ("scrap", SCRAP))
-    }
-    there = lots.places_of(lot).get(origin, 0)
-    asked = sum(parts.values())
-    if asked == 0:
-        raise RuleError("Give how many to release, hold or scrap.", field="quantity")
-    if asked > there:
-        words = " + ".join(str(units) for units in parts.values())
-        raise RuleError(
-            f"{words} are {asked}, but only {there} are there. Take {asked - there} off one of them.", field="quantity"
-        )
-    for to, units in parts.items():
-        if units and to != origin:
-            lots.move(lot, to, units, from_place=origin, actor=g.user, at=clock.now())

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from occ_app.extensions import current_shop_id, db
@@ -50,6 +51,14 @@ def withdraw(kind: str, subject: str, at: datetime, *, by: str = "by itself", re
     found.settled_at, found.settled_by, found.remedy = at, by, remedy
     db.session.flush()
     return True
+
+
+def withdraw_many(kind: str, mapping_ids: Iterable[int], at: datetime, *, by: str, remedy: str) -> None:
+    """No open exception of this kind about these mappings is left. One statement."""
+    found = update(SyncException).where(
+        SyncException.kind == kind, SyncException.mapping_id.in_(list(mapping_ids)), SyncException.settled_at.is_(None)
+    )
+    db.session.execute(found.values(settled_at=at, settled_by=by, remedy=remedy))
 
 
 def withdraw_all(mapping_id: int, at: datetime, *, by: str) -> None:

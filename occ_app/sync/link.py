@@ -17,7 +17,7 @@ from occ_app.extensions import db
 from occ_app.shopify.client import Client
 from occ_app.stock import ledger
 from occ_app.stock.rules import OPENING
-from occ_app.sync import desk, readings
+from occ_app.sync import approvals, desk, readings
 from occ_app.sync import models as m
 from occ_app.sync.corrections import correction_moves
 from occ_app.sync.models import SyncState
@@ -57,6 +57,7 @@ def switch(mapping: Mapping, enabled: bool, at: datetime) -> None:
     state.drift, state.drift_since, state.drift_looks, state.look_at = 0, None, 0, None
     state.state, state.cause = (m.AWAITING_LINK, None) if enabled else (m.OFF, "Switched off.")
     desk.withdraw_all(mapping.id, at, by="switching sync on or off")
+    approvals.forget([mapping.id], at)
     if enabled:
         tasks.ask("link", mapping.shop_id)
     db.session.flush()

@@ -13,6 +13,9 @@ from occ_app.extensions import ShopScoped, db
 
 AWAITING_LINK, LINKED, AWAITING_APPROVAL, PARKED, OFF = "awaiting_link", "linked", "awaiting_approval", "parked", "off"
 PUSH, RECONCILE = "push", "reconcile"
+MANUAL = "manual"  # an approval that the sync mode asks for; the other kind is the guard's
+# What became of an approval: `superseded` by another number, or `gone` when it was no longer needed.
+ASKED, APPROVED, REJECTED, SUPERSEDED, GONE = "asked", "approved", "rejected", "superseded", "gone"
 # What became of one line of a push.
 WAITING, APPLIED, STALE, REFUSED, AMBIGUOUS = "waiting", "applied", "stale", "refused", "ambiguous"
 
@@ -70,6 +73,38 @@ class SyncState(ShopScoped, db.Model):
     # A person approved pushing up to this target (guard, manual approval).
     approved_target: Mapped[int | None] = mapped_column(BigInteger)
     synced_at: Mapped[datetime | None]  # last moment at which Shopify was seen to agree
+
+    mapping: Mapped[Mapping] = relationship(lazy="raise_on_sql")
+
+
+class Approval(ShopScoped, db.Model):
+    """A calculated number that waited for a person. At most one of a mapping is `asked`; another number supersedes it.
+
+    `quantity` is the target that was asked about, `expected` Shopify's number by our books then: a sale moves both alike and asks nothing
+    anew. `since`: the two have differed from then on, so what happened since is why.
+    """
+
+    __tablename__ = "approval"
+    __table_args__ = (
+        Index("uq_approval_asked", "mapping_id", unique=True, postgresql_where=text("state = 'asked'")),
+        Index("ix_approval_recent", "shop_id", "id"),
+        Index("ix_approval_mapping", "mapping_id", "id"),
+        CheckConstraint("kind IN ('manual', 'guard')", name="kind_known"),
+        CheckConstraint("state IN ('asked', 'approved', 'rejected', 'superseded', 'gone')", name="state_known"),
+        CheckConstraint("(state = 'asked') = (settled_at IS NULL)", name="settled_has_moment"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    mapping_id: Mapped[int] = mapped_column(ForeignKey("mapping.id"))
+    kind: Mapped[str] = mapped_column(Text)
+    quantity: Mapped[int] = mapped_column(BigInteger)  # variant units
+    expected: Mapped[int] = mapped_column(BigInteger)  # variant units
+    since: Mapped[datetime]
+    asked_at: Mapped[datetime]
+    state: Mapped[str] = mapped_column(Text, default=ASKED)
+    settled_at: Mapped[datetime | None]
+    settled_by: Mapped[str | None] = mapped_column(Text)
+    reason: Mapped[str] = mapped_column(Text, default="")
 
     mapping: Mapped[Mapping] = relationship(lazy="raise_on_sql")
 

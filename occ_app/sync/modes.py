@@ -1,10 +1,10 @@
-"""Sync modes and approvals: what a change would do before it is saved, and numbers that a person lets through."""
+"""Sync modes: what another one would change, all numbers before and after, before it is saved."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from decimal import Decimal
 
 from sqlalchemy import select
 from sqlalchemy.orm import joinedload
@@ -15,35 +15,105 @@ from occ_app.extensions import db
 from occ_app.shops import settings
 from occ_app.shops.models import Shop
 from occ_app.stock import ledger
-from occ_app.stock.rules import sellable, target
-from occ_app.sync import desk, readings, targets
-from occ_app.sync.models import AWAITING_APPROVAL, LINKED, SyncState
-from occ_app.work import tasks
+from occ_app.stock.rules import (
+    COMPLETED,
+    IN_REVIEW,
+    PACKAGED,
+    PUSHED_BY_ITSELF,
+    Holding,
+    Term,
+    sellable,
+    target,
+)
+from occ_app.sync import readings, targets
+from occ_app.sync.models import LINKED, SyncState
+from occ_app.sync.rules import Guard, Write
+
+BEFORE_RELEASE = (COMPLETED, PACKAGED, IN_REVIEW)
 
 
 @dataclass(frozen=True)
 class Change:
-    """What one mapping's target would become. Variant units."""
+    """What one mapping's number would become. `now` is what Shopify stands at, or is on its way to, without another word of a person; `then`
+    the number that would be calculated; both in variant units, never below zero. `because`: terms that differ, in units of the item."""
 
     mapping: Mapping
     now: int
     then: int
+    because: tuple[Term, ...]
+    is_guarded: bool
+
+    @property
+    def by(self) -> int:
+        """Variant units more (or fewer)."""
+        return self.then - self.now
+
+    @property
+    def worth(self) -> Decimal | None:
+        """What the difference sells for; None where Shopify names no price."""
+        return None if self.mapping.variant.price is None else self.by * self.mapping.variant.price
 
 
-def what_would_change(mode: str, item_id: int | None = None) -> Sequence[Change]:
-    """The mappings whose target another mode would move, biggest change first; of the shop's items without a mode of their own,
-    or of one item."""
+@dataclass(frozen=True)
+class Preview:
+    """All that another mode would change, biggest change first; of `looked_at` mappings."""
+
+    mode: str
+    changes: Sequence[Change]
+    looked_at: int
+
+    @property
+    def rise(self) -> int:
+        """Variant units that would come on sale."""
+        return sum(change.by for change in self.changes if change.by > 0)
+
+    @property
+    def fall(self) -> int:
+        """Variant units that would leave the sale."""
+        return -sum(change.by for change in self.changes if change.by < 0)
+
+    @property
+    def guarded(self) -> int:
+        """How many steps are over the shop's guard, so that each would wait for approval."""
+        return sum(change.is_guarded for change in self.changes) if self.mode in PUSHED_BY_ITSELF else 0
+
+    @property
+    def unreviewed(self) -> int:
+        """Units that would be for sale though nobody has released them."""
+        stocks = {(one.mapping.item_id, one.mapping.location_id): one.because for one in self.changes}
+        return max(0, sum(term.quantity for terms in stocks.values() for term in terms if term.name in BEFORE_RELEASE))
+
+
+def what_would_change(mode: str | None, item_id: int | None = None) -> Preview:
+    """What saving the mode would change: for all items without a mode of their own, or for one item (there None means: as the shop)."""
+    of = targets.shop()
+    then_mode = mode or settings.get(of, "sync_mode")
     states = [state for state in readings.living_states() if _is_meant(state.mapping.item, item_id)]
     held = ledger.holdings({state.mapping.item_id for state in states})
-    of = targets.shop()
+    guard = Guard(settings.get(of, "guard_percent"), settings.get(of, "guard_units"))
     found = []
     for state in states:
-        mapping = state.mapping
-        there = held.get((mapping.item_id, mapping.location_id), [])
-        then = target([(sellable(targets.equation(mapping.item, there, of, mode)), mapping.units_per_variant)])
-        if then != state.target:
-            found.append(Change(mapping, state.target, then))
-    return sorted(found, key=lambda change: -abs(change.then - change.now))
+        there = held.get((state.mapping.item_id, state.mapping.location_id), [])
+        change = _change(state, there, of, then_mode, guard)
+        if change.by:
+            found.append(change)
+    return Preview(then_mode, sorted(found, key=lambda change: (-abs(change.by), change.mapping.id)), len(states))
+
+
+def _change(state: SyncState, there: Sequence[Holding], of: Shop, mode: str, guard: Guard) -> Change:
+    mapping, mode_now = state.mapping, targets.mode_of(state.mapping.item, of)
+    before, after = (targets.equation(mapping.item, there, of, which) for which in (mode_now, mode))
+    then = max(0, target([(sellable(after), mapping.units_per_variant)]))
+    is_on_its_way = (state.state == LINKED and mode_now in PUSHED_BY_ITSELF) or state.expected is None
+    now = max(0, state.target if is_on_its_way else state.expected or 0)
+    return Change(mapping, now, then, _difference(before, after), guard.stops(Write(now, then)))
+
+
+def _difference(before: Sequence[Term], after: Sequence[Term]) -> tuple[Term, ...]:
+    sums = {term.name: term.quantity for term in after}
+    for term in before:
+        sums[term.name] = sums.get(term.name, 0) - term.quantity
+    return tuple(Term(name, units) for name, units in sums.items() if units)
 
 
 def _is_meant(item: Item, item_id: int | None) -> bool:
@@ -70,24 +140,6 @@ def set_mode_of_item(item: Item, mode: str | None) -> None:
     item.sync_mode = mode
     db.session.flush()
     targets.refresh([item.id])
-
-
-def approve(state: SyncState, *, actor: str, at: datetime) -> None:
-    """The mapping's calculated number is pushed; a later one needs approval of its own."""
-    if state.state != AWAITING_APPROVAL:
-        raise RuleError("This number does not wait for approval any more.")
-    state.approved_target = state.target
-    state.state, state.cause = LINKED, None
-    desk.withdraw(desk.GUARD, desk.subject_of(state.mapping_id), at, by=actor, remedy="approve")
-    tasks.ask("push", state.shop_id)
-
-
-def reject(state: SyncState, *, actor: str, at: datetime) -> None:
-    """Shopify's number stays; ours is asked about again when it changes."""
-    if state.state != AWAITING_APPROVAL:
-        raise RuleError("This number does not wait for approval any more.")
-    state.cause = f"{actor} rejected {max(0, state.target)}. It is asked again when it changes."
-    desk.withdraw(desk.GUARD, desk.subject_of(state.mapping_id), at, by=actor, remedy="reject")
 
 
 def states_of_item(item_id: int) -> Sequence[SyncState]:

@@ -22,7 +22,7 @@ from occ_app.outbox.models import AMBIGUOUS, APPLIED, READY, REFUSED, SENT, Muta
 from occ_app.shopify.client import Client
 from occ_app.shopify.errors import NoAnswerError, ShopifyRefusedError, ShopifyUnavailableError
 from occ_app.shops import settings
-from occ_app.sync import desk, readings
+from occ_app.sync import approvals, desk, readings
 from occ_app.sync import models as m
 from occ_app.sync.models import PARKED, PushLine, SyncRun, SyncState
 from occ_app.sync.rules import Guard, Reading, Write, chunks, retry_after, was_applied, write_for
@@ -172,9 +172,8 @@ def _plan(
 
 
 def _ask_approval(state: SyncState, write: Write, at: datetime) -> None:
-    state.state, state.cause = m.AWAITING_APPROVAL, "The step is bigger than your limit."
     facts = {"from": write.change_from, "to": write.quantity, "target": state.target}
-    desk.raise_(desk.GUARD, desk.subject_of(state.mapping_id), facts, at, state.mapping_id)
+    approvals.ask_guard(state, facts, at)
 
 
 def park(state: SyncState, cause: str, at: datetime) -> None:

@@ -16,7 +16,7 @@ from occ_app.shopify.client import Client
 from occ_app.shopify.errors import ShopifyUnavailableError
 from occ_app.shops import settings
 from occ_app.stock import ledger
-from occ_app.sync import desk, push, readings
+from occ_app.sync import approvals, desk, push, readings
 from occ_app.sync import models as m
 from occ_app.sync.corrections import correction_moves
 from occ_app.sync.models import SyncRun, SyncState
@@ -126,6 +126,8 @@ def _agrees(state: SyncState, reading: Reading, at: datetime, may_decide: bool) 
     if state.drift != drift_before:
         state.drift_why = explanation(before, reading, state.drift, state.booked_committed) if state.drift else None
         state.drift_since, state.drift_looks = None, 0  # another drift: its time begins anew
+    if state.drift and not state.is_pushed and _is_typed_in(state, reading):
+        _accept_drift(state)
     state.look_at = None
     subject = desk.subject_of(state.mapping_id)
     state.next_try_at = None if state.tries == 0 else state.next_try_at
@@ -143,6 +145,11 @@ def _agrees(state: SyncState, reading: Reading, at: datetime, may_decide: bool) 
     else:
         state.look_at = max(at + LOOK_AGAIN, state.drift_since + grace)
     return state.drift == 0
+
+
+def _is_typed_in(state: SyncState, reading: Reading) -> bool:
+    """Whether somebody has typed our number into Shopify, as the mode without pushes asks."""
+    return reading.available == max(0, state.target) and reading.committed == state.booked_committed
 
 
 def _decide(state: SyncState, reading: Reading, at: datetime) -> None:
@@ -169,6 +176,8 @@ def set_shopify_right(state: SyncState) -> None:
     state.approved_target = state.target
     if state.state == m.AWAITING_APPROVAL:
         state.state, state.cause = m.LINKED, None
+        db.session.flush()
+        approvals.follow([state], state.read_at or clock.now())
     if first_write(state.target, state.expected or 0):
         tasks.ask("push", state.shop_id)
 

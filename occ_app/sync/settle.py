@@ -12,7 +12,7 @@ from occ_app.catalog.models import Mapping
 from occ_app.errors import NotFoundError, RuleError
 from occ_app.extensions import db
 from occ_app.stock import ledger
-from occ_app.sync import desk, link, readings, reconcile
+from occ_app.sync import approvals, desk, link, readings, reconcile
 from occ_app.sync import models as m
 from occ_app.sync.models import SyncException, SyncState
 from occ_app.sync.targets import refresh
@@ -109,12 +109,16 @@ def _settle_drift(found: SyncException, state: SyncState, remedy: str, actor: st
 
 
 def _settle_guard(found: SyncException, state: SyncState, remedy: str, actor: str, at: datetime) -> str:
+    asked = approvals.find_asked(state.mapping_id)
+    if asked is None:
+        approvals.follow([state], at)
+        asked = approvals.find_asked(state.mapping_id)
+    if asked is None:
+        raise RuleError("This number does not wait for approval any more.")
     if remedy == "approve":
-        state.approved_target = state.target
-        state.state, state.cause = m.LINKED, None
-        tasks.ask("push", state.shop_id)
+        approvals.approve([asked.id], actor=actor, at=at)
         return f"Approved {max(0, state.target)}"
-    state.state, state.cause = m.AWAITING_APPROVAL, f"{actor} rejected this number. It is asked again when it changes."
+    approvals.reject([asked.id], reason="rejected on the desk", actor=actor, at=at)
     return "Rejected"
 
 

@@ -15,7 +15,7 @@ from occ_app.shops import settings
 from occ_app.shops.models import Shop
 from occ_app.stock import ledger
 from occ_app.stock.rules import PUSHED_BY_ITSELF, Holding, Term, sellable, target, terms
-from occ_app.sync import desk
+from occ_app.sync import approvals, desk
 from occ_app.sync.models import AWAITING_APPROVAL, LINKED, SyncState
 from occ_app.sync.rules import counts_for_expected
 from occ_app.work import tasks
@@ -68,8 +68,9 @@ def _recompute(condition) -> None:  # type: ignore[no-untyped-def]
     query = select(SyncState).where(condition).options(joinedload(SyncState.mapping).joinedload(Mapping.item))
     states = list(db.session.scalars(query.order_by(SyncState.mapping_id).with_for_update(of=SyncState)))
     held = ledger.holdings({state.mapping.item_id for state in states})
-    is_due = False
+    is_due, asked = False, []
     for state in states:
+        was_asked = state.state == AWAITING_APPROVAL
         mapping = state.mapping
         summands = equation(mapping.item, held.get((mapping.item_id, mapping.location_id), []), of)
         units = sellable(summands)
@@ -84,8 +85,11 @@ def _recompute(condition) -> None:  # type: ignore[no-untyped-def]
         choose_state(state, mode)
         if state.target != before and not state.tries:
             state.next_try_at = None  # whatever it waited for, this is news
+        if was_asked or state.state == AWAITING_APPROVAL:
+            asked.append(state)
         is_due = is_due or (state.state == LINKED and state.is_pushed and state.target != state.expected)
     db.session.flush()
+    approvals.follow(asked, clock.now())
     if is_due:
         tasks.ask("push", of.id)
 
@@ -131,6 +135,8 @@ def book_effect(
     state.booked_committed += committed
     if state.expected is not None and counts_for_expected(happened_at, state.baseline_at, in_committed=in_committed):
         state.expected += available
+        if state.approved_target is not None:
+            state.approved_target += available  # the change was approved, and it is the same after a sale
     if not state.tries:
         state.next_try_at = None
     db.session.flush()

@@ -1,4 +1,4 @@
-"""Products, a product and why its number is what it is, mapping, sync mode, settings."""
+"""Products, a product and why its number is what it is, mapping, settings."""
 
 from __future__ import annotations
 
@@ -327,14 +327,6 @@ def _sold(item_id: int) -> list[tuple[Any, int]]:
     return [(when, sums.get(when, 0)) for when in (today - timedelta(days=n) for n in range(29, -1, -1))]
 
 
-@blueprint.post("/products/<int:item_id>/mode")
-def set_mode(item_id: int) -> Response:
-    """The item has a mode of its own, or the shop's again."""
-    modes.set_mode_of_item(_item(item_id), request.form.get("sync_mode") or None)
-    db.session.commit()
-    return see_other(f"/products/{item_id}")
-
-
 @blueprint.post("/products/<int:item_id>/sync")
 def sync_now(item_id: int) -> Response:
     """The product's numbers are compared with Shopify's now."""
@@ -511,37 +503,7 @@ def set_drift_rule() -> Response:
     return see_other("/mapping?view=mapped")
 
 
-# Sync mode and settings -------------------------------------------------------------------------------------------------------------
-
-
-@blueprint.get("/settings/sync-mode")
-def sync_mode() -> Response:
-    """The six modes in plain words."""
-    chosen = (
-        request.args.get("mode") if request.args.get("mode") in settings.MODES else settings.get(g.shop, "sync_mode")
-    )
-    return page(
-        "sync/sync_mode.html",
-        "sync/_preview.html",
-        current=settings.get(g.shop, "sync_mode"),
-        mode=chosen,
-        **_preview(chosen),
-    )
-
-
-def _preview(mode: str) -> dict[str, Any]:
-    changes = list(modes.what_would_change(mode))
-    rise = sum(max(0, change.then) - max(0, change.now) for change in changes if change.then > change.now)
-    fall = sum(max(0, change.now) - max(0, change.then) for change in changes if change.then < change.now)
-    return {"changes": changes[:100], "total": len(changes), "rise": rise, "fall": fall}
-
-
-@blueprint.post("/settings/sync-mode")
-def save_sync_mode() -> Response:
-    """The shop counts by this mode from now on."""
-    modes.apply_setting(g.shop, "sync_mode", request.form.get("mode", ""))
-    db.session.commit()
-    return see_other("/settings/sync-mode")
+# Settings ------------------------------------------------------------------------------------------------------------------------
 
 
 @blueprint.get("/settings")
@@ -550,16 +512,21 @@ def shop_settings() -> Response:
     return page("sync/settings.html", values=settings.everything(g.shop), locations=pull.locations(), errors={})
 
 
+def _given(name: str) -> str:
+    """What the form says of a setting; several values of one name are a list with commas."""
+    return ",".join(request.form.getlist(name)[:20])[:200]
+
+
 @blueprint.post("/settings")
 def save_settings() -> Response:
     """The settings have these values; one that cannot be is named beside its field, and nothing is saved."""
     names = [name for name in settings.SETTINGS if name in request.form and name != "sync_mode"]
     try:
         for name in names:
-            modes.apply_setting(g.shop, name, request.form[name][:200])
+            modes.apply_setting(g.shop, name, _given(name))
     except RuleError as error:
         db.session.rollback()
-        values = settings.everything(g.shop) | {name: request.form[name] for name in names}
+        values = settings.everything(g.shop) | {name: _given(name) for name in names}
         return page(
             "sync/settings.html",
             status=422,

@@ -18,8 +18,9 @@ def row(stack: Stack, sku: str) -> dict[str, object]:
 
 
 def test_a_lot_released_on_the_page_raises_shopifys_number(tab: Page, stack: Stack) -> None:
-    frame = open_app(tab, stack, "/lots?view=review&q=SC-12")
+    frame = open_app(tab, stack, "/lots?q=SC-12")
     assert stack.available("CB-TRF-SC-12") == 24
+    frame.get_by_role("button", name="Send to review SC-2").click()
     frame.get_by_role("button", name="Release SC-2").click()
 
     eventually(lambda: stack.available("CB-TRF-SC-12") == 36, 5)

@@ -92,7 +92,7 @@ def test_a_fragment_goes_out_only_when_htmx_asks_for_a_part(bench: Bench) -> Non
         (
             "/lots/1/split",
             {"from_place": "in_review", "release": "8", "hold": "4"},
-            "8 + 4 + 0 are 12, but only 10 are there",
+            "8 + 4 are 12, but only 10 are in review. Take 2 off one of them.",
         ),
         ("/settings", {"time_zone": "Mars/Base"}, "Give a time zone such as Europe/London."),
         ("/settings", {"guard_units": "x"}, "Give a whole number from 1"),

@@ -14,7 +14,7 @@ from occ_app.extensions import db
 from occ_app.outbox.models import Mutation
 from occ_app.shopify import client as shopify_client
 from occ_app.shopify.client import Client
-from occ_app.sync import modes
+from occ_app.sync import approvals, modes
 from occ_app.sync.models import PushLine, SyncState
 from tests.support.bench import Bench
 
@@ -153,8 +153,7 @@ def test_a_step_beyond_the_guard_waits_for_approval(linked: Bench) -> None:
     assert linked.available("A") == 10
     assert linked.exceptions() == ["guard"]
     with linked.scope():
-        state = modes.states_of_item(1)[0]
-        modes.approve(state, actor="test", at=clock.now())
+        approvals.approve([row.id for row in approvals.waiting()], actor="test", at=clock.now())
         db.session.commit()
     linked.settle()
 
@@ -204,7 +203,7 @@ def test_manual_approval_sends_nothing_by_itself(linked: Bench) -> None:
     assert linked.available("A") == 10
     assert linked.show("A")["state"] == "awaiting_approval"
     with linked.scope():
-        modes.approve(modes.states_of_item(1)[0], actor="test", at=clock.now())
+        approvals.approve([row.id for row in approvals.waiting()], actor="test", at=clock.now())
         db.session.commit()
     linked.settle()
 

@@ -1,0 +1,211 @@
+"""Lots: steps, reviews, checks, what expires, amounts given to channels."""
+
+from __future__ import annotations
+
+import click
+from flask import current_app
+
+from occ_app import clock
+from occ_app.catalog import pull
+from occ_app.catalog.models import Item
+from occ_app.cli.shared import ACTOR, occ, of_shop, says_why, with_shop
+from occ_app.errors import NotFoundError, RuleError
+from occ_app.extensions import db
+from occ_app.shops import settings
+from occ_app.shops.models import Shop
+from occ_app.stock import allocations, labels, listing, lots, quality, review
+from occ_app.stock.models import NUMBER, Lot, QualityCheck
+from occ_app.stock.review import Split
+from occ_app.stock.rules import CHANNELS
+from occ_app.web import MOST_ID
+
+
+@occ.group()
+def lot() -> None:
+    """Lots."""
+
+
+def _lot(number: str) -> Lot:
+    found = lots.find(number)
+    if found is None:
+        raise NotFoundError(f"There is no lot {number}.")
+    return found
+
+
+def _item(sku: str) -> Item:
+    item = db.session.scalar(db.select(Item).where(Item.sku == sku))
+    if item is None:
+        raise NotFoundError(f"There is no item {sku}.")
+    return item
+
+
+@lot.command("move")
+@with_shop
+@click.argument("lot_number")
+@click.option("--to", "place", required=True)
+@click.option("--quantity", type=int)
+@says_why
+def lot_move(domain: str, lot_number: str, place: str, quantity: int | None) -> None:
+    """Release, hold, review, package or scrap a lot, or a part of it."""
+    with of_shop(domain):
+        moved = lots.move(_lot(lot_number), place, quantity, actor=ACTOR, at=clock.now())
+    click.echo(f"Moved {moved} to {place}")
+
+
+@lot.command("review")
+@with_shop
+@click.argument("lot_number")
+@click.option("--from", "place", default="in_review", show_default=True, help="Where the units stand.")
+@click.option("--release", type=int, default=0)
+@click.option("--hold", type=int, default=0)
+@click.option("--scrap", type=int, default=0)
+@click.option("--note", default="")
+@click.option("--overrule", default="", help="Why it is released against its checks.")
+@says_why
+def lot_review(
+    domain: str, lot_number: str, place: str, release: int, hold: int, scrap: int, note: str, overrule: str
+) -> None:
+    """Part units of a lot: so many released, held, scrapped; all of it or nothing."""
+    with of_shop(domain):
+        parts = Split(release, hold, scrap)
+        review.review(_lot(lot_number), place, parts, note=note, overrule=overrule, actor=ACTOR, at=clock.now())
+    click.echo(f"Released {release}, held {hold}, scrapped {scrap}")
+
+
+@lot.command("unrelease")
+@with_shop
+@click.argument("lot_number")
+@click.option("--quantity", type=int)
+@click.option("--note", default="")
+@says_why
+def lot_unrelease(domain: str, lot_number: str, quantity: int | None, note: str) -> None:
+    """Take released units back to the step before release."""
+    with of_shop(domain):
+        done = review.take_back(_lot(lot_number), quantity, note=note, actor=ACTOR, at=clock.now()).taken_back
+    click.echo(f"Un-released {done}")
+
+
+@lot.command("check")
+@with_shop
+@click.argument("lot_number")
+@click.argument("name")
+@click.argument("result")
+@click.option("--note", default="")
+@says_why
+def lot_check(domain: str, lot_number: str, name: str, result: str, note: str) -> None:
+    """Keep what was seen: RESULT is pass, fail, or a number."""
+    with of_shop(domain):
+        found = _lot(lot_number)
+        check = _check(found.item_id, name)
+        if check.kind == NUMBER:
+            seen = quality.Seen(check.id, None, quality.parse_number(result, "result"), note)
+        else:
+            seen = quality.Seen(check.id, {"pass": True, "fail": False}.get(result), None, note)
+        kept = quality.record(found, [seen], actor=ACTOR, at=clock.now())[0]
+        click.echo(f"{check.name} {'passed' if kept.is_passed else 'failed'}")
+
+
+def _check(item_id: int, name: str) -> QualityCheck:
+    checks = quality.checks_of(item_id)
+    found = next((check for check in checks if check.name.casefold() == name.casefold()), None)
+    if found is None:
+        raise NotFoundError(
+            f"There is no check {name!r}. Its checks are: {', '.join(c.name for c in checks) or 'none'}."
+        )
+    return found
+
+
+@lot.command("expiring")
+@with_shop
+@click.option("--days", type=click.IntRange(1, 730), help="Instead of the shop's own number of days.")
+@says_why
+def lot_expiring(domain: str, days: int | None) -> None:
+    """Units on the shelf that expire soon or have, first expiry first, with what they sell for."""
+    with of_shop(domain) as shop:
+        within = days or settings.get(shop, "expiring_days")
+        today = clock.local_date(clock.now(), settings.get(shop, "time_zone"))
+        bounds = {"review_places": (), "today": today, "days": within, "limit": 10_000, "offset": 0}
+        for row in listing.find("expiring", "", "expires", **bounds)[0]:
+            worth = f"{row.worth} {shop.currency}" if row.worth is not None else "no price"
+            is_gone = row.lot.expires_on is not None and row.lot.expires_on <= today
+            click.echo(f"{row.lot.expires_on} {row.lot.lot_number} {row.here} {worth}{' expired' if is_gone else ''}")
+
+
+@lot.command("url")
+@with_shop
+@click.argument("lot_number")
+@says_why
+def lot_url(domain: str, lot_number: str) -> None:
+    """Print the address that the code on the lot's label holds."""
+    with of_shop(domain) as shop:
+        click.echo(labels.lot_url(current_app.extensions["occ_config"], shop, _lot(lot_number).id))
+
+
+@occ.group()
+def check() -> None:
+    """Quality checks of items."""
+
+
+@check.command("add")
+@with_shop
+@click.option("--item", "sku", required=True)
+@click.option("--kind", type=click.Choice(quality.KINDS), default=quality.KINDS[0], show_default=True)
+@click.option("--least", default="")
+@click.option("--most", default="")
+@click.option("--unit", default="")
+@click.option("--optional", is_flag=True, help="A lot may be released without it.")
+@click.argument("name")
+@says_why
+def check_add(domain: str, sku: str, kind: str, least: str, most: str, unit: str, optional: bool, name: str) -> None:
+    """Lots of the item are to pass one check more."""
+    with of_shop(domain):
+        limits = {"least": quality.parse_number(least, "least"), "most": quality.parse_number(most, "most")}
+        quality.add(_item(sku), name, kind, unit=unit, **limits, is_required=not optional, at=clock.now())
+
+
+@check.command("list")
+@with_shop
+@click.option("--item", "sku", required=True)
+@says_why
+def check_list(domain: str, sku: str) -> None:
+    """The item's checks, by id."""
+    with of_shop(domain):
+        for one in quality.checks_of(_item(sku).id):
+            limits = f" from {one.least} to {one.most} {one.unit}".rstrip() if one.kind == NUMBER else ""
+            click.echo(f"{one.id} {one.name}: {one.kind}{limits}{'' if one.is_required else ', optional'}")
+
+
+@check.command("end")
+@with_shop
+@click.argument("check_id", type=click.IntRange(1, MOST_ID))
+@says_why
+def check_end(domain: str, check_id: int) -> None:
+    """Lots need not pass the check any more."""
+    with of_shop(domain):
+        quality.end(quality.get(check_id), clock.now())
+
+
+@occ.group()
+def allocation() -> None:
+    """Amounts given to channels."""
+
+
+@allocation.command("set")
+@with_shop
+@click.option("--item", "sku", required=True)
+@click.argument("channel", type=click.Choice(CHANNELS))
+@click.argument("quantity", type=int)
+@says_why
+def allocation_set(domain: str, sku: str, channel: str, quantity: int) -> None:
+    """The channel has so many units of the item, at the default location."""
+    with of_shop(domain) as shop:
+        place = pull.default_location()
+        if place is None:
+            raise RuleError("No location is set yet. It comes with the first pull of the store.")
+        _set_amount(shop, _item(sku), place.id, channel, quantity)
+
+
+def _set_amount(shop: Shop, item: Item, location_id: int, channel: str, quantity: int) -> None:
+    at = clock.now()
+    today = clock.local_date(at, settings.get(shop, "time_zone"))
+    allocations.set_amounts(item, location_id, {channel: quantity}, today=today, actor=ACTOR, at=at)
