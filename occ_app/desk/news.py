@@ -59,9 +59,8 @@ def _untold(topic: str, last_at: datetime | None, since: datetime, at: datetime)
     if topic not in FOUND:
         return 0
     rows, moment, counts = FOUND[topic]
-    after = max(since, last_at) if last_at else since
-    query = select(func.count()).select_from(rows).where(counts, moment > after, moment < at - subscriptions.GRACE)
-    return db.session.scalar(query) or 0
+    query = select(func.count()).select_from(rows).where(counts, moment >= since, moment < at - subscriptions.GRACE)
+    return db.session.scalar(query.where(moment > last_at) if last_at else query) or 0
 
 
 def leading_here(made: Sequence[Made]) -> list[Made]:
