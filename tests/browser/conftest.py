@@ -17,7 +17,7 @@ from urllib.error import URLError
 from urllib.request import Request, urlopen
 
 import pytest
-from playwright.sync_api import Browser, Frame, Page, sync_playwright
+from playwright.sync_api import Browser, Frame, Page, expect, sync_playwright
 from sqlalchemy import URL
 
 from occ_app.config import ROOT
@@ -32,6 +32,7 @@ FLAGS = [
     "--disable-sync",
 ]
 SHOTS = ROOT / "shots"
+expect.set_options(timeout=20_000)  # a busy machine is no wrong page
 
 
 def free_port() -> int:
@@ -94,7 +95,7 @@ def _answers(url: str) -> bool:
         return False
 
 
-def eventually(is_true: object, seconds: float = 15) -> None:
+def eventually(is_true: object, seconds: float = 30) -> None:
     """The condition holds before the time is up."""
     end = time.monotonic() + seconds
     while not is_true():  # type: ignore[operator]
