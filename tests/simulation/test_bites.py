@@ -34,6 +34,7 @@ CAUGHT_BY = {
     "the_reply_is_believed": 10,
     "orders_as_events": 1,
     "target_is_floored": 2,
+    "drift_is_overwritten": 35,
 }
 Break = Callable[[pytest.MonkeyPatch], None]
 
@@ -116,6 +117,14 @@ def target_is_floored(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(targets, "target", lambda components: max(0, target(components)))
 
 
+def drift_is_overwritten(patch: pytest.MonkeyPatch) -> None:
+    """A number that we do not expect is put right at first sight, before anybody asked for orders."""
+    agrees = reconcile._agrees
+    patch.setattr(reconcile, "_agrees", lambda state, reading, at, _: agrees(state, reading, at, True))
+    patch.setattr(reconcile, "is_foreign", lambda *_: True)
+    patch.setattr(reconcile, "_decide", lambda state, reading, at: reconcile.set_shopify_right(state))
+
+
 BROKEN: tuple[Break, ...] = (
     blind_absolute_push,
     no_baseline,
@@ -124,6 +133,7 @@ BROKEN: tuple[Break, ...] = (
     the_reply_is_believed,
     orders_as_events,
     target_is_floored,
+    drift_is_overwritten,
 )
 
 
