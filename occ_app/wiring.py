@@ -14,7 +14,7 @@ from sqlalchemy.exc import ProgrammingError
 from occ_app import clock
 from occ_app.catalog import mapping as mappings
 from occ_app.catalog import pull as catalog_pull
-from occ_app.catalog.models import Mapping, Variant, VariantPull
+from occ_app.catalog.models import PARTNER, Mapping, Variant, VariantPull
 from occ_app.database import newest_migration
 from occ_app.desk import news
 from occ_app.errors import RuleError
@@ -23,8 +23,9 @@ from occ_app.inbox import working
 from occ_app.inbox.models import PARKED, WAITING, Delivery
 from occ_app.orders import booking
 from occ_app.orders import pull as orders_pull
-from occ_app.orders.models import Order
+from occ_app.orders.models import Order, OrderLine
 from occ_app.outbox.models import READY, SENT, Mutation
+from occ_app.partners import goods, readings
 from occ_app.shopify.client import Client
 from occ_app.shopify.errors import ShopifyAccessError, ShopifyUnavailableError
 from occ_app.shops import install, privacy
@@ -405,6 +406,12 @@ def _stock_changed(item_ids: set[int]) -> None:
     targets.refresh(item_ids)
 
 
+def _partner_line_booked(line: OrderLine, mapping: Mapping) -> None:
+    """What customers took of a partner's goods: what has left is expected to show at the partner, what is missing there is told."""
+    readings.reflect_what_left(line, mapping.item_id, clock.now())
+    goods.tell_missing([mapping.item_id], clock.now())
+
+
 def _mappings_made(made: Sequence[Mapping]) -> None:
     committed = booking.booked_committed(made)
     for state in targets.new_states(made):
@@ -460,6 +467,8 @@ def wire(app: Flask) -> None:
     register_tasks()
     set_clock()
     ledger.after_booking(_stock_changed)
+    targets.terms_come_from(PARTNER, goods.terms_of)
+    booking.after_partner_line(_partner_line_booked)
     mappings.after_mapping(_mappings_made, _mapping_ended)
     for kind, again in ((desk.DELIVERY, _delivery_again), (desk.ORDER, _order_again), (desk.TASK, _task_again)):
         settle.tries_again(kind, again)

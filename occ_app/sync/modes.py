@@ -35,12 +35,14 @@ def what_would_change(mode: str, item_id: int | None = None) -> Sequence[Change]
     or of one item."""
     states = [state for state in readings.living_states() if _is_meant(state.mapping.item, item_id)]
     held = ledger.holdings({state.mapping.item_id for state in states})
+    elsewhere = targets.beside(state.mapping.item for state in states)
     of = targets.shop()
     found = []
     for state in states:
         mapping = state.mapping
-        there = held.get((mapping.item_id, mapping.location_id), [])
-        then = target([(sellable(targets.equation(mapping.item, there, of, mode)), mapping.units_per_variant)])
+        key = (mapping.item_id, mapping.location_id)
+        equation = targets.equation(mapping.item, held.get(key, []), of, mode, beside=elsewhere.get(key, []))
+        then = target([(sellable(equation), mapping.units_per_variant)])
         if then != state.target:
             found.append(Change(mapping, state.target, then))
     return sorted(found, key=lambda change: -abs(change.then - change.now))
