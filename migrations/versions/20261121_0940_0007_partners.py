@@ -90,7 +90,7 @@ def _create_partners() -> None:
         _text("name"),
         _text("state"),
         _text("state_reason", nullable=True),
-        _text("paused_by", nullable=True),
+        _text("state_by", nullable=True),
         _json("settings"),
         _json("location_gids"),
         _moment("connected_at", nullable=False),
@@ -103,14 +103,14 @@ def _create_partners() -> None:
         _shop(),
         sa.UniqueConstraint("shop_id", "domain"),
         _check("state IN ('connected', 'paused', 'needs_reconnecting', 'left')", "state_known"),
-        _check("(state = 'paused') = (paused_by IS NOT NULL)", "paused_by_somebody"),
-        _check("paused_by IN ('merchant', 'partner')", "paused_by_known"),
+        _check("(state IN ('paused', 'left')) = (state_by IS NOT NULL)", "state_by_somebody"),
+        _check("state_by IN ('merchant', 'partner', 'shopify')", "state_by_known"),
     )
     _index("ix_partner_partner_shop", "partner", ["partner_shop_id"])
     op.create_table(
         "invitation",
         _id(),
-        _text("jti_hash"),
+        _text("nonce"),
         _text("name"),
         _text("bound_domain", nullable=True),
         _text("created_by"),
@@ -120,7 +120,7 @@ def _create_partners() -> None:
         _moment("revoked_at"),
         _to("partner_id", "partner", nullable=True),
         _shop(),
-        sa.UniqueConstraint("jti_hash"),
+        sa.UniqueConstraint("nonce"),
         _check("NOT (used_at IS NOT NULL AND revoked_at IS NOT NULL)", "one_end"),
         _check(
             "bound_domain IS NULL OR (bound_domain = lower(bound_domain) AND bound_domain LIKE '%.myshopify.com')",

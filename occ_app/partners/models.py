@@ -14,7 +14,7 @@ from occ_app.extensions import ShopScoped, db
 
 CONNECTED, PAUSED, NEEDS_RECONNECTING, LEFT = "connected", "paused", "needs_reconnecting", "left"
 PARTNER_STATES = (CONNECTED, PAUSED, NEEDS_RECONNECTING, LEFT)
-MERCHANT, PARTNER = "merchant", "partner"
+MERCHANT, PARTNER, SHOPIFY = "merchant", "partner", "shopify"
 # What became of one imported product.
 WANTED, CREATING, IMPORTED, FAILED, GONE = "wanted", "creating", "imported", "failed", "gone"
 IMPORT_STATES = (WANTED, CREATING, IMPORTED, FAILED, GONE)
@@ -35,8 +35,8 @@ class Partner(ShopScoped, db.Model):
     __table_args__ = (
         UniqueConstraint("shop_id", "domain"),
         CheckConstraint(f"state IN {PARTNER_STATES}", name="state_known"),
-        CheckConstraint("(state = 'paused') = (paused_by IS NOT NULL)", name="paused_by_somebody"),
-        CheckConstraint("paused_by IN ('merchant', 'partner')", name="paused_by_known"),
+        CheckConstraint("(state IN ('paused', 'left')) = (state_by IS NOT NULL)", name="state_by_somebody"),
+        CheckConstraint("state_by IN ('merchant', 'partner', 'shopify')", name="state_by_known"),
         Index("ix_partner_partner_shop", "partner_shop_id"),
     )
 
@@ -47,7 +47,7 @@ class Partner(ShopScoped, db.Model):
     name: Mapped[str] = mapped_column(Text)
     state: Mapped[str] = mapped_column(Text, default=CONNECTED)
     state_reason: Mapped[str | None] = mapped_column(Text)  # a sentence for people
-    paused_by: Mapped[str | None] = mapped_column(Text)  # merchant | partner
+    state_by: Mapped[str | None] = mapped_column(Text)  # who paused or ended it: merchant | partner | shopify
     settings: Mapped[dict[str, Any]] = mapped_column(default=dict)  # set by name through partners.settings only
     location_gids: Mapped[list[Any]] = mapped_column(default=list)
     connected_at: Mapped[datetime]
@@ -60,7 +60,7 @@ class Partner(ShopScoped, db.Model):
 
 
 class Invitation(ShopScoped, db.Model):
-    """A link for one business. Open until it is used, revoked or past `expires_at`; only the hash of its secret is kept."""
+    """A link for one business. Open until it is used, revoked or past `expires_at`; its secret is not kept."""
 
     __tablename__ = "invitation"
     __table_args__ = (
@@ -73,7 +73,7 @@ class Invitation(ShopScoped, db.Model):
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    jti_hash: Mapped[str] = mapped_column(Text, unique=True)  # SHA-256 of the token's jti, hex
+    nonce: Mapped[str] = mapped_column(Text, unique=True)  # the link's secret is an HMAC of it with the app's key
     name: Mapped[str] = mapped_column(Text)  # whom it is for, as the merchant calls them
     bound_domain: Mapped[str | None] = mapped_column(Text)  # only that store may use it
     created_by: Mapped[str] = mapped_column(Text)

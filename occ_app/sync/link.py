@@ -11,7 +11,7 @@ from datetime import datetime
 from sqlalchemy import select
 
 from occ_app import clock
-from occ_app.catalog.models import Mapping
+from occ_app.catalog.models import Item, Mapping
 from occ_app.errors import RuleError
 from occ_app.extensions import db
 from occ_app.shopify.client import Client
@@ -38,7 +38,7 @@ def choose(state: SyncState, choice: str, at: datetime) -> None:
         )
     if state.expected is not None:
         raise RuleError("This mapping is linked already.")
-    if choice == "shopify" and is_mirrored(state.mapping.item):
+    if choice == "shopify" and is_mirrored(db.session.get_one(Item, state.mapping.item_id)):
         raise RuleError("A partner's stock says how many there are. Set Shopify to our number instead.")
     if choice == "shopify" and _shares_stock(state.mapping):
         raise RuleError(

@@ -215,7 +215,7 @@ def test_safety_stock_widens_with_the_age_of_the_reading_until_nothing_is_sold(
 def test_goods_of_a_partner_that_left_fall_to_0_and_come_back(roaster: Bench) -> None:
     for state, expected in ((LEFT, 0), ("connected", 20)):
         with roaster.scope():
-            partner().state = state
+            partner().state, partner().state_by = state, "shopify" if state == LEFT else None
             targets.refresh([imported().item_id])
             db.session.commit()
         roaster.settle()
