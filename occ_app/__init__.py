@@ -59,6 +59,8 @@ def _add_pages(app: Flask) -> None:
     from occ_app.cli import occ
     from occ_app.desk import activity, connection, exceptions, home
     from occ_app.inbox.intake import blueprint as inbox
+    from occ_app.partners import join_views, supply_views
+    from occ_app.partners import views as partners
     from occ_app.shops.admission import admit
     from occ_app.shops.views import auth, health
     from occ_app.stock import views as lots
@@ -77,6 +79,9 @@ def _add_pages(app: Flask) -> None:
         exceptions.blueprint,
         activity.blueprint,
         connection.blueprint,
+        partners.blueprint,
+        join_views.blueprint,
+        supply_views.blueprint,
     ):
         app.register_blueprint(blueprint)
     for name, command in occ.commands.items():

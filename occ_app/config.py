@@ -37,7 +37,9 @@ class Config:
     standin_url: str | None
     app_bridge_url: str
     instance: Path
-    partner_link: str = "grant"  # how a partner's store comes in: `grant` (our link) or `install` (Shopify's install page)
+    partner_link: str = (
+        "grant"  # how a partner's store comes in: `grant` (our link) or `install` (Shopify's install page)
+    )
 
     @property
     def api_secrets(self) -> tuple[str, ...]:

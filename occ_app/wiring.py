@@ -25,7 +25,7 @@ from occ_app.orders import booking
 from occ_app.orders import pull as orders_pull
 from occ_app.orders.models import Order, OrderLine
 from occ_app.outbox.models import READY, SENT, Mutation
-from occ_app.partners import goods, readings
+from occ_app.partners import goods, readings, standing, supplies
 from occ_app.shopify.client import Client
 from occ_app.shopify.errors import ShopifyAccessError, ShopifyUnavailableError
 from occ_app.shops import install, privacy
@@ -51,6 +51,8 @@ def _news_of_order(delivery: Delivery, payload: dict[str, Any]) -> None:
     number = payload.get("order_id") or (payload.get("order_edit") or {}).get("order_id") or payload.get("id")
     told = payload.get("updated_at") or payload.get("created_at") or (payload.get("order_edit") or {}).get("created_at")
     news_of = datetime.fromisoformat(told).replace(microsecond=0) if told else None
+    if supplies.only_supplies(delivery.shop_id or 0):
+        return
     booking.note(f"gid://shopify/Order/{int(number)}", clock.now(), news_of)  # type: ignore[arg-type]
     tasks.ask("orders", delivery.shop_id or 0)
 
@@ -91,6 +93,7 @@ def _uninstalled(delivery: Delivery, payload: dict[str, Any]) -> None:
     shop = db.session.get_one(Shop, delivery.shop_id)
     if delivery.triggered_at is None or delivery.triggered_at >= shop.installed_at:
         install.uninstalled(shop, clock.now())
+        standing.follow_all(clock.now())
 
 
 def _scopes_changed(delivery: Delivery, payload: dict[str, Any]) -> None:
@@ -181,6 +184,16 @@ def _inbox(shop_id: int) -> None:
                 working.work_off(shop_id, TOPICS)
 
 
+def of_own_stock(task: Task) -> Task:
+    """Not done for a store that only supplies others: its orders and its numbers are none of our business."""
+
+    def run(shop: Shop, client: Client) -> Any:
+        return None if supplies.only_supplies(shop.id) else task(shop, client)
+
+    return run
+
+
+@of_own_stock
 def _orders(shop: Shop, client: Client) -> None:
     orders_pull.book_due(client)
 
@@ -202,6 +215,7 @@ def _look(shop: Shop, client: Client) -> None:
     reconcile.look_due(client, orders_pull.pull_changed)
 
 
+@of_own_stock
 def _hourly(shop: Shop, client: Client) -> None:
     orders_pull.pull_changed(client)
     orders_pull.book_due(client)
@@ -250,11 +264,13 @@ def _keep_alive(shop: Shop, client: Client) -> None:
     connections().access_token(shop.id, shop.domain)
 
 
+@of_own_stock
 def _subscriptions(shop: Shop, client: Client) -> None:
     for step in news.mend(client, shop, clock.now()):
         log.info("subscription", shop=shop.domain, step=step)
 
 
+@of_own_stock
 def _recount(shop: Shop, client: Client) -> None:
     orders_pull.recount(client)
 
@@ -303,6 +319,7 @@ def sweep() -> None:
 
     Deliveries of unknown shops, which no task belongs to, are settled here. That commits.
     """
+    standing.follow_all(clock.now())
     working.settle_unknown(dict.fromkeys(privacy.TOPICS, _privacy))
     at = clock.now()
     due = {
@@ -429,6 +446,7 @@ def _mapping_ended(mapping: Mapping) -> None:
 
 
 def _after_install(shop: Shop) -> None:
+    standing.follow_all(clock.now())
     tasks.ask("first_day", shop.id)
     tasks.ask("inbox", shop.id)
     tasks.ask("hourly", shop.id)

@@ -21,6 +21,14 @@ document.addEventListener("change", (event) => {
   if (!event.target.matches("[data-pick-all]")) return;
   for (const box of event.target.closest("table").querySelectorAll("tbody input[type=checkbox]")) box.checked = event.target.checked;
 });
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest?.("[data-copy]");
+  if (!button) return;
+  const field = document.getElementById(button.dataset.copy);
+  field.select();
+  await (navigator.clipboard?.writeText(field.value) ?? Promise.reject()).catch(() => document.execCommand("copy"));
+  document.dispatchEvent(new CustomEvent("occ:toast", { detail: { message: "Copied" } }));
+});
 document.addEventListener("htmx:after:swap", () => {
   tellToast();
   document.querySelector("[aria-invalid=true]")?.focus();

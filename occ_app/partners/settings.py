@@ -12,9 +12,7 @@ from occ_app.partners.models import Partner
 from occ_app.partners.rules import WEEKDAYS
 from occ_app.shops.settings import Setting, _location, _one_of, _time_zone, _whole
 
-FOLLOW = ("follow", "ask", "keep")
-ROUNDINGS = ("none", "99", "95", "whole")
-WHEN_GONE = ("zero", "draft")
+FOLLOW = {"follow": "Follow theirs", "ask": "Ask me", "keep": "Keep mine"}
 
 
 def decimal(least: str, most: str, places: int = 2) -> Callable[[str], str]:
@@ -43,18 +41,34 @@ def _rate(text: str) -> str:
     return decimal("0.000001", "1000000", 6)(text) if text else ""
 
 
+# The settings that are one of a few, with what each choice means to people.
+CHOICES: dict[str, dict[str, str]] = {
+    "price_rule": {"markup": "Markup in per cent", "margin": "Fixed margin"},
+    "rounding": {"none": "As computed", "99": "End in .99", "95": "End in .95", "whole": "Whole"},
+    "import_status": {"draft": "Draft", "active": "Active"},
+    "when_gone": {"zero": "Set their products to 0", "draft": "Make their products drafts"},
+    "cadence": {"weekly": "One growing order a week", "daily": "One order a day"},
+    "cutoff_weekday": {day: day.capitalize() for day in WEEKDAYS},
+    **{f"follow_{field}": FOLLOW for field in ("price", "title", "images", "status", "new_variants", "deletions")},
+}
+
+
+def _choice(name: str) -> Callable[[str], str]:
+    return _one_of(*CHOICES[name])
+
+
 SETTINGS: dict[str, Setting] = {
-    "price_rule": Setting(_one_of("markup", "margin"), "markup", "Prices are made by a markup, or by a fixed margin"),
+    "price_rule": Setting(_choice("price_rule"), "markup", "Prices are made by a markup, or by a fixed margin"),
     "markup_percent": Setting(decimal("0", "10000"), "40", "Markup on their price to you, in per cent"),
     "margin_amount": Setting(decimal("0", "1000000"), "0", "Fixed margin per unit, in your currency"),
     "discount_percent": Setting(decimal("0", "99.99"), "0", "What they take off their shop price for you, in per cent"),
-    "rounding": Setting(_one_of(*ROUNDINGS), "none", "Prices end in .99, in .95, are whole, or stay as computed"),
+    "rounding": Setting(_choice("rounding"), "none", "Prices end in .99, in .95, are whole, or stay as computed"),
     "minimum_margin_percent": Setting(decimal("0", "99.99"), "0", "A price with a smaller margin is not set"),
     "exchange_rate": Setting(_rate, "", "What one unit of their currency is in yours"),
-    "import_status": Setting(_one_of("draft", "active"), "draft", "What imported products begin as"),
+    "import_status": Setting(_choice("import_status"), "draft", "What imported products begin as"),
     "location": Setting(_location, "", "Where their goods are counted in your shop"),
     **{
-        f"follow_{field}": Setting(_one_of(*FOLLOW), default, f"When {words}: follow, ask you, or keep yours")
+        f"follow_{field}": Setting(_choice(f"follow_{field}"), default, f"When {words}: follow, ask you, or keep yours")
         for field, default, words in (
             ("price", "ask", "their price changes"),
             ("title", "keep", "their title or description changes"),
@@ -69,9 +83,9 @@ SETTINGS: dict[str, Setting] = {
     "stale_after_minutes": Setting(_whole(5, 10_080), 120, "A reading older than this holds back more"),
     "widen_units": Setting(_whole(0, 100_000), 1, "... so many units more for each hour"),
     "give_up_hours": Setting(_whole(1, 720), 6, "With a reading older than this nothing of theirs is sold"),
-    "when_gone": Setting(_one_of(*WHEN_GONE), "zero", "When they leave, or are not read for so long: 0, or draft"),
-    "cadence": Setting(_one_of("weekly", "daily"), "weekly", "One growing order a week, or one a day"),
-    "cutoff_weekday": Setting(_one_of(*WEEKDAYS), "thursday", "The day on which the week's order closes"),
+    "when_gone": Setting(_choice("when_gone"), "zero", "When they leave, or are not read for so long: 0, or draft"),
+    "cadence": Setting(_choice("cadence"), "weekly", "One growing order a week, or one a day"),
+    "cutoff_weekday": Setting(_choice("cutoff_weekday"), "thursday", "The day on which the week's order closes"),
     "cutoff_time": Setting(_clock, "18:00", "The time at which it closes, by their clock"),
     "time_zone": Setting(_time_zone, "UTC", "Their clock"),
     "hold_minutes": Setting(_whole(0, 10_080), 60, "How long a customer's order waits before it goes to them"),
