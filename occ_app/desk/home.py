@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from flask import Blueprint, Response, g
+from flask import Blueprint, Response, g, request
 from sqlalchemy import func, select
 
 from occ_app import clock
@@ -27,7 +27,7 @@ blueprint = Blueprint("home", __name__)
 @blueprint.get("/")
 def home() -> Response:
     """What is true, what needs you, what runs next; the steps of setting up until they are done."""
-    if supplies.only_supplies(g.shop_id):
+    if "own" not in request.args and supplies.only_supplies(g.shop_id):
         return see_other("/supplies")
     steps = _steps()
     if not all(step["done"] for step in steps):
