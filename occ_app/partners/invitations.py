@@ -6,6 +6,7 @@ and neither a copy of the database nor a guess makes one.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 import secrets
@@ -203,4 +204,5 @@ def _key(config: Config) -> bytes:
 
 
 def _secret(config: Config, nonce: str) -> str:
-    return hmac.new(_key(config), nonce.encode(), hashlib.sha256).hexdigest()
+    digest = hmac.new(_key(config), nonce.encode(), hashlib.sha256).digest()[:16]  # 128 bits: the link stays short
+    return base64.urlsafe_b64encode(digest).decode().rstrip("=")
