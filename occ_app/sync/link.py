@@ -11,7 +11,7 @@ from datetime import datetime
 from sqlalchemy import select
 
 from occ_app import clock
-from occ_app.catalog.models import Mapping
+from occ_app.catalog.models import Item, Mapping
 from occ_app.errors import RuleError
 from occ_app.extensions import db
 from occ_app.shopify.client import Client
@@ -23,7 +23,7 @@ from occ_app.sync.corrections import correction_moves
 from occ_app.sync.models import SyncState
 from occ_app.sync.push import park
 from occ_app.sync.rules import Reading
-from occ_app.sync.targets import choose_state, mode_of, refresh, shop
+from occ_app.sync.targets import choose_state, is_mirrored, mode_of, refresh, shop
 from occ_app.work import tasks
 
 CHOICES = ("hub", "shopify")
@@ -38,6 +38,8 @@ def choose(state: SyncState, choice: str, at: datetime) -> None:
         )
     if state.expected is not None:
         raise RuleError("This mapping is linked already.")
+    if choice == "shopify" and is_mirrored(db.session.get_one(Item, state.mapping.item_id)):
+        raise RuleError("A partner's stock says how many there are. Set Shopify to our number instead.")
     if choice == "shopify" and _shares_stock(state.mapping):
         raise RuleError(
             "This item sells through another variant at this location too, so Shopify's number alone cannot say what there is. "

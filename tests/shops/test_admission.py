@@ -338,7 +338,7 @@ def test_customers_requests_are_answered_and_recorded(bench: Bench) -> None:
 def test_a_setting_that_does_not_exist_is_refused_with_the_list() -> None:
     shop = Shop(domain=DOMAIN, settings={}, installed_at=clock.now())
 
-    with pytest.raises(RuleError, match="sync_mode, .*default_location, drift_rule"):
+    with pytest.raises(RuleError, match=r"sync_mode, .*default_location, drift_rule"):
         settings.put(shop, "nonsense", "1")
 
 
