@@ -25,12 +25,13 @@ from occ_app.orders import booking
 from occ_app.orders import pull as orders_pull
 from occ_app.orders.models import Order, OrderLine
 from occ_app.outbox.models import READY, SENT, Mutation
-from occ_app.partners import catalogue, goods, readings, standing, supplies, turns
+from occ_app.partners import catalogue, goods, readings, standing, supplies, turns, withdrawal
 from occ_app.partners import stock as partner_stock
 from occ_app.partners.models import (
     CATALOGUE,
     CONNECTED,
     STOCK,
+    ImportedProduct,
     ImportRun,
     Partner,
     PartnerChange,
@@ -302,6 +303,10 @@ def push_now(shop_id: int) -> None:
             _push(shop, connections().client(shop))
 
 
+def _partner_goods(shop: Shop, client: Client) -> None:
+    withdrawal.settle(client, clock.now())
+
+
 def _audit(shop: Shop, client: Client) -> None:
     found = ledger.audit(shop.id)
     subject = f"shop:{shop.id}"
@@ -368,6 +373,7 @@ def register_tasks() -> None:
         ("look", _look, "sync"),
         ("hourly", _hourly, "sync"),
         ("variants", _variants, "variants"),
+        ("partner_goods", _partner_goods, "partner_goods"),
         ("audit", _audit, "audit"),
         ("recount", _recount, "orders"),
         ("keep_alive", _keep_alive, "keep_alive"),
@@ -388,6 +394,14 @@ def _ask_all(name: str, condition: Any = None) -> Callable[[], None]:
             tasks.ask(name, shop_id)
 
     return fire
+
+
+def _ask_drafting() -> None:
+    """Merchants whose partners' products become drafts by rule, or are drafts by it: readings grow old with no other event."""
+    by_rule = select(Partner.shop_id).where(withdrawal.drafts_by_rule())
+    drafted = select(ImportedProduct.shop_id).where(ImportedProduct.status_before.is_not(None))
+    for shop_id in db.session.scalars(by_rule.union(drafted)):
+        tasks.ask("partner_goods", shop_id)
 
 
 def sweep() -> None:
@@ -504,6 +518,7 @@ def set_clock() -> None:
     ticks.every(5, "sweep", sweep)
     ticks.every(300, "reconcile", _ask_all("reconcile"))
     ticks.every(3600, "hourly", _ask_all("hourly"))
+    ticks.every(300, "partner_goods", _ask_drafting)
     ticks.every(86_400, "audit", _ask_all("audit"))
     ticks.every(86_400, "recount", _ask_all("recount"))
     ticks.every(86_400, "keep_alive", _ask_all("keep_alive"))
@@ -524,6 +539,10 @@ def _partner_line_booked(line: OrderLine, mapping: Mapping) -> None:
     """What customers took of a partner's goods: what has left is expected to show at the partner, what is missing there is told."""
     readings.reflect_what_left(line, mapping.item_id, clock.now())
     goods.tell_missing([mapping.item_id], clock.now())
+
+
+def _partner_changed(partner: Partner) -> None:
+    tasks.ask("partner_goods", partner.shop_id)
 
 
 def _mappings_made(made: Sequence[Mapping]) -> None:
@@ -584,6 +603,7 @@ def wire(app: Flask) -> None:
     set_clock()
     ledger.after_booking(_stock_changed)
     targets.terms_come_from(PARTNER, goods.terms_of)
+    standing.after_change(_partner_changed)
     booking.after_partner_line(_partner_line_booked)
     mappings.after_mapping(_mappings_made, _mapping_ended)
     for kind, again in ((desk.DELIVERY, _delivery_again), (desk.ORDER, _order_again), (desk.TASK, _task_again)):

@@ -111,6 +111,7 @@ def set_up(partner: Partner, values: Mapping[str, str]) -> None:
         raise RuleError(f"There is no location {place} in your store.", field="location")
     db.session.flush()
     targets.refresh(goods.item_ids_of(partner))
+    tell(partner)
 
 
 def follow(partner: Partner, at: datetime) -> None:

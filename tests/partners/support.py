@@ -14,6 +14,8 @@ from occ_app.catalog.models import PARTNER, Item, Variant
 from occ_app.extensions import db
 from occ_app.partners import readings
 from occ_app.partners.models import IMPORTED, ImportedProduct, ImportedVariant, Partner, PartnerProduct, PartnerVariant
+from occ_app.shops import install
+from occ_app.shops.models import Shop
 from occ_app.sync import link
 from occ_app.sync.models import SyncState
 from tests.support.bench import Bench
@@ -24,6 +26,11 @@ ROASTER = "northlight-coffee.myshopify.com"
 def add_partner(domain: str = ROASTER, name: str = "Northlight Coffee", **fields: Any) -> Partner:
     """A connected partner of the shop in scope, read just now."""
     now = clock.now()
+    if "partner_shop_id" not in fields:
+        shop = install.find(domain) or Shop(domain=domain, name=name, installed_at=now)
+        db.session.add(shop)
+        db.session.flush()
+        fields["partner_shop_id"] = shop.id
     partner = Partner(domain=domain, name=name, connected_at=now, read_at=now, **fields)
     db.session.add(partner)
     db.session.flush()

@@ -11,19 +11,27 @@ import pytest
 from devshop import orders
 from occ_app import clock
 from occ_app.errors import RuleError
-from occ_app.extensions import across_shops, db
+from occ_app.extensions import across_shops, current_shop_id, db
 from occ_app.orders.models import OrderLine
-from occ_app.partners import readings, settings
-from occ_app.partners.models import BY_PARTNER_ORDER, LEFT, ImportedVariant, Partner, Reflection
+from occ_app.partners import readings, settings, standing
+from occ_app.partners.models import (
+    BY_PARTNER_ORDER,
+    CONNECTED,
+    LEFT,
+    MERCHANT,
+    ImportedVariant,
+    Partner,
+    Reflection,
+)
 from occ_app.shops import settings as shop_settings
 from occ_app.shops.models import Shop
 from occ_app.stock import ledger
 from occ_app.stock.models import Balance, StockMove
-from occ_app.sync import settle, targets
+from occ_app.sync import settle
 from occ_app.sync.models import SyncException
 from occ_app.wiring import reconcile_now
 from tests.partners.support import add_good, add_partner, read
-from tests.support.bench import Bench, Statements
+from tests.support.bench import DOMAIN, Bench, Statements
 
 
 @pytest.fixture
@@ -213,10 +221,9 @@ def test_safety_stock_widens_with_the_age_of_the_reading_until_nothing_is_sold(
 
 
 def test_goods_of_a_partner_that_left_fall_to_0_and_come_back(roaster: Bench) -> None:
-    for state, expected in ((LEFT, 0), ("connected", 20)):
+    for state, by, expected in ((LEFT, MERCHANT, 0), (CONNECTED, None, 20)):
         with roaster.scope():
-            partner().state, partner().state_by = state, "shopify" if state == LEFT else None
-            targets.refresh([imported().item_id])
+            standing.put(partner(), state, by, None, clock.now())
             db.session.commit()
         roaster.settle()
 
@@ -235,7 +242,7 @@ def test_goods_that_the_partner_does_not_count_have_the_number_that_the_merchant
 
 def test_shopifys_number_is_never_taken_for_a_partners_goods(roaster: Bench) -> None:
     with roaster.scope():
-        shop = db.session.scalars(db.select(Shop)).one()
+        shop = db.session.scalars(db.select(Shop).where(Shop.domain == DOMAIN)).one()
         for name, value in (("drift_rule", "shopify"), ("drift_grace_seconds", "0")):
             shop_settings.put(shop, name, value)
         db.session.commit()
@@ -243,7 +250,7 @@ def test_shopifys_number_is_never_taken_for_a_partners_goods(roaster: Bench) -> 
     roaster.settle()
 
     with roaster.scope():
-        reconcile_now(db.session.scalars(db.select(Shop.id)).one())
+        reconcile_now(current_shop_id())
         found = db.session.scalars(db.select(SyncException).where(SyncException.settled_at.is_(None))).one()
         assert found.kind == "drift"
         with pytest.raises(RuleError, match="partner's stock"):

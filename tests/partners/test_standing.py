@@ -18,7 +18,7 @@ from occ_app import clock
 from occ_app.extensions import across_shops, db
 from occ_app.orders.models import Order
 from occ_app.partners import invitations, joining, standing
-from occ_app.partners.models import CATALOGUE, STOCK, ImportedVariant, Partner, PartnerPull
+from occ_app.partners.models import CATALOGUE, STOCK, ImportedProduct, ImportedVariant, Partner, PartnerPull
 from occ_app.shops.models import Shop
 from tests.partners.support import ROASTER, add_good, add_partner, read
 from tests.support.bench import DOMAIN, Bench, Statements
@@ -167,6 +167,29 @@ def test_either_side_ends_it_and_only_a_new_invitation_begins_it_again(bench: Be
     assert partner_of(bench).state == "connected"
     assert bench.available("BEANS") == 20
     assert "It was used" in bench.open(made).text
+
+
+def test_by_rule_goods_of_a_lost_partner_are_drafts_until_it_returns(bench: Bench, roaster: Store) -> None:
+    ours = bench.store.products[bench.store.variant("BEANS").product_id]
+    number = partner_of(bench).id
+    with bench.scope():
+        db.session.scalars(db.select(ImportedProduct)).one().product_gid = ours.gid
+        db.session.commit()
+    post(bench, f"/partners/{number}/settings", when_gone="draft")
+    assert ours.status == "ACTIVE"
+    post(bench, f"/partners/{number}/pause")
+    assert (ours.status, bench.available("BEANS")) == ("DRAFT", 0)
+
+    post(bench, f"/partners/{number}/resume")
+
+    assert (ours.status, bench.available("BEANS")) == ("ACTIVE", 20)
+    oauth.uninstall(roaster)
+    bench.settle()
+    assert ours.status == "DRAFT"
+    products.update(bench.store, ours, None, {"status": "ARCHIVED"})  # the merchant is done with it
+    bench.settle()
+    come_back(bench, roaster)
+    assert ours.status == "ARCHIVED"
 
 
 def test_the_partner_chooses_the_locations_that_are_shared(bench: Bench, roaster: Store) -> None:
