@@ -429,7 +429,11 @@ def sweep() -> None:
             SyncState.target != SyncState.expected,
             (SyncState.next_try_at.is_(None)) | (SyncState.next_try_at <= at),
         ),
-        "link": select(SyncState.shop_id).where(SyncState.state == AWAITING_LINK, SyncState.link_choice.is_not(None)),
+        "link": select(SyncState.shop_id).where(
+            SyncState.state == AWAITING_LINK,
+            SyncState.link_choice.is_not(None),
+            (SyncState.next_try_at.is_(None)) | (SyncState.next_try_at <= at),
+        ),
         "look": select(SyncState.shop_id).where(SyncState.look_at.is_not(None), SyncState.look_at <= at),
         "variants": select(VariantPull.shop_id).where(
             VariantPull.finished_at.is_(None), VariantPull.next_look_at <= at

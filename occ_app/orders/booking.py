@@ -41,6 +41,9 @@ from occ_app.sync.targets import book_effect, lock_states, mode_of, shop, today
 ACTOR = "orders"
 _partner_lines: list[Callable[[OrderLine, Mapping], None]] = []
 LATE_READ = timedelta(seconds=5)  # Shopify showed an older state than its own news: it is read again after that
+NEWS_PATIENCE = timedelta(
+    minutes=2
+)  # a reading taken so long after the news came is believed, whatever time they named
 
 
 @dataclass(frozen=True)
@@ -111,7 +114,7 @@ def book(state: OrderState, *, noted_until: datetime) -> bool:
         .with_for_update()
         .execution_options(populate_existing=True)
     ).one()
-    is_late = order.news_of is not None and state.changed_at < order.news_of
+    is_late = order.news_of is not None and state.changed_at < order.news_of and _is_fresh(order.due_at)
     if order.due_at is not None and order.due_at <= noted_until and not is_late:
         order.due_at = None
     order.next_try_at = clock.now() + LATE_READ if is_late else None
@@ -132,6 +135,10 @@ def book(state: OrderState, *, noted_until: datetime) -> bool:
         _book_line(line, line_state, state, is_first=is_first and is_new)
     db.session.flush()
     return True
+
+
+def _is_fresh(news_came_at: datetime | None) -> bool:
+    return news_came_at is not None and clock.now() - news_came_at < NEWS_PATIENCE
 
 
 def _lock_stock(variant_gids: Iterable[str | None]) -> None:

@@ -22,7 +22,7 @@ from occ_app.sync import models as m
 from occ_app.sync.corrections import correction_moves
 from occ_app.sync.models import SyncState
 from occ_app.sync.push import park
-from occ_app.sync.rules import Reading
+from occ_app.sync.rules import Reading, retry_after
 from occ_app.sync.targets import choose_state, is_mirrored, mode_of, refresh, shop
 from occ_app.work import tasks
 
@@ -88,6 +88,8 @@ def link_waiting(client: Client, book_orders: BookOrders) -> int:
             done += 1
         else:
             _ask(state, reading, at)
+            if state.link_choice:
+                state.next_try_at = at + retry_after(3)  # an order that is booked meanwhile ends the wait
     db.session.commit()
     return done
 
@@ -109,7 +111,7 @@ def _ask(state: SyncState, reading: Reading, at: datetime) -> None:
 
 def _end(state: SyncState, reading: Reading, at: datetime) -> None:
     state.expected, state.baseline_at = reading.available, reading.read_at
-    state.state, state.cause = m.LINKED, None
+    state.state, state.cause, state.next_try_at = m.LINKED, None, None
     desk.withdraw(desk.LINK, desk.subject_of(state.mapping_id), at, by="first link", remedy=state.link_choice or "")
     if state.link_choice == "shopify":
         _take_shopifys(state, reading, at)

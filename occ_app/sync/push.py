@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import aliased
 
 from occ_app import clock
@@ -89,13 +89,21 @@ def due_states() -> list[SyncState]:
     ]
 
 
+def unsettled_mappings(ids: Iterable[int]) -> set[int]:
+    """Those of these mappings that have a write whose fate is not known: what their readings show may be our own doing."""
+    return set(db.session.scalars(_unsettled().where(PushLine.mapping_id.in_(list(ids)))))
+
+
+def _unsettled() -> Select[tuple[int]]:
+    return select(PushLine.mapping_id).where(PushLine.state.in_((m.WAITING, m.AMBIGUOUS)))
+
+
 def _due_ids() -> list[int]:
-    unsettled = select(PushLine.mapping_id).where(PushLine.state.in_((m.WAITING, m.AMBIGUOUS)))
     query = select(SyncState.mapping_id).where(
         SyncState.state == m.LINKED,
         SyncState.is_pushed,
         SyncState.target != SyncState.expected,
-        SyncState.mapping_id.not_in(unsettled),
+        SyncState.mapping_id.not_in(_unsettled()),
     )
     return list(db.session.scalars(query))
 
@@ -300,7 +308,7 @@ def settle_by_reading(client: Client, mutation: Mutation, errors: Sequence[dict[
     """
     lines = list(open_lines(mutation.id))
     named = _named(errors)
-    whole = next((error for error in errors if error not in named.values()), None)
+    whole = next((error for error in errors if _row_of(error) is None), None)
     found = readings.fetch(client, readings.living_states(line.mapping_id for line in lines))
     states = _locked_states(lines)
     at, was_open = clock.now(), mutation.state == AMBIGUOUS
@@ -387,10 +395,16 @@ def _named(errors: Sequence[dict[str, Any]]) -> dict[int, dict[str, Any]]:
     """Errors by the index of the quantity that they name (`input.quantities.7...`)."""
     found: dict[int, dict[str, Any]] = defaultdict(dict)
     for error in errors:
-        path = error.get("field") or []
-        if len(path) >= 3 and path[1] == "quantities" and str(path[2]).isdecimal():
-            found[int(path[2])] = error
+        row = _row_of(error)
+        if row is not None:
+            found[row] = error
     return found
+
+
+def _row_of(error: dict[str, Any]) -> int | None:
+    """The index of the quantity that the error names; None where it is about the whole call. A row may be named more than once."""
+    path = error.get("field") or []
+    return int(path[2]) if len(path) >= 3 and path[1] == "quantities" and str(path[2]).isdecimal() else None
 
 
 def settle_open(client: Client) -> None:

@@ -25,6 +25,10 @@ from occ_app.sync.targets import choose_state, is_mirrored, mode_of, refresh_all
 from occ_app.work import tasks
 
 LOOK_AGAIN = timedelta(seconds=5)
+LONGEST_LOOK = timedelta(minutes=5)
+UNTOLD = timedelta(
+    hours=1
+)  # a drift for which no order came in that time is named, though `committed` still speaks of one
 PullOrders = Callable[[Client], None]
 
 
@@ -80,6 +84,7 @@ def look(client: Client, run: SyncRun, mapping_ids: Sequence[int] | None, *, may
     if may_decide:  # a decision may book: the item first, then its sync state, as every booking does
         ledger.lock(state.mapping.item_id for state in readings.living_states(found))
     locked = {state.mapping_id: state for state in _locked(found)}
+    unsettled = push.unsettled_mappings(locked)
     at = clock.now()
     unclear = []
     for state in readings.living_states(found):
@@ -93,7 +98,7 @@ def look(client: Client, run: SyncRun, mapping_ids: Sequence[int] | None, *, may
         _revive(state, at)
         if state.expected is None:
             readings.keep(state, reading)
-        elif not _agrees(state, reading, at, may_decide):
+        elif not _agrees(state, reading, at, may_decide and state.mapping_id not in unsettled):
             unclear.append(state.mapping_id)
     run.looked_at = max(run.looked_at, len(found))
     db.session.commit()
@@ -143,7 +148,9 @@ def _agrees(state: SyncState, reading: Reading, at: datetime, may_decide: bool) 
     if is_final and may_decide:
         _decide(state, reading, at)
     else:
-        state.look_at = max(at + LOOK_AGAIN, state.drift_since + grace)
+        state.look_at = max(at + _pause(state.drift_looks), state.drift_since + grace)
+        if may_decide and at - state.drift_since >= UNTOLD:
+            _name(state, reading, at)
     return state.drift == 0
 
 
@@ -152,18 +159,27 @@ def _is_typed_in(state: SyncState, reading: Reading) -> bool:
     return reading.available == max(0, state.target) and reading.committed == state.booked_committed
 
 
-def _decide(state: SyncState, reading: Reading, at: datetime) -> None:
-    rule = state.mapping.drift_rule or settings.get(shop(), "drift_rule")
-    if rule == "shopify" and is_mirrored(state.mapping.item):
-        rule = "ask"  # what a partner has is not for our Shopify to say
-    subject = desk.subject_of(state.mapping_id)
+def _pause(looks: int) -> timedelta:
+    """How long until a drift is looked at again: 10 s, doubled with every two looks, five minutes at most."""
+    return min(LONGEST_LOOK, LOOK_AGAIN * 2 ** min(looks // 2, 10))
+
+
+def _name(state: SyncState, reading: Reading, at: datetime) -> None:
     facts = {
         "available": reading.available,
         "expected": state.expected,
         "target": state.target,
         "why": state.drift_why or "Somebody changed it in Shopify, or another app did.",
     }
-    desk.raise_(desk.DRIFT, subject, facts, at, state.mapping_id)
+    desk.raise_(desk.DRIFT, desk.subject_of(state.mapping_id), facts, at, state.mapping_id)
+
+
+def _decide(state: SyncState, reading: Reading, at: datetime) -> None:
+    rule = state.mapping.drift_rule or settings.get(shop(), "drift_rule")
+    if rule == "shopify" and is_mirrored(state.mapping.item):
+        rule = "ask"  # what a partner has is not for our Shopify to say
+    subject = desk.subject_of(state.mapping_id)
+    _name(state, reading, at)
     if rule == "hub":
         set_shopify_right(state)
     elif rule == "shopify":

@@ -12,7 +12,7 @@ from occ_app.catalog.models import Mapping
 from occ_app.errors import NotFoundError, RuleError
 from occ_app.extensions import db
 from occ_app.stock import ledger
-from occ_app.sync import approvals, desk, link, readings, reconcile
+from occ_app.sync import approvals, desk, link, push, readings, reconcile
 from occ_app.sync import models as m
 from occ_app.sync.models import SyncException, SyncState
 from occ_app.sync.targets import is_mirrored, refresh
@@ -96,6 +96,8 @@ def _settle_drift(found: SyncException, state: SyncState, remedy: str, actor: st
         raise RuleError("Shopify has not been read yet. Try again in a minute.")
     if reading.committed != state.booked_committed:
         raise RuleError("An order is still on its way to us, so this cannot be decided yet. Try again in a minute.")
+    if push.unsettled_mappings([state.mapping_id]):
+        raise RuleError("A write of ours has no answer yet, and may be what changed it. Try again in a minute.")
     drift = state.drift
     if drift != facts["available"] - facts["expected"]:
         raise RuleError(

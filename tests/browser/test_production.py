@@ -34,7 +34,9 @@ def test_a_run_of_120_bars_is_planned_completed_and_a_part_released(tab: Page, s
     expect(frame.get_by_text("120 good, 120 planned")).to_be_visible()
     keep_shot(tab, "run-done")
     frame.get_by_role("link", name=re.compile(r"CB-BAR-SS70-80-\d{8}-1")).click()
-    frame.get_by_label("Release", exact=True).fill("50")
-    frame.get_by_role("button", name="Split").click()
+    frame.locator("summary", has_text="Hold, scrap").click()
+    card = frame.locator("#review-completed")
+    card.get_by_label("Release", exact=True).fill("50")
+    card.get_by_role("button", name="Save review").click()
 
     eventually(lambda: stack.available("CB-BAR-SS70-80") == before + 50, 20)

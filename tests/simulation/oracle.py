@@ -53,7 +53,11 @@ HELD = """
 SELECT b.place, b.quantity, b.lot_id, l.expires_on, l.recalled_at IS NOT NULL
 FROM balance b LEFT JOIN lot l ON l.id = b.lot_id WHERE b.item_id = :item AND b.location_id = :location AND b.quantity <> 0
 """
-BOOKED = "SELECT line_number, variant_gid, taken, restocked, lost, shipped, returned, units_per_variant, mapping_id FROM order_line"
+BOOKED = """
+SELECT l.line_number, l.variant_gid, l.taken, l.restocked, l.lost, l.shipped, l.returned, l.units_per_variant, l.mapping_id,
+       m.created_at AS mapped_at
+FROM order_line l LEFT JOIN mapping m ON m.id = l.mapping_id
+"""
 
 
 def living(session: Session) -> list[Mapped]:
@@ -247,11 +251,24 @@ def _orders(session: Session, life: Life, all_mapped: list[Mapped]) -> list[str]
         moved = session.execute(text(MOVED), {"prefix": f"order_line:{line.id}:%"}).scalar() or 0
         if moved != open_ * row.units_per_variant:
             found.append(f"(d) {order.name}: {line.title}: moves leave {moved} committed, counters say {open_}")
+        left = session.execute(text(LEFT), {"prefix": f"order_line:{line.id}:%"}).scalar() or 0
+        is_counted_whole = order.created_at >= row.mapped_at.replace(
+            microsecond=0
+        )  # of an older one only what was open
+        if is_counted_whole and left != net * row.units_per_variant:
+            found.append(f"(d) {order.name}: {line.title}: moves took {left} out of stock, counters say {net}")
     return found
 
 
 MOVED = """
 SELECT coalesce(sum(CASE WHEN to_place = 'committed' THEN quantity ELSE 0 END)
               - sum(CASE WHEN from_place = 'committed' THEN quantity ELSE 0 END), 0)
+FROM stock_move WHERE source LIKE :prefix
+"""
+
+# What left the stock by a line for good or is about to: whatever came back for sale taken off.
+LEFT = """
+SELECT coalesce(sum(CASE WHEN to_place IN ('committed', 'shipped', 'correction') THEN quantity ELSE 0 END)
+              - sum(CASE WHEN from_place IN ('committed', 'shipped', 'correction') THEN quantity ELSE 0 END), 0)
 FROM stock_move WHERE source LIKE :prefix
 """

@@ -46,7 +46,7 @@ def made(sku: str, number: str, quantity: int, of: Mapping[Lot, int], place: str
     """A run used so much of these lots and put out this one."""
     thing, at = item(sku), clock.now()
     run = ProductionRun(
-        number=f"R-{next(_numbers):04}",
+        number=f"T-{next(_numbers):04}",
         item_id=thing.id,
         location_id=_place(),
         state=COMPLETED,

@@ -309,3 +309,24 @@ def test_waits_for_points_are_taken_from_what_shopify_says(linked: Bench) -> Non
 
     assert waits[:2] == [0, 0]
     assert waits[2] == pytest.approx((asked - left) / 10, abs=0.5)
+
+
+def test_two_errors_of_one_row_say_nothing_about_the_others(linked: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    linked.store.faults.fails_alone = True
+    linked.store.variant("B").is_bundle = True
+    original = Client.mutate
+
+    def mutate(self: Client, name: str, variables: dict) -> object:  # type: ignore[type-arg]
+        answer = original(self, name, variables)
+        if name == "inventory_set":
+            errors = answer.data["inventorySetQuantities"]["userErrors"]
+            errors += [{**error, "code": "INVALID_INVENTORY_ITEM"} for error in errors]
+        return answer
+
+    monkeypatch.setattr(Client, "mutate", mutate)
+    for sku in "ABC":
+        linked.lot(sku, 5)
+    linked.settle()
+
+    assert [linked.available(sku) for sku in "ABC"] == [15, 10, 15]
+    assert [linked.show(sku)["expected"] for sku in "ABC"] == [15, 10, 15]

@@ -1,0 +1,124 @@
+"""What a review of the simulation found, each told in one virtual day."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from devshop import inventory, orders
+from devshop.faults import CallFault
+from occ_app import clock
+from occ_app.catalog.models import Mapping
+from occ_app.extensions import db
+from occ_app.orders import booking
+from occ_app.orders.models import OrderLine
+from occ_app.orders.rules import RETURNED, Step
+from occ_app.stock.ledger import Move
+from occ_app.sync import reconcile
+from occ_app.sync.models import SyncException
+from tests.simulation import oracle, runner
+from tests.simulation.rig import Rig
+from tests.simulation.steps import Life, Shape
+
+
+@pytest.fixture
+def life(rig: Rig) -> Iterator[Life]:
+    """A shop whose rule for drift is to follow Shopify; 10 tins are on sale."""
+    shape = Shape(datetime(2026, 6, 15, 9, 0, tzinfo=UTC), "UTC", "shopify", (10, 10), False, "hub")
+    with rig.begin(shape.start, "UTC"):
+        life = Life(rig, shape)
+        runner._open_shop(life)
+        life.store.calls.clear()
+        yield life
+
+
+def goes_on(life: Life, seconds: float, times: int) -> Counter[str]:
+    """Time passes so often, and a worker works. Returns what it asked Shopify."""
+    for _ in range(times):
+        life.rig.deliver()
+        life.rig.pass_time(seconds)
+        life.rig.work()
+    return Counter(call["operation"] for call in life.store.calls)
+
+
+def sells_what_nobody_can_read(life: Life) -> None:
+    """An order takes a tin that we may not read: older than 60 days, say."""
+    level = life.bench.level("TIN")
+    inventory.change(life.store, level, {"available": -1, "committed": 1}, who="order", why="not readable")
+
+
+@pytest.mark.parametrize("forgets_keys", [False, True])
+def test_a_write_without_an_answer_is_not_taken_for_a_hand_edit(life: Life, forgets_keys: bool) -> None:
+    life.store.faults.forgets_keys = forgets_keys
+    life.store.faults.upcoming.extend([CallFault("lost_after", "mutation")] * 8)
+    life.bench.lot("TIN", 5)
+    goes_on(life, 61, 6)
+    runner._heal(life)
+    shown = life.bench.show("TIN")
+
+    assert (life.bench.available("TIN"), shown["target"], shown["sellable"]) == (15, 15, 15)
+
+
+def test_news_that_name_a_later_time_than_the_order_ever_shows_are_not_read_for_ever(life: Life) -> None:
+    order = life.bench.sell_in("TIN", 1)
+    goes_on(life, 5, 1)
+    life.store.calls.clear()
+    with life.bench.scope():
+        booking.note(order.gid, clock.now(), clock.now() + timedelta(seconds=30))
+        db.session.commit()
+
+    assert goes_on(life, 61, 20)["ordersById"] <= 3
+
+
+def test_a_drift_whose_order_never_comes_is_named_and_looked_at_ever_less(life: Life) -> None:
+    sells_what_nobody_can_read(life)
+    goes_on(life, 61, 70)
+    with life.bench.scope():
+        found = db.session.scalars(db.select(SyncException).where(SyncException.settled_at.is_(None))).all()
+        told = [(each.kind, each.facts["why"]) for each in found]
+    words = "Shopify has 1 committed and we have booked 0: an order has not reached us yet."
+    life.store.calls.clear()
+
+    assert told == [("drift", words)]
+    assert goes_on(life, 15, 80)["inventoryReadings"] <= 20
+    assert life.bench.show("TIN")["drift"] == -1
+
+
+def test_a_first_link_whose_order_never_comes_does_not_ask_all_the_time(life: Life) -> None:
+    life.bench.item("JAR")
+    life.bench.product("JAR", available=3)
+    life.bench.settle()
+    inventory.change(
+        life.store, life.bench.level("JAR"), {"available": -1, "committed": 1}, who="order", why="not readable"
+    )
+    life.bench.map("JAR", "hub")
+    goes_on(life, 5, 1)
+    life.store.calls.clear()
+
+    assert goes_on(life, 5, 24)["ordersChanged"] <= 6
+
+
+def test_the_pause_between_looks_grows_to_five_minutes() -> None:
+    assert [reconcile._pause(looks).total_seconds() for looks in (2, 4, 6, 12, 40)] == [10, 20, 40, 300, 300]
+
+
+def test_the_oracle_sees_a_return_that_is_booked_twice(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
+    moves_of = booking._moves
+
+    def twice(line: OrderLine, mapping: Mapping, step: Step, booked: int) -> list[Move]:
+        moves = moves_of(line, mapping, step, booked)
+        again = [replace(move, source=f"{move.source}:again", lot_id=None) for move in moves]
+        return moves + again if step.flow == RETURNED else moves
+
+    monkeypatch.setattr(booking, "_moves", twice)
+    order = life.bench.sell_in("TIN", 3)
+    orders.fulfil(life.store, order)
+    goes_on(life, 5, 1)
+    orders.refund(life.store, order, [{"line_item_id": order.lines[0].id, "quantity": 2, "restock_type": "return"}])
+    goes_on(life, 5, 1)
+
+    assert any("moves took -1" in words for words in oracle.check(life, strict=False))
