@@ -25,6 +25,7 @@ def main() -> None:
     if missing:
         sys.exit(f"devshop: {', '.join(missing)} is not set. Give the app's own client id and secret.")
     world = World(os.environ["SHOPIFY_API_KEY"], os.environ["SHOPIFY_API_SECRET"], options.app_url)
+    world.url = f"http://{options.host}:{options.port}"
     if options.config:
         world.config = appconfig.load(Path(options.config), options.app_url)
     if options.seed:

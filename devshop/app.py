@@ -6,7 +6,7 @@ import logging
 
 from flask import Flask
 
-from devshop import admin, control, faults, graphql_api, oauth
+from devshop import admin, control, faults, graphql_api, oauth, pictures
 from devshop.webhooks import Sender
 from devshop.world import World
 
@@ -17,7 +17,7 @@ def create_app(world: World, sender: Sender | None = None) -> Flask:
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
     app.extensions["devshop"] = world
     app.extensions["devshop_sender"] = sender or Sender(world)
-    for module in (graphql_api, oauth, control, admin):
+    for module in (graphql_api, oauth, control, admin, pictures):
         app.register_blueprint(module.blueprint)
     app.wsgi_app = faults.BrokenConnections(app.wsgi_app)  # type: ignore[method-assign]
     logging.getLogger("httpx2").setLevel(logging.WARNING)

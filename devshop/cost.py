@@ -1,12 +1,13 @@
 """What a query costs, asked for and in fact.
 
 Scalars and enums 0, an object 1, a mutation 10, a connection its page size times the cost of a node, `nodes(ids:)` the number of ids times
-the cost of a node; a plain list counts as one object of its type. Source: Shopify, "GraphQL Admin API rate limits". Per-field weights that
-Shopify shows only in its debug header are not modelled.
+the cost of a node; a plain list counts as one object of its type. Source: Shopify, "GraphQL Admin API rate limits". The input of `productSet`
+costs by its size (Shopify's reference, ProductSetInput). Other weights, which Shopify shows only in its debug header, are not modelled.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from graphql import (
@@ -37,8 +38,22 @@ def requested(
     is_mutation = operation.operation == OperationType.MUTATION
     root = schema.mutation_type if is_mutation else schema.query_type
     counter = _Counter(schema, fragments, variables)
-    total = counter.selections(root, operation.selection_set)
+    total = counter.selections(root, operation.selection_set) + of_inputs(operation, variables)
     return total + MUTATION * (len(operation.selection_set.selections) if is_mutation else 0)
+
+
+def of_inputs(operation: OperationDefinitionNode, variables: dict[str, Any]) -> int:
+    """What the inputs of `productSet` cost: 1.9 a file, 0.4 a metafield, 0.2 a variant, 0.6 a variant's file."""
+    total = 0.0
+    for node in operation.selection_set.selections:
+        if isinstance(node, FieldNode) and node.name.value == "productSet":
+            argument = next((each for each in node.arguments if each.name.value == "input"), None)
+            given = (value_from_ast_untyped(argument.value, variables) if argument else None) or {}
+            rows = given.get("variants") or []
+            metafields = len(given.get("metafields") or ()) + sum(len(row.get("metafields") or ()) for row in rows)
+            files = 1.9 * len(given.get("files") or ()) + 0.6 * sum(1 for row in rows if row.get("file"))
+            total += files + 0.4 * metafields + 0.2 * len(rows)
+    return math.ceil(total - 1e-9)
 
 
 def actual(data: Any) -> int:

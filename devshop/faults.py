@@ -66,7 +66,8 @@ class Faults:
     `fails_alone`: one bad row of a batch is refused by itself, not the whole call. `refuses_renewal`: `invalid_grant`. `refuses_topics`: the
     app may not subscribe to what carries customers' data. `falls_forward`: the version that answers, whatever was asked for. `webhooks`: a
     name of `WEBHOOKS`. `late_seconds`: deliveries go out so late. `merges`: a delivery's payload is what is true when it is sent, so that two
-    quick changes tell the last value twice.
+    quick changes tell the last value twice. `fails_pictures`: a picture that an app adds ends as FAILED. `completes_short`: a draft order is
+    completed even where a variant that may not be oversold is short (which of the two Shopify does is not documented).
     """
 
     always: CallFault | None = None
@@ -81,6 +82,8 @@ class Faults:
     webhooks: str = "normal"
     late_seconds: float = 0
     merges: bool = False
+    fails_pictures: bool = False
+    completes_short: bool = False
 
     def meet(self, kind: str) -> str | None:
         """The fault that a call of this kind meets; one of the upcoming is used up by it."""
@@ -146,6 +149,8 @@ _READ: dict[str, Callable[[Any], Any]] = {
     "webhooks": _habit,
     "late_seconds": _number(86_400),
     "merges": bool,
+    "fails_pictures": bool,
+    "completes_short": bool,
 }
 
 

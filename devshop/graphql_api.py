@@ -23,7 +23,10 @@ from graphql import (
 )
 
 from devshop import cost, faults, schema
-from devshop import mutations as _mutations  # noqa: F401 - registers its resolvers
+from devshop import mutations as _mutations  # noqa: F401 - these register their resolvers
+from devshop import product_fields as _product_fields  # noqa: F401
+from devshop import product_set as _product_set  # noqa: F401
+from devshop import product_writes as _product_writes  # noqa: F401
 from devshop.resolvers import Context, resolve, typename
 from devshop.world import AccessToken, Store, World
 
@@ -130,7 +133,8 @@ def run(
         type_resolver=typename,
     )
     assert isinstance(found, ExecutionResult)
-    spent = cost.actual(found.data) + (cost.MUTATION if operation.operation.value == "mutation" else 0)
+    spent = cost.actual(found.data) + cost.of_inputs(operation, variables)
+    spent += cost.MUTATION if operation.operation.value == "mutation" else 0
     spent = min(max(0, spent - 1), asked) if found.data else 0
     store.bucket.available -= spent
     call["actual_cost"] = spent

@@ -234,19 +234,24 @@ def _activate(
     inventoryItemId: str,
     locationId: str,
     available: int | None = None,
-    **_: Any,
+    onHand: int | None = None,
+    stockAtLegacyLocation: bool = False,
 ) -> Typed:
+    """The item is stocked at the location. Without quantities one that was stocked there before keeps those it had (since 2026-04)."""
     variant = store.items.get(number_of(inventoryItemId, "InventoryItem"))
     location = store.locations.get(number_of(locationId, "Location"))
-    if variant is None or location is None:
-        error = Typed(
-            "UserError", {"field": ["inventoryItemId"], "message": "The item or the location could not be found."}
-        )
+    if variant is None or location is None or not location.is_active:
+        field = ["inventoryItemId"] if variant is None else ["locationId"]
+        error = Typed("UserError", {"field": field, "message": "The item or the location could not be found."})
         return Typed("InventoryActivatePayload", {"inventoryLevel": None, "userErrors": [error]})
+    was = store.levels.get((variant.item_id, location.id))
     found = inventory.level(store, variant, location)
     found.is_active = True
-    if available is not None:
-        inventory.set_available(store, found, available, who="app", why="activated")
+    if available is not None or onHand is not None:
+        delta = available - found.quantities["available"] if available is not None else (onHand or 0) - found.on_hand
+        inventory.set_available(store, found, found.quantities["available"] + delta, who="app", why="activated")
+    if was is None:
+        store.emit("inventory_levels/connect", found)
     return Typed("InventoryActivatePayload", {"inventoryLevel": found, "userErrors": []})
 
 

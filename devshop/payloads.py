@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from devshop.shelf import Media, Option
 from devshop.world import DevshopError, Fulfillment, Level, Line, Location, Order, Product, Refund, Store, Variant
 
 Payload = dict[str, Any]
@@ -254,11 +255,11 @@ def item(subject: Variant) -> Payload:
         "sku": subject.sku,
         "cost": subject.cost,
         "tracked": subject.tracked,
-        "requires_shipping": True,
+        "requires_shipping": subject.requires_shipping,
         "country_code_of_origin": None,
         "harmonized_system_code": None,
-        "weight_value": 0.0,
-        "weight_unit": None,
+        "weight_value": subject.weight[0],
+        "weight_unit": subject.weight[1].lower() if subject.weight[0] else None,
         "created_at": subject.created_at,
         "updated_at": subject.updated_at,
     }
@@ -266,36 +267,66 @@ def item(subject: Variant) -> Payload:
 
 def product(store: Store, subject: Product) -> Payload:
     """A product with its variants. No cost and no tracked flag: those are the inventory item's."""
-    image = {"src": subject.image_url, "position": 1, "product_id": subject.id} if subject.image_url else None
+    images = [_image(subject, media, n) for n, media in enumerate(subject.media, 1) if media.status == "READY"]
+    online = next(iter(store.publications), None)
     return {
         "id": subject.id,
         "admin_graphql_api_id": subject.gid,
         "title": subject.title,
-        "body_html": "",
+        "body_html": subject.description_html,
         "vendor": subject.vendor,
         "product_type": subject.product_type,
         "handle": subject.handle,
         "status": subject.status.lower(),
         "tags": ", ".join(subject.tags),
-        "published_at": subject.created_at if subject.status == "ACTIVE" else None,
-        "published_scope": "web",
+        "published_at": subject.published.get(online) if online else None,
+        "published_scope": "global" if len(subject.published) > 1 else "web",
         "template_suffix": None,
         "created_at": subject.created_at,
         "updated_at": subject.updated_at,
         "category": None,
-        "image": image,
-        "images": [image] if image else [],
-        "media": [],
-        "options": [{"name": "Title", "position": 1, "values": [variant.title for variant in subject.variants]}],
+        "image": images[0] if images else None,
+        "images": images,
+        "media": [_media(media, n) for n, media in enumerate(subject.media, 1)],
+        "options": [_option(subject, option, n) for n, option in enumerate(subject.options)],
         "has_variants_that_requires_components": any(variant.is_bundle for variant in subject.variants),
         "variant_gids": [{"admin_graphql_api_id": v.gid, "updated_at": v.updated_at} for v in subject.variants],
         "variants": [_variant(store, variant) for variant in subject.variants],
     }
 
 
+def _image(subject: Product, media: Media, position: int) -> Payload:
+    return {
+        "id": media.id,
+        "admin_graphql_api_id": f"gid://shopify/ProductImage/{media.id}",
+        "alt": media.alt,
+        "src": media.url,
+        "position": position,
+        "product_id": subject.id,
+        "width": 240,
+        "height": 240,
+        "variant_ids": [variant.id for variant in subject.variants if variant.media_id == media.id],
+        "created_at": media.created_at,
+        "updated_at": media.created_at,
+    }
+
+
+def _media(media: Media, position: int) -> Payload:
+    preview = {"width": 240, "height": 240, "src": media.url, "status": media.status}
+    fields = {"id": media.id, "admin_graphql_api_id": media.gid, "alt": media.alt, "position": position}
+    return {**fields, "media_content_type": "IMAGE", "status": media.status, "preview_image": preview}
+
+
+def _option(subject: Product, option: Option, place: int) -> Payload:
+    used = {variant.values[place] for variant in subject.variants}
+    values = [value for value in option.values if value in used]
+    return {"id": option.id, "product_id": subject.id, "name": option.name, "position": place + 1, "values": values}
+
+
 def _variant(store: Store, subject: Variant) -> Payload:
     levels = [store.levels.get((subject.item_id, place)) for place in store.locations]
     stock = sum(found.quantities["available"] for found in levels if found)
+    first, second, third, *_ = [*subject.values, None, None]
     return {
         "id": subject.id,
         "admin_graphql_api_id": subject.gid,
@@ -304,17 +335,17 @@ def _variant(store: Store, subject: Variant) -> Payload:
         "sku": subject.sku,
         "barcode": subject.barcode,
         "title": subject.title,
-        "option1": subject.title,
-        "option2": None,
-        "option3": None,
+        "option1": first,
+        "option2": second,
+        "option3": third,
         "price": subject.price,
-        "compare_at_price": None,
+        "compare_at_price": subject.compare_at_price,
         "position": subject.position,
         "inventory_policy": subject.inventory_policy.lower(),
         "inventory_quantity": stock,
         "old_inventory_quantity": stock,
-        "taxable": True,
-        "image_id": None,
+        "taxable": subject.taxable,
+        "image_id": subject.media_id,
         "created_at": subject.created_at,
         "updated_at": subject.updated_at,
     }

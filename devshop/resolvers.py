@@ -11,6 +11,7 @@ from typing import Any
 from graphql import GraphQLError, GraphQLResolveInfo
 
 from devshop import schema, search
+from devshop.shelf import Collection, Media, Metafield, Publication
 from devshop.world import AccessToken, Level, Line, Location, Order, Product, Refund, RefundLine, Store, Variant
 
 Resolver = Callable[..., Any]
@@ -76,6 +77,7 @@ def typename(value: Any, *_: Any) -> str:
         Order: "Order",
     }
     names |= {Line: "LineItem", Refund: "Refund", Item: "InventoryItem", Store: "Shop"}
+    names |= {Collection: "Collection", Publication: "Publication", Metafield: "Metafield", Media: "MediaImage"}
     return names[type(value)]
 
 
@@ -84,6 +86,12 @@ class Item:
     """A variant seen as its inventory item."""
 
     variant: Variant
+
+
+def levels_of(store: Store, variant: Variant) -> list[Level]:
+    """The variant's levels, one per location where it is stocked."""
+    found = (store.levels.get((variant.item_id, place)) for place in store.locations)
+    return [level for level in found if level]
 
 
 def store_of(info: GraphQLResolveInfo) -> Store:
@@ -164,6 +172,7 @@ plain(
     currencyCode="currency",
     url=lambda store: f"https://{store.domain}",
 )
+plain("Shop", email=lambda store: f"owner@{store.domain}", contactEmail=lambda store: f"owner@{store.domain}")
 on("QueryRoot", "currentAppInstallation")(lambda _, info: Typed("AppInstallation", {}))
 on("AppInstallation", "accessScopes")(
     lambda _, info: [Typed("AccessScope", {"handle": scope, "description": scope}) for scope in store_of(info).granted]
@@ -211,11 +220,24 @@ plain(
     id=lambda item: item.variant.item_gid,
     sku=lambda item: item.variant.sku,
     tracked=lambda item: item.variant.tracked,
-    requiresShipping=lambda item: True,
+    legacyResourceId=lambda item: str(item.variant.item_id),
+    requiresShipping=lambda item: item.variant.requires_shipping,
     createdAt=lambda item: iso(item.variant.created_at),
     updatedAt=lambda item: iso(item.variant.updated_at),
 )
 on("InventoryItem", "variant")(lambda item, info: item.variant)
+on("InventoryItem", "variants")(lambda item, info, **arguments: connection([item.variant], arguments, "ProductVariant"))
+on("InventoryItem", "unitCost")(
+    lambda item, info: money(item.variant.cost, info) if item.variant.cost is not None else None
+)
+
+
+@on("InventoryItem", "measurement")
+def _measurement(item: Item, info: GraphQLResolveInfo) -> Typed:
+    value, unit = item.variant.weight
+    weight = Typed("Weight", {"value": value, "unit": unit})
+    gid = f"gid://shopify/InventoryItemMeasurement/{item.variant.item_id}"
+    return Typed("InventoryItemMeasurement", {"id": gid, "weight": weight})
 
 
 @on("InventoryItem", "inventoryLevel")
@@ -226,9 +248,11 @@ def _level_of_item(
 
 
 @on("InventoryItem", "inventoryLevels")
-def _levels_of_item(item: Item, info: GraphQLResolveInfo, **arguments: Any) -> Typed:
-    rows = [level for key, level in store_of(info).levels.items() if key[0] == item.variant.item_id]
-    return connection(rows, arguments, "InventoryLevel")
+def _levels_of_item(item: Item, info: GraphQLResolveInfo, includeInactive: bool = False, **arguments: Any) -> Typed:
+    rows = levels_of(store_of(info), item.variant)
+    if not includeInactive:
+        rows = [level for level in rows if level.is_active and store_of(info).locations[level.location_id].is_active]
+    return connection(rows, {**arguments, "query": None}, "InventoryLevel")
 
 
 plain("InventoryLevel", updatedAt=lambda level: iso(level.updated_at))
@@ -250,82 +274,6 @@ def _quantities(level: Level, info: GraphQLResolveInfo, names: list[str]) -> lis
     if store_of(info).faults.stale_seconds and level.history:
         level = level.seen(store_of(info).horizon())
     return [Typed("InventoryQuantity", {"name": name, "quantity": level.quantity(name)}) for name in names]
-
-
-# Products -------------------------------------------------------------------------------------------------------------------------
-
-on("QueryRoot", "products")(listing("Product", lambda store: store.products.values(), search.PRODUCT))
-on("QueryRoot", "productVariants")(listing("ProductVariant", lambda store: store.variants.values(), search.VARIANT))
-
-
-@on("QueryRoot", "product")
-def _product(_: Any, info: GraphQLResolveInfo, id: str) -> Product | None:
-    return store_of(info).products.get(number_of(id, "Product"))
-
-
-@on("QueryRoot", "productVariant")
-def _variant(_: Any, info: GraphQLResolveInfo, id: str) -> Variant | None:
-    return store_of(info).variants.get(number_of(id, "ProductVariant"))
-
-
-on("QueryRoot", "productVariantsCount")(
-    lambda _, info, **__: Typed("Count", {"count": len(store_of(info).variants), "precision": "EXACT"})
-)
-on("QueryRoot", "productsCount")(
-    lambda _, info, **__: Typed("Count", {"count": len(store_of(info).products), "precision": "EXACT"})
-)
-
-plain(
-    "Product",
-    id="gid",
-    title="title",
-    handle="handle",
-    status="status",
-    vendor="vendor",
-    productType="product_type",
-    tags="tags",
-    createdAt=lambda product: iso(product.created_at),
-    updatedAt=lambda product: iso(product.updated_at),
-    hasOnlyDefaultVariant=lambda product: len(product.variants) == 1 and product.variants[0].title == "Default Title",
-)
-on("Product", "variants")(lambda product, info, **arguments: connection(product.variants, arguments, "ProductVariant"))
-
-
-@on("Product", "featuredMedia")
-def _featured(product: Product, info: GraphQLResolveInfo) -> Typed | None:
-    if not product.image_url:
-        return None
-    image = Typed("Image", {"url": lambda info, **_: product.image_url, "altText": product.title})
-    return Typed("MediaImage", {"preview": Typed("MediaPreviewImage", {"image": image})})
-
-
-plain(
-    "ProductVariant",
-    id="gid",
-    sku="sku",
-    barcode="barcode",
-    title="title",
-    position="position",
-    price=lambda variant: str(variant.price),
-    createdAt=lambda variant: iso(variant.created_at),
-    updatedAt=lambda variant: iso(variant.updated_at),
-    requiresComponents="is_bundle",
-    inventoryPolicy="inventory_policy",
-    inventoryItem=Item,
-)
-on("ProductVariant", "product")(lambda variant, info: store_of(info).products[variant.product_id])
-
-
-@on("ProductVariant", "displayName")
-def _display_name(variant: Variant, info: GraphQLResolveInfo) -> str:
-    return f"{store_of(info).products[variant.product_id].title} - {variant.title}"
-
-
-@on("ProductVariant", "inventoryQuantity")
-def _inventory_quantity(variant: Variant, info: GraphQLResolveInfo) -> int:
-    return sum(
-        level.quantities["available"] for key, level in store_of(info).levels.items() if key[0] == variant.item_id
-    )
 
 
 # Orders ---------------------------------------------------------------------------------------------------------------------------
@@ -434,12 +382,13 @@ on("LineItem", "variant")(
 )
 on("LineItem", "originalUnitPriceSet", "discountedUnitPriceSet")(
     lambda line, info, **_: Typed(
-        "MoneyBag", {"shopMoney": _money(line.price, info), "presentmentMoney": _money(line.price, info)}
+        "MoneyBag", {"shopMoney": money(line.price, info), "presentmentMoney": money(line.price, info)}
     )
 )
 
 
-def _money(amount: Any, info: GraphQLResolveInfo) -> Typed:
+def money(amount: Any, info: GraphQLResolveInfo) -> Typed:
+    """An amount in the shop's currency."""
     return Typed("MoneyV2", {"amount": str(amount), "currencyCode": store_of(info).currency})
 
 
@@ -460,6 +409,13 @@ def _refund_location(part: RefundLine, info: GraphQLResolveInfo) -> Location | N
     return store_of(info).locations.get(part.location_id or -1)
 
 
+NODES: dict[str, Callable[[Store, int], Any]] = {
+    "Product": lambda store, number: store.products.get(number),
+    "ProductVariant": lambda store, number: store.variants.get(number),
+    "Location": lambda store, number: store.locations.get(number),
+    "Order": lambda store, number: store.seen_orders().get(number),
+}
+
 # Nodes ----------------------------------------------------------------------------------------------------------------------------
 
 
@@ -478,10 +434,9 @@ def _node(_: Any, info: GraphQLResolveInfo, id: str) -> Any:
     number = number_of(id, kind)
     if kind == "InventoryItem":
         return _inventory_item(None, info, id)
-    tables: dict[str, dict[int, Any]] = {"Product": store.products, "ProductVariant": store.variants}
-    tables |= {"Location": store.locations, "Order": store.seen_orders()}
-    if kind not in tables and kind != "BulkOperation":
-        raise GraphQLError(f"devshop does not model node of {kind}")
     if kind == "BulkOperation":
         return RESOLVERS["QueryRoot", "bulkOperation"](None, info, id=id)
-    return tables[kind].get(number)
+    finder = NODES.get(kind)
+    if finder is None:
+        raise GraphQLError(f"devshop does not model node of {kind}")
+    return finder(store, number)

@@ -23,6 +23,9 @@ PRODUCT: Subject = {
     "updated_at": lambda p: p.updated_at,
     "created_at": lambda p: p.created_at,
     "sku": lambda p: [v.sku for v in p.variants],
+    "barcode": lambda p: [v.barcode for v in p.variants],
+    "handle": lambda p: p.handle,
+    "published_status": lambda p: ["published", "online_store:visible"] if p.published else ["unpublished"],
 }
 VARIANT: Subject = {
     "id": lambda v: v.id,
@@ -32,6 +35,21 @@ VARIANT: Subject = {
     "product_id": lambda v: v.product_id,
     "updated_at": lambda v: v.updated_at,
 }
+COLLECTION: Subject = {
+    "id": lambda c: c.id,
+    "title": lambda c: c.title,
+    "handle": lambda c: c.handle,
+    "updated_at": lambda c: c.updated_at,
+    "collection_type": lambda c: "smart" if c.is_smart else "custom",
+}
+DRAFT: Subject = {
+    "id": lambda d: d.id,
+    "tag": lambda d: d.tags,
+    "status": lambda d: d.status,
+    "source": lambda d: d.source_name or "",
+    "created_at": lambda d: d.created_at,
+    "updated_at": lambda d: d.updated_at,
+}
 ORDER: Subject = {
     "id": lambda o: o.id,
     "name": lambda o: o.name,
@@ -39,6 +57,11 @@ ORDER: Subject = {
     "created_at": lambda o: o.created_at,
     "tag": lambda o: o.tags,
     "source_identifier": lambda o: o.source_identifier or "",
+    "source_name": lambda o: o.source_name,
+    "po_number": lambda o: o.po_number or "",
+    "processed_at": lambda o: o.created_at,
+    "test": lambda o: str(o.test),
+    "sku": lambda o: [line.variant.sku for line in o.lines if line.variant],
     "financial_status": lambda o: o.financial_status,
     "fulfillment_status": lambda o: {
         "UNFULFILLED": ["unfulfilled", "unshipped"],
@@ -53,6 +76,11 @@ SORT = {
     "CREATED_AT": "created_at",
     "TITLE": "title",
     "SKU": "sku",
+    "VENDOR": "vendor",
+    "PRODUCT_TYPE": "product_type",
+    "STATUS": "status",
+    "NUMBER": "id",
+    "POSITION": "id",
     "ORDER_NUMBER": "id",
     "PROCESSED_AT": "created_at",
     "FULL_TITLE": "title",

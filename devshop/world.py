@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import itertools
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from threading import RLock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from devshop.errors import DevshopError
 from devshop.faults import Faults, as_of, horizon
+from devshop.shelf import Collection, Media, Metafield, Option, Publication
+
+if TYPE_CHECKING:
+    from devshop.drafts import Draft
 
 __all__ = ["DevshopError"]
 
 STATES = ("available", "committed", "reserved", "damaged", "quality_control", "safety_stock", "incoming")
+CHANNELS = ("Online Store", "Point of Sale", "Shop")
 PLANS = {"standard": (2000, 100), "advanced": (4000, 200), "plus": (20000, 1000), "enterprise": (40000, 2000)}
 
 
@@ -88,7 +94,7 @@ class Variant:
     id: int
     item_id: int
     product_id: int
-    title: str
+    values: list[str]  # of the product's options, in their order
     sku: str
     barcode: str
     price: Decimal
@@ -99,6 +105,21 @@ class Variant:
     updated_at: datetime
     is_bundle: bool = False
     cost: Decimal | None = None
+    compare_at_price: Decimal | None = None
+    taxable: bool = True
+    requires_shipping: bool = True
+    weight: tuple[float, str] = (0.0, "KILOGRAMS")
+    media_id: int | None = None
+    metafields: dict[tuple[str, str], Metafield] = field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        """Shopify's name of the variant: its option values."""
+        return " / ".join(self.values)
+
+    @title.setter
+    def title(self, title: str) -> None:
+        self.values = [title]
 
     @property
     def gid(self) -> str:
@@ -120,14 +141,27 @@ class Product:
     vendor: str
     product_type: str
     tags: list[str]
-    image_url: str | None
     created_at: datetime
     updated_at: datetime
     variants: list[Variant] = field(default_factory=list)
+    options: list[Option] = field(default_factory=list)
+    media: list[Media] = field(default_factory=list)
+    description_html: str = ""
+    published: dict[int, datetime] = field(default_factory=dict)  # publication id -> since when
+    metafields: dict[tuple[str, str], Metafield] = field(default_factory=dict)
 
     @property
     def gid(self) -> str:
         return f"gid://shopify/Product/{self.id}"
+
+    @property
+    def image_url(self) -> str | None:
+        """The first picture that is ready."""
+        return next((media.url for media in self.media if media.status == "READY"), None)
+
+    @property
+    def has_only_default_variant(self) -> bool:
+        return len(self.variants) == 1 and self.variants[0].values == ["Default Title"]
 
 
 @dataclass
@@ -265,11 +299,20 @@ class Store:
         self.id = world.new_id()
         self.locations: dict[int, Location] = {}
         self.products: dict[int, Product] = {}
+        self.handles: dict[str, int] = {}  # of products
         self.variants: dict[int, Variant] = {}
         self.items: dict[int, Variant] = {}
         self.levels: dict[tuple[int, int], Level] = {}
+        self.collections: dict[int, Collection] = {}
+        self.publications: dict[int, Publication] = {}
+        for channel in CHANNELS:
+            made = Publication(world.new_id(), channel)
+            self.publications[made.id] = made
+        self.unique_metafields: set[tuple[str, str]] = set()  # (namespace, key) of product metafields of type `id`
         self.orders: dict[int, Order] = {}
-        self.next_order_number = 1001
+        self.drafts: dict[int, Draft] = {}
+        self.operations: dict[int, dict[str, Any]] = {}  # of productSet, not waited for
+        self.next_order_number, self.next_draft_number = 1001, 1
         self.is_installed = False
         self.granted: tuple[str, ...] = ()
         self.tokens: dict[str, AccessToken] = {}
@@ -336,8 +379,11 @@ class Store:
 
     def variant(self, key: str | int) -> Variant:
         """A variant by gid, id or SKU. Raises DevshopError."""
+        number = str(key).removeprefix("gid://shopify/ProductVariant/")
+        if number.isdecimal() and int(number) in self.variants:
+            return self.variants[int(number)]
         for variant in self.variants.values():
-            if key in (variant.id, variant.gid, variant.sku):
+            if key == variant.sku:
                 return variant
         raise DevshopError(f"{self.domain} has no variant {key!r}")
 
@@ -358,10 +404,20 @@ class World:
         self.client_id, self.client_secret = client_id, client_secret
         self.old_client_secret: str | None = None
         self.app_url = app_url.rstrip("/")
+        self.url = "http://127.0.0.1:9290"  # where a browser reaches devshop; pictures stand there
         self.stores: dict[str, Store] = {}
         self.listeners: list[Callable[[Store, str, Any], None]] = []
         self.config: Any = None
         self._ids = itertools.count(1_000_001)
+
+    @contextmanager
+    def silence(self) -> Iterator[None]:
+        """What happens inside is told to nobody."""
+        listeners, self.listeners = self.listeners, []
+        try:
+            yield
+        finally:
+            self.listeners = listeners
 
     def new_id(self) -> int:
         """A number that nothing else in this world has."""

@@ -12,6 +12,15 @@ from devshop.admin.frame import blueprint, done, find_store, in_store, page, sen
 from devshop.world import DevshopError, Store
 
 ROWS = 60
+_CHECKS = (
+    "forgets_keys",
+    "fails_alone",
+    "refuses_renewal",
+    "refuses_topics",
+    "merges",
+    "fails_pictures",
+    "completes_short",
+)
 
 
 @blueprint.get("/store/<name>/webhooks")
@@ -81,8 +90,7 @@ def switch_faults(store: Store) -> Response:
             "always": fault and not times and {"name": fault.name, "kind": fault.kind},
             "upcoming": [{"name": fault.name, "kind": fault.kind}] * times if fault else [],
             **{name: form.get(name) or 0 for name in ("latency_ms", "stale_seconds", "late_seconds")},
-            **{name: name in form for name in ("forgets_keys", "fails_alone", "refuses_renewal", "merges")},
-            "refuses_topics": "refuses_topics" in form,
+            **{name: name in form for name in _CHECKS},
             "falls_forward": form.get("falls_forward", ""),
             "webhooks": form["webhooks"],
         }
