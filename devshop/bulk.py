@@ -1,21 +1,39 @@
 """Bulk operations: a query without pages, its result a JSONL file at an address of devshop's.
 
-The work is done when the operation is looked at, all of it at the second look, so that apps see it run. Source: Shopify, "Bulk operations".
+The work is done when the operation is looked at, all of it at the second look, so that apps see it run. A connection inside an object
+(`inventoryItem { inventoryLevels }`) makes lines of the node around it: `__parentId` is the nearest node of a connection, here the variant; the
+documentation shows no such case. Source: Shopify, "Bulk operations": at least one connection, at most five, nested two levels below the first,
+no `node` or `nodes` at the top.
 """
 
 from __future__ import annotations
 
 import json
-import re
 from typing import Any
 
-from graphql import GraphQLError, execute, parse
+from graphql import (
+    ArgumentNode,
+    DocumentNode,
+    FieldNode,
+    GraphQLError,
+    IntValueNode,
+    NameNode,
+    OperationDefinitionNode,
+    TypeInfo,
+    TypeInfoVisitor,
+    Visitor,
+    execute,
+    get_named_type,
+    parse,
+    validate,
+    visit,
+)
 
 from devshop import schema
 from devshop.resolvers import Context, Typed, iso, resolve, typename
 
 MOST = 5
-_CONNECTION = re.compile(r"\b(\w+)\s*(\([^)]*\))?\s*\{\s*(edges|nodes)\b")
+MOST_CONNECTIONS, DEEPEST = 5, 3
 
 
 def start(context: Context, query: str, group: bool) -> tuple[Typed | None, tuple[str, str] | None]:
@@ -25,11 +43,11 @@ def start(context: Context, query: str, group: bool) -> tuple[Typed | None, tupl
     if len(running) >= MOST:
         return None, ("LIMIT_REACHED", f"{MOST} bulk operations are running already")
     try:
-        parse(query)
+        wrong = _refused(parse(query))
     except GraphQLError as error:
-        return None, ("INVALID", error.message)
-    if not _CONNECTION.search(query):
-        return None, ("INVALID", "Bulk queries must contain at least one connection.")
+        wrong = error.message
+    if wrong:
+        return None, ("INVALID", wrong)
     number = store.world.new_id()
     store.bulk[number] = {
         "id": number,
@@ -83,7 +101,8 @@ def _fields(row: dict[str, Any], context: Context) -> dict[str, Any]:
 def _run(row: dict[str, Any]) -> None:
     """The query is executed with every root connection widened; nested connections become lines with `__parentId`."""
     context: Context = row["context"]
-    document = parse(_CONNECTION.sub(_widened, row["query"]))
+    widener = _Connections(TypeInfo(schema.load()))
+    document = visit(parse(row["query"]), TypeInfoVisitor(widener.info, widener))
     lines: list[str] = []
     found = execute(
         schema.load(),
@@ -95,22 +114,65 @@ def _run(row: dict[str, Any]) -> None:
     if found.errors:
         row["status"], row["error"] = "FAILED", "INTERNAL_SERVER_ERROR"
     else:
-        for value in (found.data or {}).values():
+        found_at_top: list[Any] = []
+        _without_connections(found.data or {}, found_at_top)
+        for value in found_at_top:
             _flatten(value, None, lines)
         row["status"], row["lines"], row["count"] = "COMPLETED", "".join(f"{line}\n" for line in lines), len(lines)
     row["completed"] = context.store.now()
     context.store.emit("bulk_operations/finish", row)
 
 
-def _widened(match: re.Match[str]) -> str:
-    inside = (match.group(2) or "()")[1:-1]
-    inside = re.sub(r"\b(first|last)\s*:\s*\d+", "", inside).strip(" ,")
-    arguments = f"first: 1{', ' + inside if inside else ''}"
-    return f"{match.group(1)}({arguments}) {{ {match.group(3)}"
+def _refused(document: DocumentNode) -> str | None:
+    """Why Shopify would not run this query in bulk."""
+    errors = validate(schema.load(), document)
+    if errors:
+        return errors[0].message
+    counter = _Connections(TypeInfo(schema.load()))
+    visit(document, TypeInfoVisitor(counter.info, counter))
+    operation = next(node for node in document.definitions if isinstance(node, OperationDefinitionNode))
+    names = {node.name.value for node in operation.selection_set.selections if isinstance(node, FieldNode)}
+    if names & {"node", "nodes"}:
+        return "Bulk queries cannot contain top level `node` or `nodes` fields."
+    if not counter.count:
+        return "Bulk queries must contain at least one connection."
+    if counter.count > MOST_CONNECTIONS:
+        return f"Bulk queries cannot contain more than {MOST_CONNECTIONS} connections."
+    if counter.deepest > DEEPEST:
+        return f"Bulk queries cannot contain connections with a nesting depth greater than {DEEPEST - 1}."
+    return None
+
+
+class _Connections(Visitor):
+    """Counts connections and how deep they stand; on the way out each is asked for `first: 1`, which `_unpaged` reads as all."""
+
+    def __init__(self, info: TypeInfo) -> None:
+        super().__init__()
+        self.info = info
+        self.count = self.deepest = self._depth = 0
+
+    def _is_connection(self) -> bool:
+        kind = self.info.get_type()
+        return kind is not None and get_named_type(kind).name.endswith("Connection")
+
+    def enter_field(self, node: FieldNode, *_: Any) -> None:
+        if self._is_connection():
+            self.count += 1
+            self._depth += 1
+            self.deepest = max(self.deepest, self._depth)
+
+    def leave_field(self, node: FieldNode, *_: Any) -> FieldNode | None:
+        if not self._is_connection():
+            return None
+        self._depth -= 1
+        kept = [each for each in node.arguments or () if each.name.value not in ("first", "last", "after", "before")]
+        one = ArgumentNode(name=NameNode(value="first"), value=IntValueNode(value="1"))
+        fields = {key: getattr(node, key) for key in node.keys if key != "arguments"}
+        return FieldNode(**fields, arguments=(*kept, one))
 
 
 def _unpaged(subject: Any, info: Any, **arguments: Any) -> Any:
-    if arguments.get("first") == 1 and str(info.return_type).rstrip("!").endswith("Connection"):
+    if arguments.get("first") == 1 and get_named_type(info.return_type).name.endswith("Connection"):
         return _everything(subject, info, arguments)
     return resolve(subject, info, **arguments)
 
@@ -129,14 +191,22 @@ def _everything(subject: Any, info: Any, arguments: dict[str, Any]) -> Typed:
 
 
 def _flatten(value: Any, parent: str | None, lines: list[str]) -> None:
-    rows = value.get("nodes") or [edge["node"] for edge in value.get("edges", [])] if isinstance(value, dict) else []
+    """A connection's nodes as lines, each followed by the lines of the connections in it."""
+    rows = value["nodes"] if "nodes" in value else [edge["node"] for edge in value["edges"]]
     for row in rows:
-        nested = {
-            key: inner
-            for key, inner in row.items()
-            if isinstance(inner, dict) and ("edges" in inner or "nodes" in inner)
-        }
-        own = {key: inner for key, inner in row.items() if key not in nested}
+        nested: list[Any] = []
+        own = _without_connections(row, nested)
         lines.append(json.dumps({**own, **({"__parentId": parent} if parent else {})}))
-        for inner in nested.values():
-            _flatten(inner, row.get("id"), lines)
+        for inner in nested:
+            _flatten(inner, row.get("id") or parent, lines)
+
+
+def _without_connections(row: dict[str, Any], nested: list[Any]) -> dict[str, Any]:
+    """The object without its connections, which are put into `nested`, those inside its objects too."""
+    own = {}
+    for key, value in row.items():
+        if isinstance(value, dict) and ("edges" in value or "nodes" in value):
+            nested.append(value)
+        else:
+            own[key] = _without_connections(value, nested) if isinstance(value, dict) else value
+    return own

@@ -47,7 +47,7 @@ def of_inputs(operation: OperationDefinitionNode, variables: dict[str, Any]) -> 
     total = 0.0
     for node in operation.selection_set.selections:
         if isinstance(node, FieldNode) and node.name.value == "productSet":
-            argument = next((each for each in node.arguments if each.name.value == "input"), None)
+            argument = next((each for each in node.arguments or () if each.name.value == "input"), None)
             given = (value_from_ast_untyped(argument.value, variables) if argument else None) or {}
             rows = given.get("variants") or []
             metafields = len(given.get("metafields") or ()) + sum(len(row.get("metafields") or ()) for row in rows)
@@ -107,7 +107,7 @@ class _Counter:
         return int(self._argument(node, "first") or self._argument(node, "last") or 1)
 
     def _argument(self, node: FieldNode, name: str) -> Any:
-        for argument in node.arguments:
+        for argument in node.arguments or ():
             if argument.name.value == name:
                 return value_from_ast_untyped(argument.value, self._variables)
         return None
