@@ -29,6 +29,8 @@ class AppConfig:
     name: str = "app"
     handle: str = "app"
     scopes: list[str] = field(default_factory=list)
+    optional_scopes: list[str] = field(default_factory=list)
+    asks_by_address: bool = False  # use_legacy_install_flow: the authorize address says which scopes are asked for
     redirect_urls: list[str] = field(default_factory=list)
     api_version: str = "2026-10"
     subscriptions: list[Subscription] = field(default_factory=list)
@@ -59,6 +61,8 @@ def load(path: Path, app_url: str) -> AppConfig:
         name=data.get("name", "app"),
         handle=data.get("handle", data.get("name", "app").lower().replace(" ", "-")),
         scopes=[scope.strip() for scope in access.get("scopes", "").split(",") if scope.strip()],
+        optional_scopes=list(access.get("optional_scopes", [])),
+        asks_by_address=bool(access.get("use_legacy_install_flow")),
         redirect_urls=[absolute(url) for url in data.get("auth", {}).get("redirect_urls", [])],
         api_version=webhooks.get("api_version", "2026-10"),
         subscriptions=subscriptions,

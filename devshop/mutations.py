@@ -8,7 +8,7 @@ from typing import Any
 
 from graphql import GraphQLError, GraphQLResolveInfo, get_directive_values
 
-from devshop import bulk, inventory, orders, products
+from devshop import bulk, inventory, oauth, orders, products
 from devshop.resolvers import Typed, connection, iso, number_of, on, store_of
 from devshop.world import DevshopError, Level, Store
 
@@ -290,6 +290,33 @@ def _order_cancel(_: Any, info: GraphQLResolveInfo, orderId: str, restock: bool,
         return Typed("OrderCancelPayload", {"job": None, "orderCancelUserErrors": [problem], "userErrors": [problem]})
     job = Typed("Job", {"id": f"gid://shopify/Job/{store.world.new_id()}", "done": True})
     return Typed("OrderCancelPayload", {"job": job, "orderCancelUserErrors": [], "userErrors": []})
+
+
+# The app itself --------------------------------------------------------------------------------------------------------------------
+
+
+@on("Mutation", "appRevokeAccessScopes")
+def _revoke_scopes(_: Any, info: GraphQLResolveInfo, scopes: list[str]) -> Typed:
+    """Optional scopes are given back; required ones can't be, nor what was never granted."""
+    store, config = store_of(info), store_of(info).world.config
+    problem = None
+    if any(scope not in store.granted for scope in scopes):
+        problem = ("UNKNOWN_SCOPES", "The requested list of scopes to revoke includes invalid handles.")
+    elif any(scope not in (config.optional_scopes if config else ()) for scope in scopes):
+        problem = ("CANNOT_REVOKE_REQUIRED_SCOPES", "Required scopes cannot be revoked.")
+    if problem:
+        fields = {"field": ["scopes"], "code": problem[0], "message": problem[1]}
+        errors = [Typed("AppRevokeAccessScopesAppRevokeScopeError", fields)]
+        return Typed("AppRevokeAccessScopesPayload", {"revoked": None, "userErrors": errors})
+    oauth.grant_scopes(store, tuple(scope for scope in store.granted if scope not in scopes))
+    revoked = [Typed("AccessScope", {"handle": scope, "description": scope}) for scope in scopes]
+    return Typed("AppRevokeAccessScopesPayload", {"revoked": revoked, "userErrors": []})
+
+
+@on("Mutation", "appUninstall")
+def _uninstall(_: Any, info: GraphQLResolveInfo) -> Typed:
+    oauth.uninstall(store_of(info))
+    return Typed("AppUninstallPayload", {"app": None, "userErrors": []})
 
 
 # Webhook subscriptions ----------------------------------------------------------------------------------------------------------------

@@ -10,8 +10,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import re
 import time
 import uuid
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -54,6 +56,18 @@ def install(store: Store, scopes: tuple[str, ...] | None = None) -> None:
     store.is_installed = True
 
 
+def accept(store: Store, scopes: tuple[str, ...], optional: list[str]) -> None:
+    """The owner said yes to these scopes and to those optional ones that are configured; optional ones granted before stay."""
+    config = store.world.config
+    known = config.optional_scopes if config else []
+    kept = [scope for scope in known if scope in optional or scope in store.granted]
+    granted = tuple(dict.fromkeys([*scopes, *kept]))
+    if store.is_installed:
+        grant_scopes(store, granted)
+    else:
+        install(store, granted)
+
+
 def uninstall(store: Store) -> None:
     """The app is gone: its tokens first, then its own webhooks, then the news of it."""
     store.tokens.clear()
@@ -64,8 +78,10 @@ def uninstall(store: Store) -> None:
 
 
 def grant_scopes(store: Store, scopes: tuple[str, ...]) -> None:
-    """The store's grants are these scopes, and the app is told."""
+    """The store's grants are these scopes, and the app is told if they were others."""
     previous, store.granted = store.granted, scopes
+    if set(previous) == set(scopes):
+        return
     store.emit("app/scopes_update", {"previous": list(previous), "current": list(scopes)})
 
 
@@ -202,10 +218,12 @@ def _refuse(error: str, words: str) -> tuple[Response, int]:
 
 @blueprint.route("/admin/oauth/authorize", methods=["GET", "POST"])
 def authorize() -> Any:
-    """The page on which a store's owner grants access (GET), and the way back to the app (POST).
+    """The page on which a store's owner grants access (GET), and the way back to the app (POST). Who has granted all of it before is
+    sent back at once.
 
-    The store is that of `Host`, or of `shop`, since a browser on this machine cannot reach `*.myshopify.com`. `scope` is shown but the
-    configuration's scopes are granted: what Shopify does with another list under managed install is not documented.
+    The store is that of `Host`, or of `shop`, since a browser on this machine cannot reach `*.myshopify.com`. With managed install the
+    configuration's scopes are granted, whatever `scope` says: what Shopify does with another list then is not documented. With
+    `use_legacy_install_flow` it is `scope` that is asked for and granted. Who declines stays in the admin; the app hears nothing.
     """
     world: World = current_app.extensions["devshop"]
     with world.lock:
@@ -215,11 +233,13 @@ def authorize() -> Any:
         if request.values.get("redirect_uri") not in (world.config.redirect_urls if world.config else []):
             words = "Oauth error invalid_request: The redirect_uri is not whitelisted"
             return Response(words, 400, mimetype="text/plain")
-        if request.method == "GET":
-            action = f"?{request.query_string.decode()}"
-            return render_template("grant.html", store=store, access=asked_access(store), action=action)
-        if request.form.get("decision") != "accept":
+        scopes = _scopes_asked(world)
+        if request.method == "GET" and not (store.is_installed and set(scopes) <= set(store.granted)):
+            return _ask(store, scopes)
+        if request.method == "POST" and request.form.get("decision") != "accept":
             return redirect(f"/store/{store.handle}", 303)
+        if request.method == "POST":
+            accept(store, scopes, request.form.getlist("optional"))
         return redirect(_way_back(store), 303)
 
 
@@ -227,34 +247,60 @@ def _store_asked(world: World) -> Store | None:
     return world.stores.get(request.host.split(":")[0]) or world.stores.get(request.values.get("shop", ""))
 
 
+def _scopes_asked(world: World) -> tuple[str, ...]:
+    if world.config and world.config.asks_by_address:
+        return tuple(scope for scope in re.split(r"[,\s]+", request.args.get("scope", "")) if scope)
+    return tuple(world.config.scopes if world.config else ())
+
+
+def _ask(store: Store, scopes: tuple[str, ...]) -> str:
+    """The grant page, with a tick for each optional scope that the address asks for."""
+    known = store.world.config.optional_scopes if store.world.config else []
+    wanted = [scope for scope in re.split(r"[,\s]+", request.args.get("optional_scopes", "")) if scope in known]
+    action = f"?{request.query_string.decode()}"
+    return render_template(
+        "grant.html", store=store, access=in_words(store, scopes), optional=in_words(store, wanted), action=action
+    )
+
+
 def _way_back(store: Store) -> str:
-    install(store)
     code = uuid.uuid4().hex
     store.codes[code] = "per-user" in request.args.getlist("grant_options[]")
-    fields = {
-        "code": code,
-        "host": host_parameter(store),
-        "shop": store.domain,
-        "state": request.args.get("state", ""),
-        "timestamp": str(int(time.time())),
-    }
+    fields = {"code": code, "host": host_parameter(store), "shop": store.domain, "timestamp": str(int(time.time()))}
+    if "state" in request.args:
+        fields["state"] = request.args["state"]
     query = urlencode({**fields, "hmac": sign_query(store.world, fields)})
     return f"{request.args['redirect_uri']}?{query}"
 
 
-@blueprint.get("/admin/oauth/install")
+@blueprint.route("/admin/oauth/install", methods=["GET", "POST"])
 def install_link() -> Any:
-    """Shopify's install address: the app's page in the admin, which asks before it installs."""
+    """Shopify's install address: the app's page in the admin, which asks before it installs. Optional scopes are asked for here; an address
+    without a store leads to a choice of stores, as Shopify's own does for who is signed in to several."""
     world: World = current_app.extensions["devshop"]
-    store = _store_asked(world)
-    if store is None or request.args.get("client_id") != world.client_id:
-        return Response("Oauth error invalid_request: no such store or app", 400, mimetype="text/plain")
-    return redirect(f"/store/{store.handle}/apps/{world.config.handle if world.config else 'app'}", 303)
+    with world.lock:
+        store = _store_asked(world)
+        if request.args.get("client_id") != world.client_id or (store is None and request.values.get("shop")):
+            return Response("Oauth error invalid_request: no such store or app", 400, mimetype="text/plain")
+        if store is None:
+            return render_template("choose.html", store=None, query=request.args.to_dict())
+        page = f"/store/{store.handle}/apps/{world.config.handle if world.config else 'app'}"
+        scopes = tuple(world.config.scopes if world.config else ())
+        if request.method == "POST":
+            if request.form.get("decision") != "accept":
+                return redirect(f"/store/{store.handle}", 303)
+            accept(store, scopes, request.form.getlist("optional"))
+            return redirect(page, 303)
+        return _ask(store, scopes) if request.args.get("optional_scopes") else redirect(page, 303)
 
 
 def asked_access(store: Store) -> list[tuple[str, str, bool]]:
     """What the app asks for: each scope in words, its name, and whether it was granted."""
-    scopes = store.world.config.scopes if store.world.config else []
+    return in_words(store, store.world.config.scopes if store.world.config else [])
+
+
+def in_words(store: Store, scopes: Iterable[str]) -> list[tuple[str, str, bool]]:
+    """Each scope in words, its name, and whether the store granted it."""
     return [(_in_words(scope), scope, scope in store.granted) for scope in scopes]
 
 

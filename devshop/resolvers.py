@@ -180,6 +180,29 @@ on("AppInstallation", "accessScopes")(
 on("AppInstallation", "id")(lambda _, info: f"gid://shopify/AppInstallation/{store_of(info).id}")
 
 
+def _app(info: GraphQLResolveInfo) -> Typed:
+    config = store_of(info).world.config
+    asked = {
+        "requestedAccessScopes": config.scopes if config else [],
+        "optionalAccessScopes": config.optional_scopes if config else [],
+    }
+    lists = {
+        name: [Typed("AccessScope", {"handle": s, "description": s}) for s in scopes] for name, scopes in asked.items()
+    }
+    return Typed(
+        "App",
+        {
+            "id": "gid://shopify/App/1",
+            "title": config.name if config else "app",
+            "handle": config.handle if config else "app",
+            **lists,
+        },
+    )
+
+
+on("AppInstallation", "app")(lambda _, info: _app(info))
+
+
 @on("QueryRoot", "publicApiVersions")
 def _versions(_: Any, info: GraphQLResolveInfo) -> list[Typed]:
     """The version that devshop speaks and the one to come; where it falls forward, that one alone is supported."""

@@ -25,7 +25,9 @@ def embedded(store: Store, handle: str, path: str = "") -> str:
         action = f"{request.path}?{request.query_string.decode()}".rstrip("?")
         return page("grant.html", store, access=oauth.asked_access(store), action=action)
     source = f"{world().app_url}/{path}?{urlencode(oauth.launch_query(store, request.args.to_dict()))}"
-    return page("embedded.html", store, source=source, app_url=world().app_url, goods=goods(store))
+    config = world().config
+    scopes = (config.scopes, config.optional_scopes) if config else ([], [])
+    return page("embedded.html", store, source=source, app_url=world().app_url, goods=goods(store), scopes=scopes)
 
 
 def _check_handle(handle: str) -> None:
@@ -42,10 +44,8 @@ def grant(store: Store, handle: str, path: str = "") -> Any:
     _check_handle(handle)
     if request.form.get("decision") != "accept":
         return redirect(f"/store/{store.handle}", 303)
-    if store.is_installed:
-        oauth.grant_scopes(store, tuple(world().config.scopes))
-    else:
-        oauth.install(store)
+    config = world().config
+    oauth.accept(store, tuple(config.scopes if config else ()), request.form.getlist("optional"))
     return redirect(request.full_path.rstrip("?"), 303)
 
 
@@ -56,6 +56,20 @@ def id_token(store: Store) -> Response:
     if not store.is_installed:
         abort(403)
     return jsonify({"id_token": oauth.make_id_token(store)})
+
+
+@blueprint.post("/store/<name>/scopes")
+@in_store
+def change_scopes(store: Store) -> Response:
+    """What `shopify.scopes` does once the owner has said yes: optional scopes are granted, or given back."""
+    data, config = request.get_json(), world().config
+    known = set(config.optional_scopes if config else ())
+    granted, given_back = set(data.get("grant", ())), set(data.get("revoke", ()))
+    if not store.is_installed or not granted | given_back <= known:
+        abort(400, "Only optional scopes of the app's configuration can be asked for or given back.")
+    kept = [scope for scope in store.granted if scope not in given_back]
+    oauth.grant_scopes(store, tuple(dict.fromkeys([*kept, *sorted(granted)])))
+    return jsonify({"granted": store.granted})
 
 
 @blueprint.get("/store/<name>/stock.json")

@@ -132,6 +132,65 @@ def test_who_declines_has_not_installed(web: FlaskClient, store: Store) -> None:
     assert not store.is_installed
 
 
+def test_who_has_granted_all_of_it_is_sent_back_at_once(web: FlaskClient, store: Store) -> None:
+    oauth.install(store)
+    answer = authorize(web)
+    code = parse_qs(urlsplit(answer.location).query)["code"][0]
+
+    assert token(web, code=code)["scope"].split(",") == list(store.world.config.scopes)
+    store.granted = store.granted[1:]
+    assert authorize(web).status_code == 200
+
+
+def test_with_the_old_install_flow_the_address_says_what_is_asked_for(web: FlaskClient, store: Store) -> None:
+    store.world.config.asks_by_address = True
+    page = authorize(web, scope="read_products,read_orders").get_data(as_text=True)
+    answer = authorize(web, "accept", scope="read_products")
+    code = parse_qs(urlsplit(answer.location).query)["code"][0]
+
+    assert "View orders" in page
+    assert "inventory" not in page.split("<main")[1].replace("Inventory Hub", "")
+    assert token(web, code=code)["scope"] == "read_products"
+
+
+def test_optional_scopes_are_asked_for_at_the_install_address_and_may_be_left_out(
+    web: FlaskClient, store: Store
+) -> None:
+    store.world.config.optional_scopes = ["write_draft_orders", "write_products"]
+    address = "/admin/oauth/install?client_id=client-id&optional_scopes=write_draft_orders,write_products,read_themes"
+    page = web.get(address, headers={"Host": DOMAIN}).get_data(as_text=True)
+    form = {"decision": "accept", "optional": ["write_products", "read_themes"]}
+    answer = web.post(address, data=form, headers={"Host": DOMAIN})
+
+    assert page.count('name="optional"') == 2
+    assert answer.location == "/store/cocoa/apps/occ-inventory-hub-dev"
+    assert store.granted == (*store.world.config.scopes, "write_products")
+
+
+def test_an_optional_scope_can_be_given_back_and_a_required_one_not(web: FlaskClient, store: Store) -> None:
+    store.world.config.optional_scopes = ["write_products"]
+    oauth.install(store, ("read_inventory", "write_products"))
+    access = oauth.issue(store, expiring=False).value
+
+    def revoke(scope: str) -> Any:
+        query = "mutation r($s: [String!]!) { appRevokeAccessScopes(scopes: $s) { revoked { handle } userErrors { code } } }"
+        body = {"query": query, "variables": {"s": [scope]}}
+        headers = {"Host": DOMAIN, "X-Shopify-Access-Token": access}
+        answer = web.post("/admin/api/2026-10/graphql.json", json=body, headers=headers)
+        return answer.get_json()["data"]["appRevokeAccessScopes"]
+
+    assert revoke("read_inventory")["userErrors"] == [{"code": "CANNOT_REVOKE_REQUIRED_SCOPES"}]
+    assert revoke("write_products") == {"revoked": [{"handle": "write_products"}], "userErrors": []}
+    assert store.granted == ("read_inventory",)
+
+
+def test_an_install_address_without_a_store_lets_one_choose(web: FlaskClient) -> None:
+    page = web.get("/admin/oauth/install?client_id=client-id").get_data(as_text=True)
+
+    assert f'name="shop" value="{DOMAIN}"' in page
+    assert web.get("/admin/oauth/install?client_id=another").status_code == 400
+
+
 def test_a_browser_that_cannot_reach_the_store_names_it(web: FlaskClient) -> None:
     query = {"client_id": "client-id", "redirect_uri": BACK, "shop": DOMAIN}
 

@@ -181,7 +181,11 @@
     },
     modal: { show: async (id) => element(id).showModal(), hide: async (id) => element(id).close(), toggle: async (id) => (element(id).open ? element(id).close() : element(id).showModal()) },
     resourcePicker: (options = {}) => ask("pick", { options: { ...options, query: options.query || options.filter?.query } }),
-    scopes: { query: () => ask("scopes") },
+    scopes: {
+      query: () => ask("scopes"),
+      request: (names) => ask("scopesRequest", { names }),
+      revoke: (names) => ask("scopesRevoke", { names }),
+    },
     user: async () => ({ accountAccess: "Administrator" }),
   };
 

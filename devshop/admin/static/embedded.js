@@ -78,12 +78,34 @@ async function pick({ id, options = {} }) {
   dialog.showModal();
 }
 
+const list = (name) => frame.dataset[name].split(",").filter(Boolean);
+const scopes = () => ({ granted: list("scopes"), required: list("required"), optional: list("optional") });
+
+// Resolves to whether the store's grants were changed.
+async function changeScopes(change) {
+  const response = await fetch(`/store/${store}/scopes`, { method: "POST", body: JSON.stringify(change), headers: { "Content-Type": "application/json" } });
+  if (response.ok) frame.dataset.scopes = (await response.json()).granted.join(",");
+  return response.ok;
+}
+
 const answers = {
   async idToken({ id }) {
     const response = await fetch(`/store/${store}/id-token`, { method: "POST" });
     answer(id, response.ok ? (await response.json()).id_token : null);
   },
-  scopes({ id }) { answer(id, { granted: frame.dataset.scopes.split(",").filter(Boolean), required: [], optional: [] }); },
+  scopes({ id }) { answer(id, scopes()); },
+  scopesRequest({ id, names }) {
+    const dialog = byId("ask-scopes"), lacking = names.filter((name) => !scopes().granted.includes(name));
+    if (!lacking.length) return answer(id, { result: "granted-all", detail: scopes() });
+    byId("ask-scopes-list").replaceChildren(...lacking.map((name) => Object.assign(document.createElement("li"), { textContent: name })));
+    dialog.returnValue = "decline";
+    dialog.addEventListener("close", async () => {
+      const isGiven = dialog.returnValue === "accept" && await changeScopes({ grant: lacking });
+      answer(id, { result: isGiven ? "granted-all" : "declined-all", detail: scopes() });
+    }, { once: true });
+    dialog.showModal();
+  },
+  async scopesRevoke({ id, names }) { await changeScopes({ revoke: names }); answer(id, { detail: scopes() }); },
   async confirmLeave({ id }) { answer(id, await mayLeave()); },
   location({ path }) {
     const clean = new URL(path, origin);
