@@ -12,7 +12,7 @@ from pathlib import Path
 
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from devshop import appconfig, products, schema
+from devshop import appconfig, products, roasters, schema
 from devshop.app import create_app
 from devshop.webhooks import Sender
 from devshop.world import World
@@ -30,6 +30,8 @@ def main() -> None:
         world.config = appconfig.load(Path(options.config), options.app_url)
     if options.seed:
         seed(world, json.loads(Path(options.seed).read_text(encoding="utf-8")))
+    if options.roasters:
+        roasters.seed(world)
     schema.load()
     sender = Sender(world)
     app = create_app(world, sender)
@@ -74,6 +76,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--config", help="the app's shopify.app.*.toml")
     parser.add_argument("--app-url", default="http://127.0.0.1:8000")
     parser.add_argument("--seed", help="a JSON file of stores")
+    parser.add_argument("--roasters", action="store_true", help="three roasters' stores besides")
     return parser.parse_args()
 
 

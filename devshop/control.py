@@ -8,7 +8,7 @@ from typing import Any
 
 from flask import Blueprint, Response, current_app, jsonify, request
 
-from devshop import bulk, inventory, oauth, orders, products
+from devshop import bulk, inventory, oauth, orders, products, roasters
 from devshop.faults import Faults
 from devshop.world import DevshopError, Level, Order, Product, Store, World
 
@@ -74,6 +74,13 @@ def add_shop() -> Response:
     for name in names:
         store.add_location(name)
     return jsonify(_store(store))
+
+
+@blueprint.post("/roasters")
+@locked
+def add_roasters() -> Response:
+    """Three roasters' stores, ready to become partners (`devshop.roasters`)."""
+    return jsonify([_store(store) for store in roasters.seed(world())])
 
 
 def _store(store: Store) -> dict[str, Any]:
