@@ -15,7 +15,7 @@ PHYSICAL = (
     " OR place LIKE 'allocated:%'"
 )
 KINDS = "'product', 'ingredient'"
-RULES = "('markup', 'margin')"
+RULES = "('markup', 'margin', 'margin_percent')"
 
 
 def _shop() -> sa.Column:
@@ -194,6 +194,7 @@ def _create_catalogue() -> None:
         _big("available", nullable=True),
         _moment("changed_at", nullable=False),
         _moment("read_at"),
+        _moment("look_at"),
         _moment("deleted_at"),
         _shop(),
         sa.UniqueConstraint("partner_id", "variant_gid"),
@@ -201,6 +202,7 @@ def _create_catalogue() -> None:
     _index("ix_partner_variant_product", "partner_variant", ["partner_product_id", "position"])
     _index("ix_partner_variant_inventory_item", "partner_variant", ["shop_id", "inventory_item_gid"])
     _index("ix_partner_variant_sku", "partner_variant", ["partner_id", "sku"])
+    _index("ix_partner_variant_look", "partner_variant", ["partner_id"], where="look_at IS NOT NULL")
 
 
 def _create_imports() -> None:
@@ -230,7 +232,8 @@ def _create_imports() -> None:
         _text("product_gid", nullable=True),
         _text("price_kind", nullable=True),
         _money("price_value"),
-        _json("follow"),
+        *map(_json, ("follow", "wanted", "seen")),
+        _text("operation_gid", nullable=True),
         _text("status_before", nullable=True),
         _int("tries"),
         _text("cause", nullable=True),

@@ -143,6 +143,7 @@ class PartnerVariant(ShopScoped, db.Model):
         Index("ix_partner_variant_product", "partner_product_id", "position"),
         Index("ix_partner_variant_inventory_item", "shop_id", "inventory_item_gid"),
         Index("ix_partner_variant_sku", "partner_id", "sku"),
+        Index("ix_partner_variant_look", "partner_id", postgresql_where=text("look_at IS NOT NULL")),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -163,6 +164,7 @@ class PartnerVariant(ShopScoped, db.Model):
     available: Mapped[int | None] = mapped_column(BigInteger)
     changed_at: Mapped[datetime]  # Shopify's updatedAt
     read_at: Mapped[datetime | None]
+    look_at: Mapped[datetime | None]  # its stock is to be read by itself, from then on; null: no need
     deleted_at: Mapped[datetime | None]
 
     product: Mapped[PartnerProduct] = relationship(lazy="raise_on_sql")
@@ -175,16 +177,14 @@ class PriceRule(ShopScoped, db.Model):
     __tablename__ = "price_rule"
     __table_args__ = (
         UniqueConstraint("partner_id", "product_type"),
-        CheckConstraint("kind IN ('markup', 'margin')", name="kind_known"),
+        CheckConstraint("kind IN ('markup', 'margin', 'margin_percent')", name="kind_known"),
         CheckConstraint("value >= 0", name="value_not_negative"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     partner_id: Mapped[int] = mapped_column(ForeignKey("partner.id", ondelete="CASCADE"))
     product_type: Mapped[str] = mapped_column(Text)
-    kind: Mapped[str] = mapped_column(
-        Text
-    )  # markup: percent on cost; margin: an amount on top, in the merchant's currency
+    kind: Mapped[str] = mapped_column(Text)  # one of prices.KINDS
     value: Mapped[Decimal] = mapped_column(Numeric(14, 2))
 
 
@@ -214,7 +214,8 @@ class ImportedProduct(ShopScoped, db.Model):
     """The merchant's copy of a partner product; at most one for good. What makes a repeated import find it: this row is committed before
     Shopify is asked, `handle` (unique, made from it) goes out with the product, and `product_gid` is stored from the answer.
 
-    `status_before`: it was set to draft because the partner was lost, and had this status.
+    `wanted`: [partner variant id, SKU here] of each variant to be made, their SKUs kept free for them. `seen`: what of the partner's product
+    this copy was made from, or was refused; a change is seen by comparing the mirror with it. `status_before`: it was set to draft because the partner was lost, and had this status.
     """
 
     __tablename__ = "imported_product"
@@ -222,7 +223,7 @@ class ImportedProduct(ShopScoped, db.Model):
         UniqueConstraint("partner_product_id"),
         UniqueConstraint("shop_id", "handle"),
         CheckConstraint(f"state IN {IMPORT_STATES}", name="state_known"),
-        CheckConstraint("price_kind IN ('markup', 'margin')", name="price_kind_known"),
+        CheckConstraint("price_kind IN ('markup', 'margin', 'margin_percent')", name="price_kind_known"),
         CheckConstraint("(price_kind IS NULL) = (price_value IS NULL)", name="price_rule_whole"),
         Index("ix_imported_product_due", "shop_id", postgresql_where=text("state IN ('wanted', 'creating')")),
         Index("ix_imported_product_partner", "partner_id", "state"),
@@ -239,6 +240,9 @@ class ImportedProduct(ShopScoped, db.Model):
     price_kind: Mapped[str | None] = mapped_column(Text)  # this product's own rule; null: its type's or the partner's
     price_value: Mapped[Decimal | None] = mapped_column(Numeric(14, 2))
     follow: Mapped[dict[str, Any]] = mapped_column(default=dict)  # this product's own: field -> follow | ask | keep
+    wanted: Mapped[list[Any]] = mapped_column(default=list)
+    seen: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    operation_gid: Mapped[str | None] = mapped_column(Text)  # Shopify makes it in the background, under this id
     status_before: Mapped[str | None] = mapped_column(Text)
     tries: Mapped[int] = mapped_column(default=0)
     cause: Mapped[str | None] = mapped_column(Text)  # why it failed, in plain words

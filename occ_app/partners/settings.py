@@ -37,13 +37,20 @@ def _clock(text: str) -> str:
         raise RuleError("Give a time such as 18:00.") from None
 
 
+def _words(text: str) -> str:
+    if len(text) > 255:
+        raise RuleError("Give at most 255 characters.")
+    return text
+
+
 def _rate(text: str) -> str:
     return decimal("0.000001", "1000000", 6)(text) if text else ""
 
 
 # The settings that are one of a few, with what each choice means to people.
 CHOICES: dict[str, dict[str, str]] = {
-    "price_rule": {"markup": "Markup in per cent", "margin": "Fixed margin"},
+    "price_rule": {"markup": "Markup in per cent", "margin": "Fixed margin", "margin_percent": "Margin in per cent"},
+    "compare_at": {"follow": "By the same rule", "none": "None"},
     "rounding": {"none": "As computed", "99": "End in .99", "95": "End in .95", "whole": "Whole"},
     "import_status": {"draft": "Draft", "active": "Active"},
     "when_gone": {"zero": "Set their products to 0", "draft": "Make their products drafts"},
@@ -60,11 +67,15 @@ def _choice(name: str) -> Callable[[str], str]:
 SETTINGS: dict[str, Setting] = {
     "price_rule": Setting(_choice("price_rule"), "markup", "Prices are made by a markup, or by a fixed margin"),
     "markup_percent": Setting(decimal("0", "10000"), "40", "Markup on their price to you, in per cent"),
+    "margin_percent": Setting(decimal("0", "99.99"), "40", "Margin as a share of your price, in per cent"),
     "margin_amount": Setting(decimal("0", "1000000"), "0", "Fixed margin per unit, in your currency"),
     "discount_percent": Setting(decimal("0", "99.99"), "0", "What they take off their shop price for you, in per cent"),
     "rounding": Setting(_choice("rounding"), "none", "Prices end in .99, in .95, are whole, or stay as computed"),
     "minimum_margin_percent": Setting(decimal("0", "99.99"), "0", "A price with a smaller margin is not set"),
     "exchange_rate": Setting(_rate, "", "What one unit of their currency is in yours"),
+    "compare_at": Setting(_choice("compare_at"), "follow", "Their compare-at price by the same rule, or none"),
+    "vendor": Setting(_words, "", "The vendor of imported products: empty: theirs"),
+    "tags": Setting(_words, "", "Tags that imported products get beside theirs, with commas between"),
     "import_status": Setting(_choice("import_status"), "draft", "What imported products begin as"),
     "location": Setting(_location, "", "Where their goods are counted in your shop"),
     **{
