@@ -215,7 +215,8 @@ class ImportedProduct(ShopScoped, db.Model):
     Shopify is asked, `handle` (unique, made from it) goes out with the product, and `product_gid` is stored from the answer.
 
     `wanted`: [partner variant id, SKU here] of each variant to be made, their SKUs kept free for them. `seen`: what of the partner's product
-    this copy was made from, or was refused; a change is seen by comparing the mirror with it. `status_before`: it was set to draft because the partner was lost, and had this status.
+    this copy was made from, or what of it was declined; a change is seen by comparing the mirror with it.
+    `status_before`: it was set to draft because the partner was lost, or sells it no more, and had this status.
     """
 
     __tablename__ = "imported_product"

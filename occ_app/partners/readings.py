@@ -60,6 +60,12 @@ def keep_whole(partner: Partner, read_at: datetime) -> None:
     _follow(imported, {one.item_id: read_at for one in imported}, read_at)
 
 
+def refresh_goods(condition) -> None:  # type: ignore[no-untyped-def]
+    """Something other than a number changed of these partner variants (they were deleted, their product is no longer sold): targets follow."""
+    query = select(ImportedVariant.item_id).join(ImportedVariant.partner_variant).where(condition)
+    targets.refresh(db.session.scalars(query))
+
+
 def _imported(condition) -> list[ImportedVariant]:  # type: ignore[no-untyped-def]
     query = select(ImportedVariant).where(condition).order_by(ImportedVariant.item_id).with_for_update()
     return list(db.session.scalars(query.execution_options(populate_existing=True)))
