@@ -25,8 +25,9 @@ from occ_app.orders import booking
 from occ_app.orders import pull as orders_pull
 from occ_app.orders.models import Order, OrderLine
 from occ_app.outbox.models import READY, SENT, Mutation
-from occ_app.partners import goods, readings, standing, supplies, withdrawal
-from occ_app.partners.models import ImportedProduct, Partner
+from occ_app.partners import catalogue, goods, readings, standing, supplies, turns, withdrawal
+from occ_app.partners import stock as partner_stock
+from occ_app.partners.models import CATALOGUE, CONNECTED, STOCK, ImportedProduct, Partner, PartnerPull, PartnerVariant
 from occ_app.shopify.client import Client
 from occ_app.shopify.errors import ShopifyAccessError, ShopifyUnavailableError
 from occ_app.shops import install, privacy
@@ -67,20 +68,37 @@ def _nudge_to_read(delivery: Delivery, payload: dict[str, Any]) -> None:
         .join(Variant, Variant.id == Mapping.variant_id)
         .where(Variant.inventory_item_gid == item_gid, Mapping.ended_at.is_(None))
     )
+    for shop_id in _merchants_nudged(delivery, payload, item_gid):
+        tasks.ask("partner_stock", shop_id)
     unexpected = [state.mapping_id for state in db.session.scalars(query) if state.expected != payload.get("available")]
     if unexpected:
         reconcile.nudge(unexpected, clock.now())
 
 
+def _merchants_nudged(delivery: Delivery, payload: dict[str, Any], item_gid: str) -> set[int]:
+    """Merchants who mirror this number of the shop."""
+    with across_shops():
+        location_gid = f"gid://shopify/Location/{int(payload['location_id'])}"
+        return partner_stock.nudge(delivery.shop_id or 0, item_gid, location_gid, clock.now())
+
+
 def _product_changed(delivery: Delivery, payload: dict[str, Any]) -> None:
     """Only what is known is kept fresh; new products are read too, but never make items."""
     shop = db.session.get_one(Shop, delivery.shop_id)
+    product_gid = f"gid://shopify/Product/{int(payload['id'])}"
+    told = datetime.fromisoformat(payload["updated_at"]) if payload.get("updated_at") else None
+    turns.product_changed(shop, product_gid, told, connections().client)
     if shop.variants_pulled_at is not None:
-        catalog_pull.pull_product(connections().client(shop), f"gid://shopify/Product/{int(payload['id'])}")
+        catalog_pull.pull_product(connections().client(shop), product_gid)
 
 
 def _bulk_finished(delivery: Delivery, payload: dict[str, Any]) -> None:
     tasks.ask("variants", delivery.shop_id or 0)
+    with across_shops():
+        merchants = select(Partner.shop_id).join(PartnerPull, PartnerPull.partner_id == Partner.id)
+        at_it = merchants.where(Partner.partner_shop_id == delivery.shop_id, PartnerPull.finished_at.is_(None))
+        for shop_id in db.session.scalars(at_it.distinct()):
+            tasks.ask("partner_catalogue", shop_id)
 
 
 def _locations_changed(delivery: Delivery, payload: dict[str, Any]) -> None:
@@ -287,6 +305,14 @@ def _first_day(shop: Shop, client: Client) -> None:
     tasks.ask("variants", shop.id)
 
 
+def _partner_catalogue(shop: Shop, client: Client) -> None:
+    turns.pull_catalogues(connections().client)
+
+
+def _partner_stock(shop: Shop, client: Client) -> None:
+    turns.pull_stock(connections().client)
+
+
 def register_tasks() -> None:
     """Every task has its function. Push, link and reconciliation share one turn: one sync per shop at a time."""
     tasks.register("inbox", _inbox, "inbox")
@@ -304,6 +330,8 @@ def register_tasks() -> None:
         ("keep_alive", _keep_alive, "keep_alive"),
         ("subscriptions", _subscriptions, "subscriptions"),
         ("first_day", _first_day, "variants"),
+        ("partner_catalogue", _partner_catalogue, "partner_catalogue"),
+        ("partner_stock", _partner_stock, "partner_stock"),
     ):
         tasks.register(name, for_active_shop(task, kind), kind)
 
@@ -336,6 +364,8 @@ def sweep() -> None:
     standing.follow_all(clock.now())
     working.settle_unknown(dict.fromkeys(privacy.TOPICS, _privacy))
     at = clock.now()
+    catalogue.want_due(at)
+    partner_stock.want_due(at)
     due = {
         "inbox": select(Delivery.shop_id).where(
             Delivery.state == WAITING, Delivery.next_try_at <= at, Delivery.shop_id.is_not(None)
@@ -356,9 +386,15 @@ def sweep() -> None:
         "variants": select(VariantPull.shop_id).where(
             VariantPull.finished_at.is_(None), VariantPull.next_look_at <= at
         ),
+        "partner_catalogue": select(PartnerPull.shop_id).where(
+            PartnerPull.kind == CATALOGUE, PartnerPull.finished_at.is_(None), PartnerPull.next_look_at <= at
+        ),
+        "partner_stock": select(PartnerPull.shop_id)
+        .where(PartnerPull.kind == STOCK, PartnerPull.finished_at.is_(None))
+        .union(_shops_to_look(at)),
     }
     for name, query in due.items():
-        for shop_id in db.session.scalars(query.distinct()):
+        for shop_id in set(db.session.scalars(query)):
             tasks.ask(name, shop_id)
     tell_stopped(at)
     for failure in runner.failures():
@@ -366,6 +402,12 @@ def sweep() -> None:
             tasks.ask(failure.task, failure.shop_id)
     for shop_id in db.session.scalars(select(Mutation.shop_id).where(Mutation.state.in_((READY, SENT))).distinct()):
         tasks.ask("push", shop_id)
+
+
+def _shops_to_look(at: datetime) -> Any:
+    """Merchants who are to read single variants of a connected partner."""
+    query = select(PartnerVariant.shop_id).join(PartnerVariant.partner)
+    return query.where(PartnerVariant.look_at <= at, Partner.state == CONNECTED)
 
 
 def tell_stopped(at: datetime) -> None:
@@ -414,6 +456,7 @@ def _task_again(name: str, at: datetime) -> None:
 def _tidy() -> None:
     working.forget_bodies(clock.now())
     runner.forget_old_jobs()
+    partner_stock.forget_old_runs(clock.now())
 
 
 def set_clock() -> None:

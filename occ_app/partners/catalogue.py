@@ -11,13 +11,21 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import func, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Integer, all_, exists, func, literal, select, update
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from occ_app import clock
 from occ_app.extensions import current_shop_id, db
 from occ_app.partners import readings
-from occ_app.partners.models import CATALOGUE, ImportedVariant, Partner, PartnerProduct, PartnerPull, PartnerVariant
+from occ_app.partners.models import (
+    CATALOGUE,
+    CONNECTED,
+    ImportedVariant,
+    Partner,
+    PartnerProduct,
+    PartnerPull,
+    PartnerVariant,
+)
 from occ_app.shopify.client import Client, operation_text
 from occ_app.shopify.errors import ShopifyRefusedError
 from occ_app.shops.models import Shop
@@ -28,18 +36,51 @@ LOOK_LATER = timedelta(minutes=1)
 MOST_PICTURES = 50
 WORKING = ("CREATED", "RUNNING", "CANCELING")
 BUSY = ("LIMIT_REACHED", "OPERATION_IN_PROGRESS")
-GRAMS = {"GRAMS": Decimal(1), "KILOGRAMS": Decimal(1000), "OUNCES": Decimal("28.349523125"), "POUNDS": Decimal("453.59237")}
+AGAIN_AFTER = timedelta(days=1)
+FAILED_AGAIN_AFTER = timedelta(minutes=10)
+OF_STOCK = ("available", "read_at", "look_at")
+GRAMS = {
+    "GRAMS": Decimal(1),
+    "KILOGRAMS": Decimal(1000),
+    "OUNCES": Decimal("28.349523125"),
+    "POUNDS": Decimal("453.59237"),
+}
 
 
 def want(partner: Partner, at: datetime) -> PartnerPull:
     """A pull of the partner's catalogue is under way: the one that is unfinished, else a new one."""
-    row = {"shop_id": partner.shop_id, "partner_id": partner.id, "kind": CATALOGUE, "started_at": at, "next_look_at": at}
+    row = {
+        "shop_id": partner.shop_id,
+        "partner_id": partner.id,
+        "kind": CATALOGUE,
+        "started_at": at,
+        "next_look_at": at,
+    }
     row |= dict.fromkeys(("looked_at", "changed", "reads", "points"), 0)
     is_open = PartnerPull.finished_at.is_(None) & (PartnerPull.kind == CATALOGUE)
     statement = insert(PartnerPull).values(row)
     db.session.execute(statement.on_conflict_do_nothing(index_elements=["partner_id"], index_where=is_open))
     query = select(PartnerPull).where(is_open, PartnerPull.partner_id == partner.id)
     return db.session.scalars(query).one()
+
+
+def want_due(at: datetime) -> None:
+    """A pull is under way of every connected partner whose catalogue was last read a day ago, or never. Spans shops; one statement."""
+    pull = select(PartnerPull.id).where(PartnerPull.partner_id == Partner.id, PartnerPull.kind == CATALOGUE)
+    recent = PartnerPull.finished_at.is_(None) | (PartnerPull.finished_at > at - FAILED_AGAIN_AFTER)
+    zero = literal(0)
+    rows = select(
+        Partner.shop_id, Partner.id, literal(CATALOGUE), literal(at), literal(at), zero, zero, zero, zero
+    ).where(
+        Partner.state == CONNECTED,
+        Partner.partner_shop_id.is_not(None),
+        Partner.catalogue_read_at.is_(None) | (Partner.catalogue_read_at <= at - AGAIN_AFTER),
+        ~exists(pull.where(recent)),
+    )
+    names = ("shop_id", "partner_id", "kind", "started_at", "next_look_at", "looked_at", "changed", "reads", "points")
+    is_open = PartnerPull.finished_at.is_(None) & (PartnerPull.kind == CATALOGUE)
+    statement = insert(PartnerPull).from_select(names, rows)
+    db.session.execute(statement.on_conflict_do_nothing(index_elements=["partner_id"], index_where=is_open))
 
 
 def unfinished(at: datetime) -> Sequence[PartnerPull]:
@@ -100,7 +141,9 @@ def pull_facts(client: Client, partner: Partner) -> int:
 
 def _run(client: Client) -> str | None:
     """The bulk operation's id; None where Shopify is at too many for us already."""
-    answer = client.mutate("variants_bulk", {"query": operation_text("partner_catalogue")}).data["bulkOperationRunQuery"]
+    answer = client.mutate("variants_bulk", {"query": operation_text("partner_catalogue")}).data[
+        "bulkOperationRunQuery"
+    ]
     if answer["userErrors"]:
         words = "; ".join(error["message"] for error in answer["userErrors"])
         if any(error.get("code") in BUSY for error in answer["userErrors"]):
@@ -143,7 +186,9 @@ def _lines(content: bytes) -> Iterator[dict[str, Any]]:
     return (json.loads(line) for line in content.split(b"\n") if line)
 
 
-def _pictures(lines: Iterator[dict[str, Any]]) -> tuple[dict[str, list[dict[str, str]]], dict[str, str], dict[str, str]]:
+def _pictures(
+    lines: Iterator[dict[str, Any]],
+) -> tuple[dict[str, list[dict[str, str]]], dict[str, str], dict[str, str]]:
     """Product id -> its pictures, media id -> address, variant id -> the media that shows it."""
     of_product: dict[str, list[dict[str, str]]] = {}
     by_media: dict[str, str] = {}
@@ -191,7 +236,7 @@ def keep_product(partner: Partner, product_gid: str, found: dict[str, Any] | Non
         rows.append({**node, "__parentId": product_gid, "image": by_media.get(shown)})
     variants = _keep_variants(partner, kept, rows, read_at)
     gone = update(PartnerVariant).where(PartnerVariant.partner_product_id == kept[product_gid])
-    lost = gone.where(PartnerVariant.id.not_in(variants), PartnerVariant.deleted_at.is_(None))
+    lost = gone.where(_none_of(PartnerVariant.id, variants), PartnerVariant.deleted_at.is_(None))
     db.session.execute(lost.values(deleted_at=clock.now()))
     sum_up(partner, [kept[product_gid]])
     readings.refresh_goods(PartnerVariant.partner_product_id == kept[product_gid])
@@ -199,7 +244,9 @@ def keep_product(partner: Partner, product_gid: str, found: dict[str, Any] | Non
 
 
 def _product_gone(partner: Partner, product_gid: str, at: datetime) -> int | None:
-    query = select(PartnerProduct).where(PartnerProduct.partner_id == partner.id, PartnerProduct.product_gid == product_gid)
+    query = select(PartnerProduct).where(
+        PartnerProduct.partner_id == partner.id, PartnerProduct.product_gid == product_gid
+    )
     product = db.session.scalar(query)
     if product is None:
         return None
@@ -221,7 +268,9 @@ def _keep_products(partner: Partner, rows: Sequence[dict[str, Any]]) -> dict[str
     return {gid: number for gid, number in done}  # noqa: C416 - a Row is not a pair
 
 
-def _keep_variants(partner: Partner, products: Mapping[str, int], nodes: Sequence[dict[str, Any]], read_at: datetime) -> set[int]:
+def _keep_variants(
+    partner: Partner, products: Mapping[str, int], nodes: Sequence[dict[str, Any]], read_at: datetime
+) -> set[int]:
     """These variants are of those products, as given; those of products that are not ours to keep are left out. Returns their ids."""
     known = [node for node in nodes if node["__parentId"] in products]
     if not known:
@@ -231,9 +280,10 @@ def _keep_variants(partner: Partner, products: Mapping[str, int], nodes: Sequenc
     has_stock = not partner.location_gids
     for node, row in zip(known, rows, strict=True):
         row["available"] = _units(node) if has_stock else (0 if node["inventoryItem"]["tracked"] else None)
+        row["read_at"] = read_at if has_stock else None
         row["look_at"] = None if has_stock else read_at
     statement = insert(PartnerVariant).values(rows)
-    again = {name: statement.excluded[name] for name in rows[0] if name not in ("variant_gid", "available", "look_at")}
+    again = {name: statement.excluded[name] for name in rows[0] if name not in ("variant_gid", *OF_STOCK)}
     again |= {} if has_stock else {"look_at": statement.excluded.look_at}
     upsert = statement.on_conflict_do_update(index_elements=["partner_id", "variant_gid"], set_=again)
     done = db.session.execute(upsert.returning(PartnerVariant.variant_gid, PartnerVariant.id))
@@ -260,10 +310,15 @@ def keep_stock(partner: Partner, found: Mapping[int, int | None], read_at: datet
 
 def _forget_others(partner: Partner, products: Collection[int], variants: Collection[int], at: datetime) -> None:
     lost = update(PartnerProduct).where(PartnerProduct.partner_id == partner.id, PartnerProduct.deleted_at.is_(None))
-    db.session.execute(lost.where(PartnerProduct.id.not_in(products)).values(deleted_at=at))
+    db.session.execute(lost.where(_none_of(PartnerProduct.id, products)).values(deleted_at=at))
     gone = update(PartnerVariant).where(PartnerVariant.partner_id == partner.id, PartnerVariant.deleted_at.is_(None))
-    db.session.execute(gone.where(PartnerVariant.id.not_in(variants)).values(deleted_at=at))
+    db.session.execute(gone.where(_none_of(PartnerVariant.id, variants)).values(deleted_at=at))
     readings.refresh_goods(PartnerVariant.partner_id == partner.id)
+
+
+def _none_of(column: Any, ids: Collection[int]) -> Any:
+    """Not one of these ids: they go out as one array, for there may be more than a statement takes parameters (65,535)."""
+    return column != all_(literal(list(ids), ARRAY(Integer)))
 
 
 def sum_up(partner: Partner, product_ids: Collection[int] | None = None) -> None:

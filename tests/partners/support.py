@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
+from devshop import products
+from devshop.world import Product, Store
 from occ_app import clock
 from occ_app.catalog import mapping as mappings
 from occ_app.catalog import pull
@@ -87,3 +89,35 @@ def read(partner_variant_id: int, available: int | None, at: datetime | None = N
     readings.keep(partner, {variant.id: available}, at)
     readings.keep_whole(partner, at)
     db.session.commit()
+
+
+# Real stores of partners ----------------------------------------------------------------------------------------------------------
+
+
+def join(bench: Bench, domain: str = ROASTER, name: str = "Northlight Coffee", currency: str = "GBP") -> Store:
+    """A partner's store in Shopify, connected: what an invitation leaves behind. Its products come with the next `settle`."""
+    store = bench.world.add_store(domain, name, plan="plus", time_zone="Europe/London", currency=currency)
+    store.add_location("Roastery")
+    connect(bench, store, name)
+    return store
+
+
+def connect(bench: Bench, store: Store, name: str) -> None:
+    """The merchant has that store as its partner."""
+    theirs = bench.install(store)
+    with bench.scope():
+        partner = Partner(domain=store.domain, name=name, connected_at=clock.now(), partner_shop_id=theirs.id)
+        db.session.add(partner)
+        db.session.commit()
+
+
+def coffee(store: Store, number: int, available: int = 20, price: str = "10.00", **more: Any) -> Product:
+    """A product of one variant in the store: SKU `C-1` and so on."""
+    row = {"sku": f"C-{number}", "price": price, "available": available, **more.pop("variant", {})}
+    own = {"title": f"Coffee {number}", "vendor": "Northlight", "product_type": "Single origin", **more}
+    return products.create(store, {**own, "variants": [row]})
+
+
+def the_partner() -> Partner:
+    """The one partner of the shop in scope."""
+    return db.session.scalars(db.select(Partner)).one()
