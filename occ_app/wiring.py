@@ -27,7 +27,7 @@ from occ_app.orders.models import Order, OrderLine
 from occ_app.outbox.models import READY, SENT, Mutation
 from occ_app.partners import catalogue, goods, readings, standing, supplies, turns, withdrawal
 from occ_app.partners import stock as partner_stock
-from occ_app.partners.models import CATALOGUE, CONNECTED, STOCK, ImportedProduct, Partner, PartnerPull, PartnerVariant
+from occ_app.partners.models import CATALOGUE, CONNECTED, STOCK, ImportRun, ImportedProduct, Partner, PartnerPull, PartnerVariant
 from occ_app.shopify.client import Client
 from occ_app.shopify.errors import ShopifyAccessError, ShopifyUnavailableError
 from occ_app.shops import install, privacy
@@ -274,6 +274,20 @@ def _partner_goods(shop: Shop, client: Client) -> None:
     withdrawal.settle(client, clock.now())
 
 
+def partner_work_now(shop_id: int, kind: str) -> None:
+    """What is due of that kind (partner_catalogue, partner_stock, partner_import) has been done, without waiting for a worker.
+
+    Raises RuleError where the shop rests or a worker is at it.
+    """
+    with turn(db.engine, kind, shop_id) as is_ours, shop_scope(shop_id):
+        shop = db.session.get_one(Shop, shop_id)
+        if shop.status != ACTIVE:
+            raise RuleError(f"{shop.domain} is {shop.status.replace('_', ' ')}. {shop.status_reason or ''}".strip())
+        if not is_ours:
+            raise RuleError("A worker is at it already. Try again in a minute.")
+        _PARTNER_TASKS[kind](shop, connections().client(shop))
+
+
 def _audit(shop: Shop, client: Client) -> None:
     found = ledger.audit(shop.id)
     subject = f"shop:{shop.id}"
@@ -313,6 +327,17 @@ def _partner_stock(shop: Shop, client: Client) -> None:
     turns.pull_stock(connections().client)
 
 
+def _partner_import(shop: Shop, client: Client) -> None:
+    turns.run_imports(client)
+
+
+_PARTNER_TASKS: dict[str, Task] = {
+    "partner_catalogue": _partner_catalogue,
+    "partner_stock": _partner_stock,
+    "partner_import": _partner_import,
+}
+
+
 def register_tasks() -> None:
     """Every task has its function. Push, link and reconciliation share one turn: one sync per shop at a time."""
     tasks.register("inbox", _inbox, "inbox")
@@ -330,8 +355,7 @@ def register_tasks() -> None:
         ("keep_alive", _keep_alive, "keep_alive"),
         ("subscriptions", _subscriptions, "subscriptions"),
         ("first_day", _first_day, "variants"),
-        ("partner_catalogue", _partner_catalogue, "partner_catalogue"),
-        ("partner_stock", _partner_stock, "partner_stock"),
+        *((name, task, name) for name, task in _PARTNER_TASKS.items()),
     ):
         tasks.register(name, for_active_shop(task, kind), kind)
 
@@ -392,6 +416,9 @@ def sweep() -> None:
         "partner_stock": select(PartnerPull.shop_id)
         .where(PartnerPull.kind == STOCK, PartnerPull.finished_at.is_(None))
         .union(_shops_to_look(at)),
+        "partner_import": select(ImportRun.shop_id).where(
+            ImportRun.finished_at.is_(None), (ImportRun.next_try_at.is_(None)) | (ImportRun.next_try_at <= at)
+        ),
     }
     for name, query in due.items():
         for shop_id in set(db.session.scalars(query)):

@@ -1,7 +1,10 @@
-"""Partner goods in plain values: how many of theirs may be sold here, and when their next cutoff is."""
+"""Partner goods in plain values: how many of theirs may be sold here, what they are called, and when the next cutoff is."""
 
 from __future__ import annotations
 
+import re
+import unicodedata
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -64,3 +67,37 @@ def next_cutoff(now: datetime, *, cadence: str, weekday: str, at: time, time_zon
         if moment > now:
             return moment
     raise ValueError(f"{weekday} is no day of the week")
+
+
+# What imported products are called ------------------------------------------------------------------------------------------------
+
+LONGEST_SKU = 100
+LONGEST_HANDLE = 120
+
+
+def sku_for(domain: str, sku: str, number: str, taken: Collection[str]) -> str:
+    """The SKU here of a partner's variant: `PARTNER-{shop}-{sku}` of letters, digits, dots, lines and dashes only, and nobody else's.
+
+    `number`: the variant's own, which stands in where it has no SKU, or another one has it (compared without regard to case).
+    """
+    shop = domain.removesuffix(".myshopify.com")
+    safe = re.sub(r"[^A-Za-z0-9._]+", "-", sku).strip("-._")
+    begin = f"PARTNER-{shop}-"
+    wish = f"{begin}{safe or number}"
+    if len(wish) <= LONGEST_SKU and wish.lower() not in taken:
+        return wish
+    numbered = f"-{number}"
+    return f"{begin}{safe}"[: LONGEST_SKU - len(numbered)] + numbered
+
+
+def handle_for(title: str, domain: str, number: str) -> str:
+    """The address of our copy of a partner's product: readable, and with the product's number, so that no other product has it."""
+    plain = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode().lower()
+    words = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")
+    end = f"{domain.removesuffix('.myshopify.com')}-{number}"
+    return f"{words[: LONGEST_HANDLE - len(end) - 1].strip('-')}-{end}".strip("-")
+
+
+def number_of(gid: str) -> str:
+    """The number at the end of a Shopify id."""
+    return gid.rsplit("/", 1)[-1]

@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from occ_app import clock
 from occ_app.extensions import across_shops, db, shop_scope
-from occ_app.partners import catalogue, stock
+from occ_app.partners import catalogue, imports, stock
 from occ_app.partners.models import CONNECTED, Partner, PartnerProduct, PartnerPull
 from occ_app.shopify.client import Client
 from occ_app.shopify.errors import ShopifyAccessError, ShopifyError, ShopifyUnavailableError
@@ -85,6 +85,12 @@ def pull_stock(connect: Connect) -> None:
             stock.look(client_of(partner, connect), partner)
         except ShopifyAccessError:
             db.session.rollback()  # who has no access is read as a whole when it is back
+
+
+def run_imports(client: Client) -> None:
+    """Every import that is under way is at its end, or rests. `client` is the merchant's."""
+    for run in imports.unfinished(clock.now()):
+        imports.advance(client, run)
 
 
 def product_changed(theirs: Shop, product_gid: str, changed_at: datetime | None, connect: Connect) -> None:
