@@ -288,6 +288,15 @@ def partner_work_now(shop_id: int, kind: str) -> None:
         _PARTNER_TASKS[kind](shop, connections().client(shop))
 
 
+def push_now(shop_id: int) -> None:
+    """What is due has been pushed; where a worker is at it, it does so."""
+    with turn(db.engine, "sync", shop_id) as is_ours, shop_scope(shop_id):
+        shop = db.session.get_one(Shop, shop_id)
+        if is_ours and shop.status == ACTIVE:
+            _link(shop, connections().client(shop))
+            _push(shop, connections().client(shop))
+
+
 def _audit(shop: Shop, client: Client) -> None:
     found = ledger.audit(shop.id)
     subject = f"shop:{shop.id}"

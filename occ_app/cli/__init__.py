@@ -7,11 +7,11 @@ import sys
 import click
 from flask.cli import FlaskGroup
 
-from occ_app.cli import operating, partners, settings, sheets, stock, syncing
+from occ_app.cli import operating, partner_goods, partners, settings, sheets, stock, syncing
 from occ_app.cli.shared import occ
 from occ_app.errors import OccError
 
-__all__ = ["main", "occ", "operating", "partners", "settings", "sheets", "stock", "syncing"]
+__all__ = ["main", "occ", "operating", "partner_goods", "partners", "settings", "sheets", "stock", "syncing"]
 
 
 def main() -> None:
