@@ -21,10 +21,12 @@ GROUPS = (
         (
             "price_rule",
             "markup_percent",
+            "margin_percent",
             "margin_amount",
             "discount_percent",
             "rounding",
             "minimum_margin_percent",
+            "compare_at",
             "exchange_rate",
         ),
     ),
@@ -35,6 +37,8 @@ GROUPS = (
         (
             "import_status",
             "location",
+            "vendor",
+            "tags",
             "follow_price",
             "follow_title",
             "follow_images",
