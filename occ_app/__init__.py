@@ -59,6 +59,7 @@ def _add_pages(app: Flask) -> None:
     from occ_app.cli import occ
     from occ_app.desk import activity, connection, exceptions, home
     from occ_app.inbox.intake import blueprint as inbox
+    from occ_app.partners import browse_views as partner_goods
     from occ_app.partners import join_views, supply_views
     from occ_app.partners import views as partners
     from occ_app.shops.admission import admit
@@ -80,6 +81,7 @@ def _add_pages(app: Flask) -> None:
         activity.blueprint,
         connection.blueprint,
         partners.blueprint,
+        partner_goods.blueprint,
         join_views.blueprint,
         supply_views.blueprint,
     ):

@@ -117,9 +117,10 @@ def with_headers(response: Response) -> Response:
     if domain and config.standin_url:
         ancestors += f" {config.standin_url}"
     bridge = config.app_bridge_url
+    pictures = f"https://cdn.shopify.com {config.standin_url}" if config.standin_url else "https://cdn.shopify.com"
     response.headers["Content-Security-Policy"] = (
         f"default-src 'none'; script-src 'self' https://cdn.shopify.com {_origin(bridge)}; style-src 'self'; connect-src 'self'"
-        f" https://monorail-edge.shopifysvc.com; img-src 'self' https://cdn.shopify.com data:;"
+        f" https://monorail-edge.shopifysvc.com; img-src 'self' {pictures} data:;"
         f" form-action 'self'{g.get('form_targets', '')}; base-uri 'none'; frame-ancestors {ancestors};"
     )
     response.headers["X-Content-Type-Options"] = "nosniff"

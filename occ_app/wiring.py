@@ -27,7 +27,7 @@ from occ_app.orders.models import Order, OrderLine
 from occ_app.outbox.models import READY, SENT, Mutation
 from occ_app.partners import catalogue, goods, readings, standing, supplies, turns, withdrawal
 from occ_app.partners import stock as partner_stock
-from occ_app.partners.models import CATALOGUE, CONNECTED, STOCK, ImportRun, ImportedProduct, Partner, PartnerPull, PartnerVariant
+from occ_app.partners.models import CATALOGUE, CONNECTED, STOCK, ImportRun, ImportedProduct, Partner, PartnerChange, PartnerPull, PartnerVariant
 from occ_app.shopify.client import Client
 from occ_app.shopify.errors import ShopifyAccessError, ShopifyUnavailableError
 from occ_app.shops import install, privacy
@@ -340,10 +340,15 @@ def _partner_import(shop: Shop, client: Client) -> None:
     turns.run_imports(client)
 
 
+def _partner_changes(shop: Shop, client: Client) -> None:
+    turns.carry_changes(client)
+
+
 _PARTNER_TASKS: dict[str, Task] = {
     "partner_catalogue": _partner_catalogue,
     "partner_stock": _partner_stock,
     "partner_import": _partner_import,
+    "partner_changes": _partner_changes,
 }
 
 
@@ -425,6 +430,9 @@ def sweep() -> None:
         "partner_stock": select(PartnerPull.shop_id)
         .where(PartnerPull.kind == STOCK, PartnerPull.finished_at.is_(None))
         .union(_shops_to_look(at)),
+        "partner_changes": select(PartnerChange.shop_id).where(
+            PartnerChange.settled_at.is_(None), PartnerChange.is_accepted
+        ),
         "partner_import": select(ImportRun.shop_id).where(
             ImportRun.finished_at.is_(None), (ImportRun.next_try_at.is_(None)) | (ImportRun.next_try_at <= at)
         ),

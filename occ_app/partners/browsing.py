@@ -116,7 +116,7 @@ def rows(
 
 def priced(product: PartnerProduct, copy: ImportedProduct | None, prices: Prices, rule: Rule | None = None) -> Row:
     """The product with what it would cost and sell for."""
-    pricing = prices.pricing(product.product_type, copy, rule)
+    pricing = prices.pricing(product.product_type, copy, rule if copy is None else None)
     least, most = (offer(price, None, pricing) for price in (product.least_price, product.most_price))
     return Row(product, copy, least, most)
 

@@ -214,7 +214,7 @@ def _want(
             db.session.add(copy)
         copy.state, copy.import_run_id, copy.tries, copy.cause = m.WANTED, run.id, 0, None
         copy.wanted = [_wanted(partner, variant, taken) for variant in wanted if variant.id not in imported]
-        if rule is not None:
+        if rule is not None:  # without one, the product's own stays
             is_kept = rule == prices.rule(product.product_type)
             copy.price_kind, copy.price_value = (None, None) if is_kept else (rule.kind, rule.value)
     db.session.flush()
@@ -370,6 +370,18 @@ def failed_of(run: ImportRun) -> Sequence[tuple[str, str]]:
     return [
         (title, cause or "") for title, cause in db.session.execute(query.order_by(PartnerProduct.title).limit(200))
     ]
+
+
+def again(partner: Partner, run: ImportRun, *, actor: str, at: datetime) -> ImportRun:
+    """What failed in that run is wanted again, with the same choices. Raises RuleError where nothing did."""
+    query = select(ImportedProduct.partner_product_id).where(
+        ImportedProduct.import_run_id == run.id, ImportedProduct.state == m.FAILED
+    )
+    picked = dict.fromkeys(db.session.scalars(query))
+    given = run.choices
+    channels = None if given["channels"] is None else tuple(given["channels"])
+    wish = Choices(given["status"], channels, tuple(given["collections"]), tuple(given["tags"]))
+    return start(partner, picked, wish, actor=actor, at=at)
 
 
 def newest(partner: Partner) -> ImportRun | None:

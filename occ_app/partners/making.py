@@ -8,7 +8,7 @@ perhaps not published); imported. A new product begins with 0 units: the ordinar
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import select
@@ -59,8 +59,10 @@ class Maker:
         if copy.product_gid is None:
             node = self._find_or_create(copy, source, wanted)
             self._take_in(copy, source, node, wanted)
-        elif wanted and copy.state == m.WANTED:
-            self.add_variants(copy, source, wanted)
+        elif copy.state == m.WANTED:
+            if wanted:
+                self.add_variants(copy, source, wanted)
+            self.set_prices(copy, source)
         self._publish(copy)
         copy.state, copy.imported_at, copy.cause, copy.wanted = m.IMPORTED, clock.now(), None, []
         db.session.commit()
@@ -99,7 +101,7 @@ class Maker:
             if operation is None:
                 return self._own({"handle": copy.handle})
             if operation["userErrors"]:
-                raise RuleError(_words(operation["userErrors"]))
+                raise RuleError(words(operation["userErrors"]))
             if operation["status"] == "COMPLETE":
                 return self._own({"id": operation["product"]["id"]}) if operation["product"] else None
             time.sleep(LOOK_EVERY)
@@ -120,7 +122,7 @@ class Maker:
         }
         answer: dict[str, Any] = self.client.mutate("product_set", variables).data["productSet"]
         if answer["userErrors"]:
-            raise RuleError(_words(answer["userErrors"]))
+            raise RuleError(words(answer["userErrors"]))
         return answer
 
     def _input(
@@ -186,7 +188,7 @@ class Maker:
             answer = self.client.mutate("variants_create", {"product": copy.product_gid, "variants": rows})
             errors = answer.data["productVariantsBulkCreate"]["userErrors"]
             if errors:
-                raise RuleError(_words(errors))
+                raise RuleError(words(errors))
         if missing:
             found = self._own({"id": copy.product_gid}) or found
         self._take_in(copy, source, found, wanted)
@@ -198,6 +200,27 @@ class Maker:
         given["inventoryItem"] = {**given["inventoryItem"], "sku": given.pop("sku")}
         given["inventoryQuantities"] = [{"locationId": self.place.location_gid, "availableQuantity": 0}]
         return given
+
+    def set_prices(
+        self, copy: ImportedProduct, source: PartnerProduct, ids: Collection[int | None] | None = None
+    ) -> None:
+        """Price, compare-at price and cost of these imported variants, or of all of the product, are what the rules say."""
+        query = select(ImportedVariant, PartnerVariant).join(ImportedVariant.partner_variant)
+        query = query.where(ImportedVariant.imported_product_id == copy.id, PartnerVariant.deleted_at.is_(None))
+        query = query if ids is None else query.where(ImportedVariant.id.in_(list(ids)))
+        changed = []
+        for ours, variant in db.session.execute(query.order_by(ImportedVariant.id)).all():
+            new = self.offer_of(variant, source, copy)
+            if ids is not None or (new.price, new.cost, variant.price) != (ours.price, ours.cost, ours.seen_price):
+                changed.append((ours, variant, new))
+        for part in chunks(changed, PER_CALL):
+            rows = [_repriced(ours, new) for ours, _, new in part]  # type: ignore[attr-defined]
+            answer = self.client.mutate("variants_update", {"product": copy.product_gid, "variants": rows})
+            errors = answer.data["productVariantsBulkUpdate"]["userErrors"]
+            if errors:
+                raise RuleError(words(errors))
+        for ours, variant, new in changed:
+            ours.price, ours.cost, ours.seen_price = new.price, new.cost, variant.price
 
     # What Shopify has -------------------------------------------------------------------------------------------------------------
 
@@ -229,7 +252,8 @@ class Maker:
             raise RuleError("Shopify did not make all of its variants.")
         ours = [by_values[_key(variant)] for variant, _ in wanted]
         catalog_pull.keep_product(node, ours, at)
-        copy.product_gid, copy.operation_gid, copy.seen = node["id"], None, seen_of(source)
+        copy.product_gid, copy.operation_gid = node["id"], None
+        copy.seen = copy.seen or {**seen_of(source), "variants": _living(source)}
         items = self._items(source, wanted)
         rows = self._imported(copy, wanted, ours, items)
         variants = {
@@ -268,16 +292,18 @@ class Maker:
         ids = [variant.id for variant, _ in wanted]
         query = select(ImportedVariant).where(ImportedVariant.partner_variant_id.in_(ids))
         known = {row.partner_variant_id: row for row in db.session.scalars(query)}
+        copy_id, place_id, partner_id = copy.id, self.place.id, self.partner.id
+        item_ids = {number: item.id for number, item in items.items()}
         for (variant, _), node in zip(wanted, ours, strict=True):
             row = known.get(variant.id)
             if row is None:
                 row = known[variant.id] = ImportedVariant(
-                    partner_id=self.partner.id, partner_variant_id=variant.id, created_at=clock.now()
+                    partner_id=partner_id, partner_variant_id=variant.id, created_at=clock.now()
                 )
                 row.reflected = 0
                 db.session.add(row)
-            row.imported_product_id, row.item_id = copy.id, items[variant.id].id
-            row.location_id, row.variant_gid = self.place.id, node["id"]
+            row.imported_product_id, row.item_id = copy_id, item_ids[variant.id]
+            row.location_id, row.variant_gid = place_id, node["id"]
         db.session.flush()
         return [known[number] for number in ids]
 
@@ -300,6 +326,13 @@ class Maker:
             state.link_choice = "hub"
         tasks.ask("link", current_shop_id())
 
+    def status_of(self, copy: ImportedProduct) -> str:
+        """The product's status in the merchant's shop. Raises RuleError where it is gone."""
+        node = self._own({"id": copy.product_gid})
+        if node is None:
+            raise RuleError("You deleted it in Shopify.")
+        return str(node["status"])
+
     # Where it is sold -------------------------------------------------------------------------------------------------------------
 
     def _publish(self, copy: ImportedProduct) -> None:
@@ -312,7 +345,7 @@ class Maker:
             answer = self.client.mutate("publish", {"id": copy.product_gid, "input": rows})
             errors = answer.data["publishablePublish"]["userErrors"]
             if errors:
-                raise RuleError(f"It is in your shop, but not in its sales channels: {_words(errors)}")
+                raise RuleError(f"It is in your shop, but not in its sales channels: {words(errors)}")
 
     def _chosen_channels(self) -> list[str]:
         if self._channels is None:
@@ -357,6 +390,12 @@ def variant_input(variant: PartnerVariant, sku: str, priced: Offer) -> dict[str,
     }
 
 
+def _repriced(ours: ImportedVariant, new: Offer) -> dict[str, Any]:
+    before = str(new.compare_at) if new.compare_at is not None else None
+    cost = {"cost": str(new.cost)}
+    return {"id": ours.variant_gid, "price": str(new.price), "compareAtPrice": before, "inventoryItem": cost}
+
+
 def options_of(source: PartnerProduct, wanted: Sequence[PartnerVariant]) -> list[dict[str, Any]]:
     """The product's options with the values that the wanted variants have, in the partner's order."""
     used = {(name, value) for variant in wanted for name, value in _key(variant)}
@@ -388,6 +427,13 @@ def seen_of(source: PartnerProduct) -> dict[str, Any]:
     return {"title": text, "images": pictures, "status": source.status, "is_deleted": source.deleted_at is not None}
 
 
+def _living(source: PartnerProduct) -> list[int]:
+    query = select(PartnerVariant.id).where(
+        PartnerVariant.partner_product_id == source.id, PartnerVariant.deleted_at.is_(None)
+    )
+    return sorted(db.session.scalars(query))
+
+
 def _wanted_of(copy: ImportedProduct) -> list[tuple[PartnerVariant, str]]:
     """The variants to be made, in the partner's order, with their SKUs here. One that the partner deleted meanwhile is left out."""
     skus = dict(copy.wanted)
@@ -411,6 +457,6 @@ def _covers(node: dict[str, Any], wanted: Sequence[tuple[PartnerVariant, str]]) 
     return {_key(variant) for variant, _ in wanted} <= {_values(one) for one in node["variants"]["nodes"]}
 
 
-def _words(errors: Sequence[dict[str, Any]]) -> str:
+def words(errors: Sequence[dict[str, Any]]) -> str:
     """Shopify's own words, each once."""
     return "Shopify says: " + "; ".join(dict.fromkeys(error["message"] for error in errors))[:500]

@@ -17,7 +17,10 @@ from occ_app.shops.models import Shop
 
 
 class Prices:
-    """Everything that makes a partner's prices, loaded once: three statements, whatever the number of goods."""
+    """Everything that makes a partner's prices, loaded once: three statements, whatever the number of goods.
+
+    `rounding` and `minimum_margin_percent` may be set to try others out.
+    """
 
     def __init__(self, partner: Partner) -> None:
         self.partner = partner
@@ -26,6 +29,8 @@ class Prices:
         self.theirs = theirs.currency if theirs else self.ours
         self.by_type = types(partner)
         self.of_partner = partner_rule(partner)
+        self.rounding: str = settings.get(partner, "rounding")
+        self.minimum_margin_percent = settings.number(partner, "minimum_margin_percent")
 
     @property
     def rate(self) -> Decimal | None:
@@ -45,8 +50,8 @@ class Prices:
         """All that makes the price; with `rule` in place of the kept one."""
         return Pricing(
             rule or self.rule(product_type, copy),
-            rounding=settings.get(self.partner, "rounding"),
-            minimum_margin_percent=settings.number(self.partner, "minimum_margin_percent"),
+            rounding=self.rounding,
+            minimum_margin_percent=self.minimum_margin_percent,
             discount_percent=settings.number(self.partner, "discount_percent"),
             rate=self.rate,
             their_currency=self.theirs,

@@ -11,8 +11,8 @@ from sqlalchemy import select
 
 from occ_app import clock
 from occ_app.extensions import across_shops, db, shop_scope
-from occ_app.partners import catalogue, imports, stock
-from occ_app.partners.models import CONNECTED, Partner, PartnerProduct, PartnerPull
+from occ_app.partners import catalogue, following, imports, stock
+from occ_app.partners.models import CONNECTED, Partner, PartnerChange, PartnerProduct, PartnerPull
 from occ_app.shopify.client import Client
 from occ_app.shopify.errors import ShopifyAccessError, ShopifyError, ShopifyUnavailableError
 from occ_app.shops.models import ACTIVE, Shop
@@ -55,8 +55,12 @@ def _is_later(pull: PartnerPull) -> bool:
 def _advance(pull_id: int, connect: Connect) -> None:
     """The pull is a step further, or waits, or has ended with its cause."""
     pull = db.session.get_one(PartnerPull, pull_id)
+    partner = db.session.get_one(Partner, pull.partner_id)
     try:
-        catalogue.advance(client_of(db.session.get_one(Partner, pull.partner_id), connect), pull)
+        catalogue.advance(client_of(partner, connect), pull)
+        if pull.finished_at is not None and pull.cause is None:
+            following.notice(partner, clock.now())
+            db.session.commit()
     except ShopifyUnavailableError as error:
         _rest(pull_id, str(error), clock.now() + catalogue.LOOK_LATER)
     except ShopifyError as error:
@@ -93,6 +97,13 @@ def run_imports(client: Client) -> None:
         imports.advance(client, run)
 
 
+def carry_changes(client: Client) -> None:
+    """What is to be followed of the partners' changes stands in the merchant's shop. `client` is the merchant's."""
+    due = select(PartnerChange.partner_id).where(PartnerChange.settled_at.is_(None), PartnerChange.is_accepted)
+    for partner_id in sorted(set(db.session.scalars(due))):
+        following.carry(client, db.session.get_one(Partner, partner_id))
+
+
 def product_changed(theirs: Shop, product_gid: str, changed_at: datetime | None, connect: Connect) -> None:
     """A product of this shop changed: whoever mirrors the shop has it as it is now. One reading for all of them; none where nobody does,
     or where all have read it since."""
@@ -109,7 +120,10 @@ def product_changed(theirs: Shop, product_gid: str, changed_at: datetime | None,
     found, at = catalogue.pull_product(connect(theirs), product_gid)
     for row in behind:
         with shop_scope(row.shop_id):
-            catalogue.keep_product(db.session.get_one(Partner, row.id), product_gid, found, at)
+            partner = db.session.get_one(Partner, row.id)
+            number = catalogue.keep_product(partner, product_gid, found, at)
+            if number is not None:
+                following.notice(partner, clock.now(), [number])
             db.session.flush()
 
 

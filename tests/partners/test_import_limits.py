@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 
 import pytest
 
-from devshop import inventory
+from devshop import inventory, oauth, products
 from devshop.faults import CallFault
 from devshop.world import Store
 from occ_app import clock
+from occ_app.catalog import mapping as mappings
+from occ_app.catalog import pull
+from occ_app.catalog.models import PARTNER, Item, Variant
 from occ_app.errors import RuleError
-from occ_app.extensions import db
+from occ_app.extensions import across_shops, db
 from occ_app.partners import imports, settings, stock
 from occ_app.partners.imports import Choices
-from occ_app.partners.models import FAILED, ImportedProduct, ImportedVariant, ImportRun, Partner, PartnerProduct
-from occ_app.partners.prices import MARKUP, Rule
+from occ_app.partners.models import (
+    FAILED,
+    ImportedProduct,
+    ImportedVariant,
+    ImportRun,
+    Partner,
+    PartnerProduct,
+    PartnerVariant,
+)
 from occ_app.shops.models import UNINSTALLED, Shop
-from tests.partners.support import coffee, join, the_partner
+from occ_app.sync.models import SyncState
+from tests.partners.support import add_partner, coffee, join, the_partner
 from tests.partners.test_imports import imported, start, states
 from tests.support.bench import Bench
 
@@ -71,8 +83,6 @@ def test_a_product_of_2048_variants_is_made_whole(bench: Bench, roaster: Store) 
     ]
     bench.store.bucket.maximum = bench.store.bucket.available = 100_000
     with bench.world.silence():
-        from devshop import products
-
         products.create(roaster, {"title": "Everything", "options": ["Size", "Roast"], "variants": rows})
     bench.settle()
     start(bench)
@@ -146,13 +156,13 @@ def test_minutes_of_throttling_only_put_the_run_off(
     bench.settle()
     run_id = start(bench)
     bench.store.faults.always = CallFault("throttled", "mutation")
-    for _ in range(7):
+    for _ in range(imports.MOST_TRIES + 1):
         with bench.scope():
             db.session.get_one(ImportRun, run_id).next_try_at = None
             db.session.commit()
-        bench.settle()
-    with bench.scope():
-        assert "points are used up" in (db.session.get_one(ImportRun, run_id).cause or "")
+        bench.drain()
+        with bench.scope():
+            assert "points are used up" in (db.session.get_one(ImportRun, run_id).cause or "")
     bench.store.faults.always = None
     with bench.scope():
         db.session.get_one(ImportRun, run_id).next_try_at = None
@@ -174,6 +184,7 @@ def test_an_import_of_50_products_takes_two_calls_each_and_a_handful_more(bench:
     bench.settle()
     made = [call["operation"] for call in bench.store.calls]
 
+    print({name: made.count(name) for name in made})
     assert states(bench) == [("imported", None)] * 50
     assert (made.count("productSet"), made.count("publish")) == (50, 50)
     assert [call["operation"] for call in roaster.calls] == ["partnerQuantities"]
@@ -183,43 +194,81 @@ def test_an_import_of_50_products_takes_two_calls_each_and_a_handful_more(bench:
 def test_an_hour_of_30_partners_with_50_products_each_costs_a_read_each_and_writes_for_what_changed(
     bench: Bench,
 ) -> None:
-    bench.store.bucket.maximum = bench.store.bucket.available = 100_000
-    bench.install()
-    stores = []
-    for number in range(30):
-        with bench.world.silence():
-            store = join(bench, f"roaster-{number}.myshopify.com", f"Roaster {number}")
-            for each in range(50):
-                coffee(store, each)
-        stores.append(store)
-    bench.settle()
-    with bench.scope():
-        for partner in db.session.scalars(db.select(Partner).order_by(Partner.id)).all():
-            ids = db.session.scalars(db.select(PartnerProduct.id).where(PartnerProduct.partner_id == partner.id))
-            rule = Choices(rule=Rule(MARKUP, Decimal(40)), channels=())
-            imports.start(partner, dict.fromkeys(ids), rule, actor="test", at=clock.now())
-        db.session.commit()
-    bench.settle()
-    bench.settle()
+    stores = thirty_partners(bench)
     with bench.world.silence():
         for store in stores[:3]:
-            level = inventory.level(store, store.variant("C-1"), next(iter(store.locations.values())))
+            level = inventory.level(store, store.variant("GEN-00001"), next(iter(store.locations.values())))
             inventory.set_available(store, level, 7, who="admin", why="test")
     for store in (bench.store, *stores):
         store.calls.clear()
     with bench.scope():
-        assert db.session.scalar(db.select(db.func.count(ImportedVariant.id))) == 1500
-        for partner in db.session.scalars(db.select(Partner)):
-            stock.want(partner, clock.now())
+        db.session.execute(db.update(Partner).values(read_at=clock.now() - stock.EVERY))
         db.session.commit()
     bench.drain()
 
     assert {tuple(call["operation"] for call in store.calls) for store in stores} == {("partnerQuantities",)}
-    ours = [call["operation"] for call in bench.store.calls]
-    assert ours == ["inventoryReadings", "inventorySet"]  # three rows in one call
-    assert bench.available("PARTNER-roaster-0-C-1") == 7
+    assert [call["operation"] for call in bench.store.calls] == ["inventoryReadings", "inventorySet"]
+    assert [bench.available(f"GEN-{number:05}") for number in (1, 51, 101, 151)] == [7, 7, 7, 20]
+
+
+def thirty_partners(bench: Bench) -> list[Store]:
+    """30 partners' stores; the merchant sells 50 products of each, with 20 units, all linked."""
+    bench.store.bucket.maximum = bench.store.bucket.available = 100_000
+    products.generate(bench.store, 1500, 20)
+    stores = [bench.add_store(f"roaster-{number}.myshopify.com") for number in range(30)]
+    for store in stores:
+        store.add_location("Roastery")
+        products.generate(store, 50, 20)
+        oauth.install(store)
+        bench.open("/", store)
+    bench.install()
     with bench.scope():
-        assert (
-            db.session.scalar(db.select(db.func.count(ImportedProduct.id)).where(ImportedProduct.state != "imported"))
-            == 0
+        ours = db.session.scalars(db.select(Variant).order_by(Variant.sku)).all()
+        for number, store in enumerate(stores):
+            with across_shops():
+                theirs = db.session.scalars(db.select(Shop.id).where(Shop.domain == store.domain)).one()
+            partner = add_partner(store.domain, store.domain, partner_shop_id=theirs, catalogue_read_at=clock.now())
+            goods_of(bench, partner, store, ours[50 * number : 50 * number + 50])
+        db.session.commit()
+    bench.settle()
+    with bench.scope():
+        assert db.session.scalar(db.select(db.func.count()).where(SyncState.state == "linked")) == 1500
+    return stores
+
+
+def goods_of(bench: Bench, partner: Partner, store: Store, ours: Sequence[Variant]) -> None:
+    """The partner's products are mirrored and sell as these variants."""
+    place, now = pull.default_location(), clock.now()
+    assert place is not None
+    rows = []
+    for source, variant in zip(store.variants.values(), ours, strict=True):
+        product = PartnerProduct(
+            partner_id=partner.id, product_gid=f"gid://shopify/Product/{source.product_id}", title=source.sku
         )
+        product.changed_at = product.read_at = now
+        item = Item(sku=f"P{partner.id}-{source.sku}", name=source.sku, kind=PARTNER, created_at=now)
+        rows.append((source, variant, product, item))
+    db.session.add_all([row for _, _, product, item in rows for row in (product, item)])
+    db.session.flush()
+    made = []
+    for source, variant, product, item in rows:
+        theirs = PartnerVariant(partner_id=partner.id, partner_product_id=product.id, available=20, changed_at=now)
+        theirs.variant_gid, theirs.inventory_item_gid = source.gid, source.item_gid
+        copy = ImportedProduct(partner_id=partner.id, partner_product_id=product.id, state="imported", created_at=now)
+        copy.handle = f"{partner.id}-{product.id}"
+        made.append((theirs, copy, item, variant))
+    db.session.add_all([row for theirs, copy, _, _ in made for row in (theirs, copy)])
+    db.session.flush()
+    for theirs, copy, item, variant in made:
+        ids = {
+            "imported_product_id": copy.id,
+            "partner_variant_id": theirs.id,
+            "item_id": item.id,
+            "variant_id": variant.id,
+        }
+        db.session.add(ImportedVariant(partner_id=partner.id, location_id=place.id, created_at=now, **ids))
+    db.session.flush()
+    mappings.make_all(
+        [mappings.check(item, variant, place, None, units_per_variant=1, at=now) for _, _, item, variant in made]
+    )
+    db.session.execute(db.update(SyncState).values(link_choice="hub"))
