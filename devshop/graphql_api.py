@@ -72,10 +72,10 @@ def _answer(world: World, store: Store, version: str) -> Response:
 
 
 def _kind(body: Any) -> str:
-    """Whether a request asks or changes; a guess good enough to choose a fault by."""
-    return (
-        "mutation" if isinstance(body, dict) and str(body.get("query", "")).lstrip().startswith("mutation") else "query"
-    )
+    """Whether a request asks or changes; a guess good enough to choose a fault by. Comments before the operation are passed over."""
+    lines = str(body.get("query", "")).splitlines() if isinstance(body, dict) else []
+    first = next((line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")), "")
+    return "mutation" if first.startswith("mutation") else "query"
 
 
 def _note(store: Store, operation: str, kind: str, fault: str = "") -> dict[str, Any]:

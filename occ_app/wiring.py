@@ -26,6 +26,9 @@ from occ_app.orders import pull as orders_pull
 from occ_app.orders.models import Order, OrderLine
 from occ_app.outbox.models import READY, SENT, Mutation
 from occ_app.partners import catalogue, goods, readings, standing, supplies, turns, withdrawal
+
+
+from occ_app.partners import catalogue, goods, imports, readings, standing, supplies, turns
 from occ_app.partners import stock as partner_stock
 from occ_app.partners.models import CATALOGUE, CONNECTED, STOCK, ImportRun, ImportedProduct, Partner, PartnerChange, PartnerPull, PartnerVariant
 from occ_app.shopify.client import Client
@@ -88,8 +91,10 @@ def _product_changed(delivery: Delivery, payload: dict[str, Any]) -> None:
     product_gid = f"gid://shopify/Product/{int(payload['id'])}"
     told = datetime.fromisoformat(payload["updated_at"]) if payload.get("updated_at") else None
     turns.product_changed(shop, product_gid, told, connections().client)
-    if shop.variants_pulled_at is not None:
+    if shop.variants_pulled_at is not None and not imports.is_echo(product_gid, told):
         catalog_pull.pull_product(connections().client(shop), product_gid)
+    if delivery.topic == "products/delete":
+        imports.is_gone(product_gid, clock.now())
 
 
 def _bulk_finished(delivery: Delivery, payload: dict[str, Any]) -> None:

@@ -101,9 +101,15 @@ def test_what_is_to_be_followed_follows_by_itself(bench: Bench, roaster: Store) 
     for field in ("price", "title", "images"):
         rule(bench, field, "follow")
     picture = f"{roaster.world.url}/_devshop/pictures/sumatra.png"
-    own = {"title": "Coffee one", "description_html": "<p onclick='x()'>Sweet</p><script>bad()</script>", "image_url": picture}
+    own = {
+        "title": "Coffee one",
+        "description_html": "<p onclick='x()'>Sweet</p><script>bad()</script>",
+        "image_url": picture,
+    }
     products.update(roaster, theirs(roaster), None, own)
-    products.update(roaster, theirs(roaster), theirs(roaster).variants[0], {"price": "12.00", "compare_at_price": "15.00"})
+    products.update(
+        roaster, theirs(roaster), theirs(roaster).variants[0], {"price": "12.00", "compare_at_price": "15.00"}
+    )
     bench.settle()
     made = ours(bench)
 
