@@ -25,12 +25,19 @@ from occ_app.orders import booking
 from occ_app.orders import pull as orders_pull
 from occ_app.orders.models import Order, OrderLine
 from occ_app.outbox.models import READY, SENT, Mutation
-from occ_app.partners import catalogue, goods, readings, standing, supplies, turns, withdrawal
-
-
-from occ_app.partners import catalogue, goods, imports, readings, standing, supplies, turns
+from occ_app.partners import catalogue, goods, imports, readings, standing, supplies, turns, withdrawal
 from occ_app.partners import stock as partner_stock
-from occ_app.partners.models import CATALOGUE, CONNECTED, STOCK, ImportRun, ImportedProduct, Partner, PartnerChange, PartnerPull, PartnerVariant
+from occ_app.partners.models import (
+    CATALOGUE,
+    CONNECTED,
+    STOCK,
+    ImportedProduct,
+    ImportRun,
+    Partner,
+    PartnerChange,
+    PartnerPull,
+    PartnerVariant,
+)
 from occ_app.shopify.client import Client
 from occ_app.shopify.errors import ShopifyAccessError, ShopifyUnavailableError
 from occ_app.shops import install, privacy
