@@ -286,18 +286,18 @@ def _partner_goods(shop: Shop, client: Client) -> None:
     withdrawal.settle(client, clock.now())
 
 
-def partner_work_now(shop_id: int, kind: str) -> None:
+def partner_work_now(shop_id: int, kind: str) -> bool:
     """What is due of that kind (partner_catalogue, partner_stock, partner_import) has been done, without waiting for a worker.
 
-    Raises RuleError where the shop rests or a worker is at it.
+    False where a worker is at it. Raises RuleError where the shop rests.
     """
     with turn(db.engine, kind, shop_id) as is_ours, shop_scope(shop_id):
         shop = db.session.get_one(Shop, shop_id)
         if shop.status != ACTIVE:
             raise RuleError(f"{shop.domain} is {shop.status.replace('_', ' ')}. {shop.status_reason or ''}".strip())
-        if not is_ours:
-            raise RuleError("A worker is at it already. Try again in a minute.")
-        _PARTNER_TASKS[kind](shop, connections().client(shop))
+        if is_ours:
+            _PARTNER_TASKS[kind](shop, connections().client(shop))
+        return is_ours
 
 
 def push_now(shop_id: int) -> None:
@@ -544,7 +544,13 @@ def _partner_line_booked(line: OrderLine, mapping: Mapping) -> None:
 
 
 def _partner_changed(partner: Partner) -> None:
+    """Its goods stand as it does; who is connected (again), or shares other locations, is read at once."""
     tasks.ask("partner_goods", partner.shop_id)
+    if partner.state == CONNECTED and partner.catalogue_read_at is not None:
+        catalogue.want(partner, clock.now())
+        partner_stock.want(partner, clock.now())
+        for task in ("partner_catalogue", "partner_stock"):
+            tasks.ask(task, partner.shop_id)
 
 
 def _mappings_made(made: Sequence[Mapping]) -> None:
