@@ -71,7 +71,7 @@ def test_25_products_are_picked_priced_and_imported(chromium: Browser, stack: St
     tab.set_viewport_size({"width": 1440, "height": 1000})
     app.get_by_role("button", name="Import selected").click()
     expect(app.get_by_role("heading", name="Import from Harbour Roasters")).to_be_visible()
-    expect(app.get_by_role("status")).to_have_text("25 of 25 products", timeout=60_000)
+    expect(app.locator("#run [role=status]")).to_have_text("25 of 25 products", timeout=60_000)
     expect(app.get_by_role("heading", name="Imported", exact=True)).to_be_visible()
     finds_nothing(tab, app, "import")
     context.close()
