@@ -25,7 +25,7 @@ from occ_app.orders import booking
 from occ_app.orders import pull as orders_pull
 from occ_app.orders.models import Order, OrderLine
 from occ_app.outbox.models import READY, SENT, Mutation
-from occ_app.partners import catalogue, goods, readings, standing, supplies, turns, withdrawal
+from occ_app.partners import catalogue, goods, imports, readings, standing, supplies, turns, withdrawal
 from occ_app.partners import stock as partner_stock
 from occ_app.partners.models import (
     CATALOGUE,
@@ -98,8 +98,10 @@ def _product_changed(delivery: Delivery, payload: dict[str, Any]) -> None:
     product_gid = f"gid://shopify/Product/{int(payload['id'])}"
     told = datetime.fromisoformat(payload["updated_at"]) if payload.get("updated_at") else None
     turns.product_changed(shop, product_gid, told, connections().client)
-    if shop.variants_pulled_at is not None:
+    if shop.variants_pulled_at is not None and not imports.is_echo(product_gid, told):
         catalog_pull.pull_product(connections().client(shop), product_gid)
+    if delivery.topic == "products/delete":
+        imports.is_gone(product_gid, clock.now())
 
 
 def _bulk_finished(delivery: Delivery, payload: dict[str, Any]) -> None:
@@ -305,6 +307,29 @@ def push_now(shop_id: int) -> None:
 
 def _partner_goods(shop: Shop, client: Client) -> None:
     withdrawal.settle(client, clock.now())
+
+
+def partner_work_now(shop_id: int, kind: str) -> bool:
+    """What is due of that kind (partner_catalogue, partner_stock, partner_import) has been done, without waiting for a worker.
+
+    False where a worker is at it. Raises RuleError where the shop rests.
+    """
+    with turn(db.engine, kind, shop_id) as is_ours, shop_scope(shop_id):
+        shop = db.session.get_one(Shop, shop_id)
+        if shop.status != ACTIVE:
+            raise RuleError(f"{shop.domain} is {shop.status.replace('_', ' ')}. {shop.status_reason or ''}".strip())
+        if is_ours:
+            _PARTNER_TASKS[kind](shop, connections().client(shop))
+        return is_ours
+
+
+def push_now(shop_id: int) -> None:
+    """What is due has been pushed; where a worker is at it, it does so."""
+    with turn(db.engine, "sync", shop_id) as is_ours, shop_scope(shop_id):
+        shop = db.session.get_one(Shop, shop_id)
+        if is_ours and shop.status == ACTIVE:
+            _link(shop, connections().client(shop))
+            _push(shop, connections().client(shop))
 
 
 def _audit(shop: Shop, client: Client) -> None:
@@ -546,7 +571,13 @@ def _partner_line_booked(line: OrderLine, mapping: Mapping) -> None:
 
 
 def _partner_changed(partner: Partner) -> None:
+    """Its goods stand as it does; who is connected (again), or shares other locations, is read at once."""
     tasks.ask("partner_goods", partner.shop_id)
+    if partner.state == CONNECTED and partner.catalogue_read_at is not None:
+        catalogue.want(partner, clock.now())
+        partner_stock.want(partner, clock.now())
+        for task in ("partner_catalogue", "partner_stock"):
+            tasks.ask(task, partner.shop_id)
 
 
 def _mappings_made(made: Sequence[Mapping]) -> None:

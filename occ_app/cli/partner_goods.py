@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
+from datetime import timedelta
 
 import click
 from sqlalchemy import select
@@ -18,6 +20,7 @@ from occ_app.partners import browsing, catalogue, imports, stock
 from occ_app.partners.models import CONNECTED, LEFT, ImportRun, Partner
 from occ_app.partners.prices import MARKUP, rule_of
 
+LONGEST = 600.0  # seconds that a command waits for a worker
 with_partner = click.option(
     "--partner", "theirs", help="The partner's *.myshopify.com name; needed where there are several."
 )
@@ -37,7 +40,7 @@ def products(domain: str, theirs: str | None, as_json: bool) -> None:
         for each in unread:
             catalogue.want(each, clock.now())
     if unread:
-        _now(shop_id, "partner_catalogue")
+        _now(shop_id, "partner_catalogue", lambda: catalogue.unfinished(clock.now() + timedelta(minutes=1)))
     with of_shop(domain):
         rows = [row for each in _partners(theirs) for row in browsing.listing(each)]
     if as_json:
@@ -66,7 +69,7 @@ def import_(domain: str, theirs: str | None, variants: tuple[str, ...], markup: 
         picked = imports.pick_variants(chosen, variants)
         wish = imports.Choices(status="active" if active else "draft", rule=rule)
         run_id = imports.start(chosen, picked, wish, actor=ACTOR, at=clock.now()).id
-    _now(shop_id, "partner_import")
+    _now(shop_id, "partner_import", lambda: imports.unfinished(clock.now()))
     with of_shop(domain):
         run = db.session.get_one(ImportRun, run_id)
         seen, left_out = imports.progress(run), run.choices["left_out"]
@@ -98,7 +101,7 @@ def sync(domain: str, theirs: str | None) -> None:
         ids = [each.id for each in chosen]
         for each in chosen:
             stock.want(each, since)
-    _now(shop_id, "partner_stock")
+    _now(shop_id, "partner_stock", stock.unfinished)
     failed = False
     with shop_scope(shop_id):
         for each in db.session.scalars(select(Partner).where(Partner.id.in_(ids)).order_by(Partner.id)):
@@ -115,11 +118,19 @@ def sync(domain: str, theirs: str | None) -> None:
         sys.exit(1)
 
 
-def _now(shop_id: int, kind: str) -> None:
-    """The work is done here and now, unless a worker is at it already: then it is waited for."""
+def _now(shop_id: int, kind: str, under_way: Callable[[], object]) -> None:
+    """The work is done, here or by the worker that is at it already. Raises RuleError where that takes too long."""
     from occ_app.wiring import partner_work_now
 
-    partner_work_now(shop_id, kind)
+    end = time.monotonic() + LONGEST
+    while not partner_work_now(shop_id, kind):
+        time.sleep(0.5)
+        db.session.rollback()
+        with shop_scope(shop_id):
+            if not under_way():
+                return
+        if time.monotonic() > end:
+            raise RuleError("It takes long, and goes on in the background. Look again in some minutes.")
 
 
 def _partners(theirs: str | None) -> Iterable[Partner]:

@@ -37,8 +37,8 @@ SYMBOLS = {"GBP": "£", "EUR": "€", "USD": "$", "JPY": "¥"}
 KIND_WORDS = {"margin_percent": "Margin, % of price", "markup": "Markup, % on cost", "margin": "Fixed margin"}
 
 
-@blueprint.app_template_filter("money_in")
-def money_in(amount: Decimal | None, currency: str) -> str:
+@blueprint.app_template_filter("in_currency")
+def in_currency(amount: Decimal | None, currency: str) -> str:
     """An amount with its currency, as people write it."""
     if amount is None:
         return "–"

@@ -50,6 +50,12 @@ class Row:
         return self.least.problem or self.most.problem
 
     @property
+    def margin_percent(self) -> Decimal | None:
+        """The smaller of the two margins; a fixed amount leaves less of a dear one, rounding more of a cheap one."""
+        found = [one.margin_percent for one in (self.least, self.most) if one.margin_percent is not None]
+        return min(found, default=None)
+
+    @property
     def is_imported(self) -> bool:
         """Whether it sells here."""
         return self.copy is not None and self.copy.state == m.IMPORTED

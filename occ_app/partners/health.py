@@ -94,6 +94,10 @@ def light_of(partner: Partner, error_rate: float, at: datetime) -> Light:
         return Light("Paused", "neutral", why=partner.state_reason or "")
     if partner.state == NEEDS_RECONNECTING:
         return Light("Needs reconnecting", "critical", why=partner.state_reason or "")
+    if partner.read_at is None and partner.catalogue_read_at is not None:
+        return Light(
+            "Healthy", "success", is_quiet=True
+        )  # nothing of theirs is sold yet, so there is no stock to be read
     if partner.read_at is None:
         return Light("First reading", "info", why="Their products are being read.")
     ageing, age = goods.ageing(partner), at - partner.read_at

@@ -14,6 +14,8 @@ import structlog
 from sqlalchemy import func, select
 
 from occ_app import clock
+from occ_app.catalog import mapping as mappings
+from occ_app.catalog import models as catalog
 from occ_app.catalog.models import Item
 from occ_app.errors import NotFoundError, RuleError
 from occ_app.extensions import current_shop_id, db
@@ -32,6 +34,7 @@ MOST_PRODUCTS = 5_000
 MOST_VARIANTS = 2_048
 MOST_TRIES = 5
 REST = timedelta(seconds=30)
+ECHO = timedelta(seconds=2)
 LONGEST = timedelta(hours=24)
 PER_LOAD = 500
 STATUSES = ("draft", "active")
@@ -204,7 +207,7 @@ def _price_problem(
 def _want(
     partner: Partner, run: ImportRun, good: Sequence[Good], rule: Rule | None, prices: Prices, at: datetime
 ) -> None:
-    taken = _taken_skus(partner)
+    taken, before = _taken_skus(partner), _skus_before(partner)
     imported = _imported_variants([variant.id for _, wanted, _ in good for variant in wanted])
     for product, wanted, copy in good:
         if copy is None:
@@ -213,7 +216,8 @@ def _want(
             copy.source, copy.partner = product, partner
             db.session.add(copy)
         copy.state, copy.import_run_id, copy.tries, copy.cause = m.WANTED, run.id, 0, None
-        copy.wanted = [_wanted(partner, variant, taken) for variant in wanted if variant.id not in imported]
+        missing = [variant for variant in wanted if variant.id not in imported]
+        copy.wanted = [[v.id, before[v.id]] if v.id in before else _wanted(partner, v, taken) for v in missing]
         if rule is not None:  # without one, the product's own stays
             is_kept = rule == prices.rule(product.product_type)
             copy.price_kind, copy.price_value = (None, None) if is_kept else (rule.kind, rule.value)
@@ -224,6 +228,14 @@ def _wanted(partner: Partner, variant: PartnerVariant, taken: set[str]) -> list[
     sku = sku_for(partner.domain, variant.sku, number_of(variant.variant_gid), taken)
     taken.add(sku.lower())
     return [variant.id, sku]
+
+
+def _skus_before(partner: Partner) -> dict[int, str]:
+    """Partner variant id -> the SKU of its item, of what was imported once and is gone from the merchant's shop."""
+    query = select(ImportedVariant.partner_variant_id, Item.sku).join(Item, Item.id == ImportedVariant.item_id)
+    gone = query.join(ImportedVariant.imported_product).where(ImportedProduct.state == m.GONE)
+    found = db.session.execute(gone.where(ImportedVariant.partner_id == partner.id))
+    return {row.partner_variant_id: row.sku for row in found}
 
 
 def _taken_skus(partner: Partner) -> set[str]:
@@ -344,6 +356,27 @@ def _end(run_id: int, cause: str | None) -> None:
     stock.want(db.session.get_one(Partner, run.partner_id), clock.now())
     tasks.ask("partner_stock", current_shop_id())
     db.session.commit()
+
+
+def is_echo(product_gid: str, told: datetime | None) -> bool:
+    """Whether news of a product of the merchant's is of our own making: we made it, and its variants are here from the answer."""
+    copy = db.session.scalar(select(ImportedProduct).where(ImportedProduct.product_gid == product_gid))
+    if copy is None or told is None:
+        return False
+    return copy.state == m.CREATING or (copy.imported_at is not None and told <= copy.imported_at + ECHO)
+
+
+def is_gone(product_gid: str, at: datetime) -> None:
+    """The merchant deleted our copy of a partner's product: its items sell nowhere any more, and it may be imported anew."""
+    copy = db.session.scalar(select(ImportedProduct).where(ImportedProduct.product_gid == product_gid))
+    if copy is None:
+        return
+    copy.state, copy.product_gid, copy.imported_at, copy.seen = m.GONE, None, None, {}
+    variants = select(ImportedVariant.variant_id).where(ImportedVariant.imported_product_id == copy.id)
+    query = select(catalog.Mapping).where(catalog.Mapping.variant_id.in_(variants), catalog.Mapping.ended_at.is_(None))
+    for mapping in db.session.scalars(query).all():
+        mappings.end(mapping, at)
+    db.session.flush()
 
 
 def progress(run: ImportRun) -> Progress:

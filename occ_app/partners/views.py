@@ -10,9 +10,10 @@ from occ_app import clock
 from occ_app.config import Config
 from occ_app.errors import RuleError
 from occ_app.extensions import db
-from occ_app.partners import health, invitations, settings, standing, supplies
-from occ_app.partners.models import MERCHANT, Partner
+from occ_app.partners import health, invitations, settings, standing, stock, supplies
+from occ_app.partners.models import CONNECTED, MERCHANT, Partner
 from occ_app.web import page, see_other
+from occ_app.work import tasks
 
 blueprint = Blueprint("partners", __name__, url_prefix="/partners")
 GROUPS = (
@@ -75,6 +76,17 @@ def _index(status: int = 200, **facts: Any) -> Response:
         now=at,
         **given,
     )
+
+
+@blueprint.post("/sync")
+def sync_all() -> Response:
+    """All that was imported is being read, of every connected partner."""
+    for partner in standing.everybody():
+        if partner.state == CONNECTED:
+            stock.want(partner, clock.now())
+    tasks.ask("partner_stock", g.shop_id)
+    db.session.commit()
+    return see_other("/partners")
 
 
 @blueprint.post("/invitations")

@@ -59,7 +59,7 @@ def _wanted(product: ImportedProduct, at: datetime) -> str | None:
     """The status to give it now; None where it is right, or somebody else chose it."""
     now = db.session.scalar(select(Variant.product_status).where(Variant.product_gid == product.product_gid).limit(1))
     is_drafted = is_lost(product.partner, at) and settings.get(product.partner, "when_gone") == "draft"
-    if is_drafted:
+    if is_drafted or _is_taken_down(product):
         return DRAFT if now == ACTIVE else None
     if product.status_before is None:
         return None
@@ -68,6 +68,12 @@ def _wanted(product: ImportedProduct, at: datetime) -> str | None:
     product.status_before = None  # somebody gave it a status of their own meanwhile
     db.session.commit()
     return None
+
+
+def _is_taken_down(product: ImportedProduct) -> bool:
+    """Whether it is a draft because the partner sells it no more, and the merchant's rule follows that."""
+    is_sold = product.seen.get("status", ACTIVE) == ACTIVE and not product.seen.get("is_deleted")
+    return product.status_before is not None and not is_sold
 
 
 def _set(client: Client, product: ImportedProduct, status: str) -> int:

@@ -147,3 +147,17 @@ def test_an_answer_that_is_lost_is_found_again(bench: Bench, roaster: Store) -> 
 
     assert len(bench.store.products) == 2
     assert states(bench) == [("imported", None)] * 2
+
+
+def test_a_product_that_the_merchant_deleted_can_be_imported_anew(bench: Bench, roaster: Store) -> None:
+    start(bench, "Coffee 1")
+    bench.settle()
+    products.delete(bench.store, imported(bench)["Coffee 1"])
+    bench.settle()
+    assert states(bench) == [("gone", None)]
+    start(bench, "Coffee 1")
+    bench.settle()
+
+    assert states(bench) == [("imported", None)]
+    assert bench.available("PARTNER-northlight-coffee-C-1") == 20
+    assert bench.exceptions() == []
