@@ -282,33 +282,6 @@ def reconcile_now(shop_id: int) -> None:
                 raise ShopifyUnavailableError(run.cause)
 
 
-def partner_work_now(shop_id: int, kind: str) -> None:
-    """What is due of that kind (partner_catalogue, partner_stock, partner_import) has been done, without waiting for a worker.
-
-    Raises RuleError where the shop rests or a worker is at it.
-    """
-    with turn(db.engine, kind, shop_id) as is_ours, shop_scope(shop_id):
-        shop = db.session.get_one(Shop, shop_id)
-        if shop.status != ACTIVE:
-            raise RuleError(f"{shop.domain} is {shop.status.replace('_', ' ')}. {shop.status_reason or ''}".strip())
-        if not is_ours:
-            raise RuleError("A worker is at it already. Try again in a minute.")
-        _PARTNER_TASKS[kind](shop, connections().client(shop))
-
-
-def push_now(shop_id: int) -> None:
-    """What is due has been pushed; where a worker is at it, it does so."""
-    with turn(db.engine, "sync", shop_id) as is_ours, shop_scope(shop_id):
-        shop = db.session.get_one(Shop, shop_id)
-        if is_ours and shop.status == ACTIVE:
-            _link(shop, connections().client(shop))
-            _push(shop, connections().client(shop))
-
-
-def _partner_goods(shop: Shop, client: Client) -> None:
-    withdrawal.settle(client, clock.now())
-
-
 def partner_work_now(shop_id: int, kind: str) -> bool:
     """What is due of that kind (partner_catalogue, partner_stock, partner_import) has been done, without waiting for a worker.
 
@@ -330,6 +303,10 @@ def push_now(shop_id: int) -> None:
         if is_ours and shop.status == ACTIVE:
             _link(shop, connections().client(shop))
             _push(shop, connections().client(shop))
+
+
+def _partner_goods(shop: Shop, client: Client) -> None:
+    withdrawal.settle(client, clock.now())
 
 
 def _audit(shop: Shop, client: Client) -> None:

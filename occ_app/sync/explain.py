@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import joinedload
 
 from occ_app.catalog import pull
-from occ_app.catalog.models import PRODUCT, Item, Mapping
+from occ_app.catalog.models import INGREDIENT, Item, Mapping
 from occ_app.extensions import db
 from occ_app.stock import ledger
 from occ_app.stock.rules import sellable, target
@@ -19,7 +19,7 @@ from occ_app.sync.rules import STATES
 
 def show(sku: str | None = None) -> list[dict[str, Any]]:
     """One object per living mapping (contract.md names its keys); an item without one has one with null variant and location."""
-    query = select(Item).where(Item.kind == PRODUCT, Item.archived_at.is_(None)).order_by(Item.sku)
+    query = select(Item).where(Item.kind != INGREDIENT, Item.archived_at.is_(None)).order_by(Item.sku)
     items = db.session.scalars(query.where(Item.sku == sku) if sku else query).all()
     states = _states([item.id for item in items])
     held = ledger.holdings(item.id for item in items)

@@ -15,7 +15,7 @@ from sqlalchemy.orm import joinedload
 from occ_app import clock
 from occ_app.catalog import mapping as mappings
 from occ_app.catalog import pull
-from occ_app.catalog.models import LONGEST_SHELF_LIFE, PRODUCT, Item, Location, Mapping, Variant
+from occ_app.catalog.models import INGREDIENT, LONGEST_SHELF_LIFE, PRODUCT, Item, Location, Mapping, Variant
 from occ_app.errors import NotFoundError, RuleError
 from occ_app.extensions import db
 from occ_app.shops import settings
@@ -115,7 +115,7 @@ def _product_query():  # type: ignore[no-untyped-def]
         .outerjoin(Mapping, (Mapping.item_id == Item.id) & Mapping.ended_at.is_(None))
         .outerjoin(SyncState, SyncState.mapping_id == Mapping.id)
         .outerjoin(Variant, Variant.id == Mapping.variant_id)
-        .where(Item.kind == PRODUCT, Item.archived_at.is_(None))
+        .where(Item.kind != INGREDIENT, Item.archived_at.is_(None))
     )
     return query, rank
 
@@ -230,7 +230,7 @@ def _whole(values: dict[str, str], name: str, least: int, most: int) -> int | No
 
 
 def _item(item_id: int | None) -> Item:
-    item = db.session.scalar(select(Item).where(Item.id == item_id, Item.kind == PRODUCT))
+    item = db.session.scalar(select(Item).where(Item.id == item_id, Item.kind != INGREDIENT))
     if item is None:
         raise NotFoundError("There is no such product here.")
     return item
