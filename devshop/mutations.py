@@ -8,7 +8,7 @@ from typing import Any
 
 from graphql import GraphQLError, GraphQLResolveInfo, get_directive_values
 
-from devshop import bulk, inventory, oauth, orders, products
+from devshop import bulk, inventory, oauth, orders
 from devshop.resolvers import Typed, connection, iso, number_of, on, store_of
 from devshop.world import DevshopError, Level, Store
 
@@ -80,24 +80,6 @@ def _answer(payload: str, group: Typed | None, problems: list[Problem]) -> Typed
         for field, code, message in problems
     ]
     return Typed(payload, {"inventoryAdjustmentGroup": group, "userErrors": errors})
-
-
-@on("Mutation", "productUpdate")
-def _update_product(_: Any, info: GraphQLResolveInfo, product: dict[str, Any]) -> Typed:
-    """Only the status is modelled."""
-    store = store_of(info)
-    payload, unknown = "ProductUpdatePayload", {name for name, value in product.items() if value} - {"id", "status"}
-    if unknown:
-        raise GraphQLError(f"devshop changes only the status of a product, not {', '.join(sorted(unknown))}")
-    found = store.products.get(number_of(product["id"], "Product"))
-    if found is None:
-        return Typed(payload, {"product": None, "userErrors": [_error(["id"], "Product does not exist")]})
-    products.update(store, found, None, {"status": product["status"]})
-    return Typed(payload, {"product": found, "userErrors": []})
-
-
-def _error(field: list[str], message: str) -> Typed:
-    return Typed("UserError", {"field": field, "message": message})
 
 
 @on("Mutation", "inventorySetQuantities")
