@@ -128,5 +128,5 @@ def product_changed(theirs: Shop, product_gid: str, changed_at: datetime | None,
 
 
 def _is_behind(kept: datetime | None, deleted_at: datetime | None, told: datetime | None) -> bool:
-    """Whether the mirror may be older than what was told; of a product that was deleted nothing is told but that."""
-    return kept is None or told is None or (kept < told and deleted_at is None) or deleted_at is not None
+    """Whether the mirror may be older than what was told. Moments have whole seconds: of two changes within one the second must be read."""
+    return kept is None or told is None or kept <= told or deleted_at is not None

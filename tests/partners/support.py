@@ -37,19 +37,24 @@ def add_partner(domain: str = ROASTER, name: str = "Northlight Coffee", **fields
     return partner
 
 
-def add_good(bench: Bench, partner: Partner, sku: str, available: int | None, number: int = 1) -> ImportedVariant:
-    """A product of the partner, imported as `sku`; the store has a product of that SKU. Linked with our number."""
+def add_good(
+    bench: Bench, partner: Partner, sku: str, available: int | None, number: int = 1, source_of: Store | None = None
+) -> ImportedVariant:
+    """A product of the partner, imported as `sku`; the store has a product of that SKU. Linked with our number.
+
+    `source_of`: the partner's store, which has the product too; without one its ids are made up.
+    """
     now = clock.now()
-    product = PartnerProduct(
-        partner_id=partner.id, product_gid=f"gid://shopify/Product/{number}", title=sku, changed_at=now, read_at=now
-    )
+    theirs = source_of.variant(sku) if source_of else None
+    product_gid = f"gid://shopify/Product/{theirs.product_id if theirs else number}"
+    product = PartnerProduct(partner_id=partner.id, product_gid=product_gid, title=sku, changed_at=now, read_at=now)
     db.session.add(product)
     db.session.flush()
     source = PartnerVariant(
         partner_id=partner.id,
         partner_product_id=product.id,
-        variant_gid=f"gid://shopify/ProductVariant/{number}",
-        inventory_item_gid=f"gid://shopify/InventoryItem/{number}",
+        variant_gid=theirs.gid if theirs else f"gid://shopify/ProductVariant/{number}",
+        inventory_item_gid=theirs.item_gid if theirs else f"gid://shopify/InventoryItem/{number}",
         available=available,
         changed_at=now,
     )
