@@ -119,7 +119,9 @@ def _update(
     media: list[dict[str, Any]] | None = None,
 ) -> Typed:
     store = store_of(info)
-    given = _the_new_argument("productUpdate", product, input)
+    given = dict(_the_new_argument("productUpdate", product, input))
+    if not given.get("deleteConflictingConstrainedMetafields"):
+        given.pop("deleteConflictingConstrainedMetafields", None)  # its default
     only_known("ProductUpdateInput", given, {*PRODUCT_KEYS, "collectionsToJoin", "collectionsToLeave"})
     found = identified(store, identifier or {"id": given.get("id") or "none"})
     if found is None:

@@ -59,6 +59,9 @@ def _add_pages(app: Flask) -> None:
     from occ_app.cli import occ
     from occ_app.desk import activity, connection, exceptions, home, recall_pages, trace_pages
     from occ_app.inbox.intake import blueprint as inbox
+    from occ_app.partners import browse_views as partner_goods
+    from occ_app.partners import join_views, supply_views
+    from occ_app.partners import views as partners
     from occ_app.production import formula_pages, history, ingredient_pages
     from occ_app.production import views as production
     from occ_app.shops.admission import admit
@@ -92,6 +95,10 @@ def _add_pages(app: Flask) -> None:
         connection.blueprint,
         trace_pages.blueprint,
         recall_pages.blueprint,
+        partners.blueprint,
+        partner_goods.blueprint,
+        join_views.blueprint,
+        supply_views.blueprint,
     ):
         app.register_blueprint(blueprint)
     for name, command in occ.commands.items():

@@ -37,6 +37,9 @@ class Config:
     standin_url: str | None
     app_bridge_url: str
     instance: Path
+    partner_link: str = (
+        "grant"  # how a partner's store comes in: `grant` (our link) or `install` (Shopify's install page)
+    )
 
     @property
     def api_secrets(self) -> tuple[str, ...]:
@@ -74,6 +77,7 @@ def load(environ: dict[str, str] | None = None) -> Config:
         standin_url=(values.get("SHOPIFY_STANDIN_URL") or "").rstrip("/") or None,
         app_bridge_url=values.get("APP_BRIDGE_URL") or APP_BRIDGE_CDN,
         instance=instance,
+        partner_link=_one_of(values, "PARTNER_LINK", ("grant", "install")),
     )
 
 
@@ -87,6 +91,13 @@ def _required(values: dict[str, str], name: str) -> str:
     if not values.get(name):
         raise NotConfiguredError(f"{name} is not set. README.md says where to find it.")
     return values[name]
+
+
+def _one_of(values: dict[str, str], name: str, choices: tuple[str, ...]) -> str:
+    value = values.get(name) or choices[0]
+    if value not in choices:
+        raise NotConfiguredError(f"{name} is {value!r}. Give one of: {', '.join(choices)}.")
+    return value
 
 
 def _url(values: dict[str, str], name: str) -> str:

@@ -19,7 +19,7 @@ from occ_app.errors import NotFoundError, OutsideError, RuleError
 from occ_app.extensions import db, shop_scope
 
 MOST_ID = 2**31 - 1  # ids of rows are 32 bits wide
-PUBLIC = ("inbox", "health", "static", "auth")
+PUBLIC = ("inbox", "health", "static", "auth", "join")
 ASSETS = ("static",)
 
 
@@ -117,13 +117,14 @@ def with_headers(response: Response) -> Response:
     if domain and config.standin_url:
         ancestors += f" {config.standin_url}"
     bridge = config.app_bridge_url
+    pictures = f"https://cdn.shopify.com {config.standin_url}" if config.standin_url else "https://cdn.shopify.com"
     response.headers["Content-Security-Policy"] = (
         f"default-src 'none'; script-src 'self' https://cdn.shopify.com {_origin(bridge)}; style-src 'self'; connect-src 'self'"
-        f" https://monorail-edge.shopifysvc.com; img-src 'self' https://cdn.shopify.com data:; form-action 'self'; base-uri 'none';"
-        f" frame-ancestors {ancestors};"
+        f" https://monorail-edge.shopifysvc.com; img-src 'self' {pictures} data:;"
+        f" form-action 'self'{g.get('form_targets', '')}; base-uri 'none'; frame-ancestors {ancestors};"
     )
     response.headers["X-Content-Type-Options"] = "nosniff"
-    response.headers["Referrer-Policy"] = "strict-origin-when-cross-origin"
+    response.headers.setdefault("Referrer-Policy", "strict-origin-when-cross-origin")
     if request.blueprint not in PUBLIC:
         response.headers.setdefault("Cache-Control", "no-store")
     return response

@@ -14,7 +14,7 @@ from sqlalchemy.exc import ProgrammingError
 from occ_app import clock
 from occ_app.catalog import mapping as mappings
 from occ_app.catalog import pull as catalog_pull
-from occ_app.catalog.models import Mapping, Variant, VariantPull
+from occ_app.catalog.models import PARTNER, Mapping, Variant, VariantPull
 from occ_app.database import newest_migration
 from occ_app.desk import news
 from occ_app.errors import RuleError
@@ -23,8 +23,21 @@ from occ_app.inbox import working
 from occ_app.inbox.models import PARKED, WAITING, Delivery
 from occ_app.orders import booking
 from occ_app.orders import pull as orders_pull
-from occ_app.orders.models import Order
+from occ_app.orders.models import Order, OrderLine
 from occ_app.outbox.models import READY, SENT, Mutation
+from occ_app.partners import catalogue, goods, imports, readings, standing, supplies, turns, withdrawal
+from occ_app.partners import stock as partner_stock
+from occ_app.partners.models import (
+    CATALOGUE,
+    CONNECTED,
+    STOCK,
+    ImportedProduct,
+    ImportRun,
+    Partner,
+    PartnerChange,
+    PartnerPull,
+    PartnerVariant,
+)
 from occ_app.shopify.client import Client
 from occ_app.shopify.errors import ShopifyAccessError, ShopifyUnavailableError
 from occ_app.shops import install, privacy
@@ -50,6 +63,8 @@ def _news_of_order(delivery: Delivery, payload: dict[str, Any]) -> None:
     number = payload.get("order_id") or (payload.get("order_edit") or {}).get("order_id") or payload.get("id")
     told = payload.get("updated_at") or payload.get("created_at") or (payload.get("order_edit") or {}).get("created_at")
     news_of = datetime.fromisoformat(told).replace(microsecond=0) if told else None
+    if supplies.only_supplies(delivery.shop_id or 0):
+        return
     booking.note(f"gid://shopify/Order/{int(number)}", clock.now(), news_of)  # type: ignore[arg-type]
     tasks.ask("orders", delivery.shop_id or 0)
 
@@ -63,20 +78,39 @@ def _nudge_to_read(delivery: Delivery, payload: dict[str, Any]) -> None:
         .join(Variant, Variant.id == Mapping.variant_id)
         .where(Variant.inventory_item_gid == item_gid, Mapping.ended_at.is_(None))
     )
+    for shop_id in _merchants_nudged(delivery, payload, item_gid):
+        tasks.ask("partner_stock", shop_id)
     unexpected = [state.mapping_id for state in db.session.scalars(query) if state.expected != payload.get("available")]
     if unexpected:
         reconcile.nudge(unexpected, clock.now())
 
 
+def _merchants_nudged(delivery: Delivery, payload: dict[str, Any], item_gid: str) -> set[int]:
+    """Merchants who mirror this number of the shop."""
+    with across_shops():
+        location_gid = f"gid://shopify/Location/{int(payload['location_id'])}"
+        return partner_stock.nudge(delivery.shop_id or 0, item_gid, location_gid, clock.now())
+
+
 def _product_changed(delivery: Delivery, payload: dict[str, Any]) -> None:
     """Only what is known is kept fresh; new products are read too, but never make items."""
     shop = db.session.get_one(Shop, delivery.shop_id)
-    if shop.variants_pulled_at is not None:
-        catalog_pull.pull_product(connections().client(shop), f"gid://shopify/Product/{int(payload['id'])}")
+    product_gid = f"gid://shopify/Product/{int(payload['id'])}"
+    told = datetime.fromisoformat(payload["updated_at"]) if payload.get("updated_at") else None
+    turns.product_changed(shop, product_gid, told, connections().client)
+    if shop.variants_pulled_at is not None and not imports.is_echo(product_gid, told):
+        catalog_pull.pull_product(connections().client(shop), product_gid)
+    if delivery.topic == "products/delete":
+        imports.is_gone(product_gid, clock.now())
 
 
 def _bulk_finished(delivery: Delivery, payload: dict[str, Any]) -> None:
     tasks.ask("variants", delivery.shop_id or 0)
+    with across_shops():
+        merchants = select(Partner.shop_id).join(PartnerPull, PartnerPull.partner_id == Partner.id)
+        at_it = merchants.where(Partner.partner_shop_id == delivery.shop_id, PartnerPull.finished_at.is_(None))
+        for shop_id in db.session.scalars(at_it.distinct()):
+            tasks.ask("partner_catalogue", shop_id)
 
 
 def _locations_changed(delivery: Delivery, payload: dict[str, Any]) -> None:
@@ -90,6 +124,7 @@ def _uninstalled(delivery: Delivery, payload: dict[str, Any]) -> None:
     shop = db.session.get_one(Shop, delivery.shop_id)
     if delivery.triggered_at is None or delivery.triggered_at >= shop.installed_at:
         install.uninstalled(shop, clock.now())
+        standing.follow_all(clock.now())
 
 
 def _scopes_changed(delivery: Delivery, payload: dict[str, Any]) -> None:
@@ -180,6 +215,16 @@ def _inbox(shop_id: int) -> None:
                 working.work_off(shop_id, TOPICS)
 
 
+def of_own_stock(task: Task) -> Task:
+    """Not done for a store that only supplies others: its orders and its numbers are none of our business."""
+
+    def run(shop: Shop, client: Client) -> Any:
+        return None if supplies.only_supplies(shop.id) else task(shop, client)
+
+    return run
+
+
+@of_own_stock
 def _orders(shop: Shop, client: Client) -> None:
     orders_pull.book_due(client)
 
@@ -201,6 +246,7 @@ def _look(shop: Shop, client: Client) -> None:
     reconcile.look_due(client, orders_pull.pull_changed)
 
 
+@of_own_stock
 def _hourly(shop: Shop, client: Client) -> None:
     orders_pull.pull_changed(client)
     orders_pull.book_due(client)
@@ -236,6 +282,33 @@ def reconcile_now(shop_id: int) -> None:
                 raise ShopifyUnavailableError(run.cause)
 
 
+def partner_work_now(shop_id: int, kind: str) -> bool:
+    """What is due of that kind (partner_catalogue, partner_stock, partner_import) has been done, without waiting for a worker.
+
+    False where a worker is at it. Raises RuleError where the shop rests.
+    """
+    with turn(db.engine, kind, shop_id) as is_ours, shop_scope(shop_id):
+        shop = db.session.get_one(Shop, shop_id)
+        if shop.status != ACTIVE:
+            raise RuleError(f"{shop.domain} is {shop.status.replace('_', ' ')}. {shop.status_reason or ''}".strip())
+        if is_ours:
+            _PARTNER_TASKS[kind](shop, connections().client(shop))
+        return is_ours
+
+
+def push_now(shop_id: int) -> None:
+    """What is due has been pushed; where a worker is at it, it does so."""
+    with turn(db.engine, "sync", shop_id) as is_ours, shop_scope(shop_id):
+        shop = db.session.get_one(Shop, shop_id)
+        if is_ours and shop.status == ACTIVE:
+            _link(shop, connections().client(shop))
+            _push(shop, connections().client(shop))
+
+
+def _partner_goods(shop: Shop, client: Client) -> None:
+    withdrawal.settle(client, clock.now())
+
+
 def _audit(shop: Shop, client: Client) -> None:
     found = ledger.audit(shop.id)
     subject = f"shop:{shop.id}"
@@ -249,11 +322,13 @@ def _keep_alive(shop: Shop, client: Client) -> None:
     connections().access_token(shop.id, shop.domain)
 
 
+@of_own_stock
 def _subscriptions(shop: Shop, client: Client) -> None:
     for step in news.mend(client, shop, clock.now()):
         log.info("subscription", shop=shop.domain, step=step)
 
 
+@of_own_stock
 def _recount(shop: Shop, client: Client) -> None:
     orders_pull.recount(client)
 
@@ -263,6 +338,30 @@ def _first_day(shop: Shop, client: Client) -> None:
     catalog_pull.pull_facts(client)
     catalog_pull.start(clock.now())
     tasks.ask("variants", shop.id)
+
+
+def _partner_catalogue(shop: Shop, client: Client) -> None:
+    turns.pull_catalogues(connections().client)
+
+
+def _partner_stock(shop: Shop, client: Client) -> None:
+    turns.pull_stock(connections().client)
+
+
+def _partner_import(shop: Shop, client: Client) -> None:
+    turns.run_imports(client)
+
+
+def _partner_changes(shop: Shop, client: Client) -> None:
+    turns.carry_changes(client)
+
+
+_PARTNER_TASKS: dict[str, Task] = {
+    "partner_catalogue": _partner_catalogue,
+    "partner_stock": _partner_stock,
+    "partner_import": _partner_import,
+    "partner_changes": _partner_changes,
+}
 
 
 def register_tasks() -> None:
@@ -276,11 +375,13 @@ def register_tasks() -> None:
         ("look", _look, "sync"),
         ("hourly", _hourly, "sync"),
         ("variants", _variants, "variants"),
+        ("partner_goods", _partner_goods, "partner_goods"),
         ("audit", _audit, "audit"),
         ("recount", _recount, "orders"),
         ("keep_alive", _keep_alive, "keep_alive"),
         ("subscriptions", _subscriptions, "subscriptions"),
         ("first_day", _first_day, "variants"),
+        *((name, task, name) for name, task in _PARTNER_TASKS.items()),
     ):
         tasks.register(name, for_active_shop(task, kind), kind)
 
@@ -297,13 +398,24 @@ def _ask_all(name: str, condition: Any = None) -> Callable[[], None]:
     return fire
 
 
+def _ask_drafting() -> None:
+    """Merchants whose partners' products become drafts by rule, or are drafts by it: readings grow old with no other event."""
+    by_rule = select(Partner.shop_id).where(withdrawal.drafts_by_rule())
+    drafted = select(ImportedProduct.shop_id).where(ImportedProduct.status_before.is_not(None))
+    for shop_id in db.session.scalars(by_rule.union(drafted)):
+        tasks.ask("partner_goods", shop_id)
+
+
 def sweep() -> None:
     """Whatever is due and was forgotten is asked for: deliveries, orders, pushes, calls without answer, pulls, links.
 
     Deliveries of unknown shops, which no task belongs to, are settled here. That commits.
     """
+    standing.follow_all(clock.now())
     working.settle_unknown(dict.fromkeys(privacy.TOPICS, _privacy))
     at = clock.now()
+    catalogue.want_due(at)
+    partner_stock.want_due(at)
     due = {
         "inbox": select(Delivery.shop_id).where(
             Delivery.state == WAITING, Delivery.next_try_at <= at, Delivery.shop_id.is_not(None)
@@ -328,9 +440,21 @@ def sweep() -> None:
         "variants": select(VariantPull.shop_id).where(
             VariantPull.finished_at.is_(None), VariantPull.next_look_at <= at
         ),
+        "partner_catalogue": select(PartnerPull.shop_id).where(
+            PartnerPull.kind == CATALOGUE, PartnerPull.finished_at.is_(None), PartnerPull.next_look_at <= at
+        ),
+        "partner_stock": select(PartnerPull.shop_id)
+        .where(PartnerPull.kind == STOCK, PartnerPull.finished_at.is_(None))
+        .union(_shops_to_look(at)),
+        "partner_changes": select(PartnerChange.shop_id).where(
+            PartnerChange.settled_at.is_(None), PartnerChange.is_accepted
+        ),
+        "partner_import": select(ImportRun.shop_id).where(
+            ImportRun.finished_at.is_(None), (ImportRun.next_try_at.is_(None)) | (ImportRun.next_try_at <= at)
+        ),
     }
     for name, query in due.items():
-        for shop_id in db.session.scalars(query.distinct()):
+        for shop_id in set(db.session.scalars(query)):
             tasks.ask(name, shop_id)
     tell_stopped(at)
     for failure in runner.failures():
@@ -338,6 +462,12 @@ def sweep() -> None:
             tasks.ask(failure.task, failure.shop_id)
     for shop_id in db.session.scalars(select(Mutation.shop_id).where(Mutation.state.in_((READY, SENT))).distinct()):
         tasks.ask("push", shop_id)
+
+
+def _shops_to_look(at: datetime) -> Any:
+    """Merchants who are to read single variants of a connected partner."""
+    query = select(PartnerVariant.shop_id).join(PartnerVariant.partner)
+    return query.where(PartnerVariant.look_at <= at, Partner.state == CONNECTED)
 
 
 def tell_stopped(at: datetime) -> None:
@@ -386,6 +516,7 @@ def _task_again(name: str, at: datetime) -> None:
 def _tidy() -> None:
     working.forget_bodies(clock.now())
     runner.forget_old_jobs()
+    partner_stock.forget_old_runs(clock.now())
 
 
 def set_clock() -> None:
@@ -393,6 +524,7 @@ def set_clock() -> None:
     ticks.every(5, "sweep", sweep)
     ticks.every(300, "reconcile", _ask_all("reconcile"))
     ticks.every(3600, "hourly", _ask_all("hourly"))
+    ticks.every(300, "partner_goods", _ask_drafting)
     ticks.every(86_400, "audit", _ask_all("audit"))
     ticks.every(86_400, "recount", _ask_all("recount"))
     ticks.every(86_400, "keep_alive", _ask_all("keep_alive"))
@@ -407,6 +539,22 @@ def _stock_changed(item_ids: set[int]) -> None:
     booking.fill_backorders(item_ids)
     booking.tell_backorders(item_ids)
     targets.refresh(item_ids)
+
+
+def _partner_line_booked(line: OrderLine, mapping: Mapping) -> None:
+    """What customers took of a partner's goods: what has left is expected to show at the partner, what is missing there is told."""
+    readings.reflect_what_left(line, mapping.item_id, clock.now())
+    goods.tell_missing([mapping.item_id], clock.now())
+
+
+def _partner_changed(partner: Partner) -> None:
+    """Its goods stand as it does; who is connected (again), or shares other locations, is read at once."""
+    tasks.ask("partner_goods", partner.shop_id)
+    if partner.state == CONNECTED and partner.catalogue_read_at is not None:
+        catalogue.want(partner, clock.now())
+        partner_stock.want(partner, clock.now())
+        for task in ("partner_catalogue", "partner_stock"):
+            tasks.ask(task, partner.shop_id)
 
 
 def _mappings_made(made: Sequence[Mapping]) -> None:
@@ -427,6 +575,7 @@ def _mapping_ended(mapping: Mapping) -> None:
 
 
 def _after_install(shop: Shop) -> None:
+    standing.follow_all(clock.now())
     tasks.ask("first_day", shop.id)
     tasks.ask("inbox", shop.id)
     tasks.ask("hourly", shop.id)
@@ -465,6 +614,9 @@ def wire(app: Flask) -> None:
     register_tasks()
     set_clock()
     ledger.after_booking(_stock_changed)
+    targets.terms_come_from(PARTNER, goods.terms_of)
+    standing.after_change(_partner_changed)
+    booking.after_partner_line(_partner_line_booked)
     mappings.after_mapping(_mappings_made, _mapping_ended)
     for kind, again in ((desk.DELIVERY, _delivery_again), (desk.ORDER, _order_again), (desk.TASK, _task_again)):
         settle.tries_again(kind, again)

@@ -39,6 +39,14 @@ document.addEventListener("change", async ({ target }) => {
   files.items.add(new File([blob], "photo.jpg", { type: "image/jpeg" }));
   target.files = files.files;
 });
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest?.("[data-copy]");
+  if (!button) return;
+  const field = document.getElementById(button.dataset.copy);
+  field.select();
+  await (navigator.clipboard?.writeText(field.value) ?? Promise.reject()).catch(() => document.execCommand("copy"));
+  document.dispatchEvent(new CustomEvent("occ:toast", { detail: { message: "Copied" } }));
+});
 document.addEventListener("htmx:after:swap", () => {
   tellToast();
   document.querySelector("[aria-invalid=true]")?.focus();

@@ -26,6 +26,16 @@ from tests.support.bench import Bench
 from tests.support.settings import SECRET, drop_database, empty_tables, find_server, make_config, make_database
 
 
+class Wire(httpx2.WSGITransport):
+    """devshop in this process, whose broken connections look as those of a network do."""
+
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        try:
+            return super().handle_request(request)
+        except ConnectionError as error:
+            raise httpx2.ReadError(str(error), request=request) from error
+
+
 @pytest.fixture(autouse=True)
 def _push_request_context() -> None:
     """pytest-flask's own keeps one request context over a whole test, and so hides what leaks between two requests."""
@@ -77,7 +87,7 @@ def world_app() -> Iterator[tuple[World, Flask]]:
 @pytest.fixture(scope="session")
 def app_of_session(config: Config, database_url: URL, world_app: tuple[World, Flask]) -> Iterator[Flask]:
     """The app on this worker's database, with devshop as its Shopify."""
-    transport = StandinTransport(config.standin_url or "", httpx2.WSGITransport(app=world_app[1]))
+    transport = StandinTransport(config.standin_url or "", Wire(app=world_app[1]))
     app = create_app(config, database_url=database_url.render_as_string(hide_password=False), transport=transport)
     yield app
     with app.app_context():

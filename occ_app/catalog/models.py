@@ -10,14 +10,14 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from occ_app.extensions import ShopScoped, db
 
-PRODUCT, INGREDIENT = "product", "ingredient"
+PRODUCT, INGREDIENT, PARTNER = "product", "ingredient", "partner"
 SYNC_MODES = ("released", "completed", "packaged", "manual", "allocation", "none")
 LONGEST_SHELF_LIFE = 36_500  # days: a hundred years
 
 
 class Item(ShopScoped, db.Model):
-    """A thing the shop keeps stock of, counted in whole units: a product, or an ingredient (counted in the smallest amount of its
-    unit: milligrams, microlitres, pieces). `sync_mode` null: the shop's."""
+    """A thing the shop keeps stock of, counted in whole units: a product, an ingredient (counted in the smallest amount of its
+    unit: milligrams, microlitres, pieces), or goods that a partner keeps for us. `sync_mode` null: the shop's."""
 
     __tablename__ = "item"
     __table_args__ = (
@@ -25,7 +25,7 @@ class Item(ShopScoped, db.Model):
         CheckConstraint("safety_stock >= 0", name="safety_stock_not_negative"),
         CheckConstraint("shelf_life_days IS NULL OR shelf_life_days > 0", name="shelf_life_positive"),
         CheckConstraint(f"sync_mode IN {SYNC_MODES}", name="sync_mode_known"),
-        CheckConstraint(f"kind IN {(PRODUCT, INGREDIENT)}", name="kind_known"),
+        CheckConstraint(f"kind IN {(PRODUCT, INGREDIENT, PARTNER)}", name="kind_known"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)

@@ -176,6 +176,12 @@ def _row(node: dict[str, Any], at: datetime) -> dict[str, Any]:
     }
 
 
+def keep_product(product: dict[str, Any], nodes: Sequence[dict[str, Any]], at: datetime) -> None:
+    """These variants of a product are ours as an answer of Shopify's shows them."""
+    for start in range(0, len(nodes), PER_INSERT):
+        keep([_row({**node, "product": product}, at) for node in nodes[start : start + PER_INSERT]])
+
+
 def find_location(gid: str) -> Location | None:
     """The shop's location with that gid."""
     return db.session.scalar(select(Location).where(Location.location_gid == gid))

@@ -7,7 +7,7 @@ import sys
 import click
 from flask.cli import FlaskGroup
 
-from occ_app.cli import lots, operating, production, settings, sheets, stock, syncing, tracing
+from occ_app.cli import lots, operating, partner_goods, partners, production, settings, sheets, stock, syncing, tracing
 from occ_app.cli.shared import occ
 from occ_app.errors import OccError
 
@@ -16,6 +16,8 @@ __all__ = [
     "main",
     "occ",
     "operating",
+    "partner_goods",
+    "partners",
     "production",
     "settings",
     "sheets",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from flask import Blueprint, Response, g
+from flask import Blueprint, Response, g, request
 from sqlalchemy import func, select
 
 from occ_app import clock
@@ -14,6 +14,7 @@ from occ_app.catalog.models import PRODUCT, Item, Mapping
 from occ_app.desk.exceptions import open_cases
 from occ_app.extensions import db
 from occ_app.orders.models import Order
+from occ_app.partners import supplies
 from occ_app.stock.models import Lot
 from occ_app.sync.models import LINKED, SyncException, SyncRun, SyncState
 from occ_app.sync.words import local
@@ -26,6 +27,8 @@ blueprint = Blueprint("home", __name__)
 @blueprint.get("/")
 def home() -> Response:
     """What is true, what needs you, what runs next; the steps of setting up until they are done."""
+    if "own" not in request.args and supplies.only_supplies(g.shop_id):
+        return see_other("/supplies")
     steps = _steps()
     if not all(step["done"] for step in steps):
         return page("desk/setup.html", "desk/_setup.html", steps=steps, pull=pull.newest())

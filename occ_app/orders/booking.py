@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -12,6 +12,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import selectinload
 
 from occ_app import clock
+from occ_app.catalog.models import PARTNER as PARTNER_GOODS
 from occ_app.catalog.models import Item, Location, Mapping, Variant
 from occ_app.extensions import current_shop_id, db
 from occ_app.orders.models import Order, OrderLine
@@ -32,12 +33,13 @@ from occ_app.orders.rules import (
 from occ_app.stock import ledger
 from occ_app.stock.ledger import Move
 from occ_app.stock.models import Balance, StockMove
-from occ_app.stock.rules import BACKORDER, COMMITTED, CORRECTION, COUNTED, RELEASED, take
+from occ_app.stock.rules import BACKORDER, COMMITTED, CORRECTION, COUNTED, PARTNER, RELEASED, take
 from occ_app.stock.rules import SHIPPED as SHIPPED_PLACE
 from occ_app.sync import desk
 from occ_app.sync.targets import book_effect, lock_states, mode_of, shop, today
 
 ACTOR = "orders"
+_partner_lines: list[Callable[[OrderLine, Mapping], None]] = []
 LATE_READ = timedelta(seconds=5)  # Shopify showed an older state than its own news: it is read again after that
 NEWS_PATIENCE = timedelta(
     minutes=2
@@ -71,6 +73,12 @@ class OrderState:
     currency: str
     is_test: bool
     lines: Sequence[LineState]
+
+
+def after_partner_line(listener: Callable[[OrderLine, Mapping], None]) -> None:
+    """`listener` is called with each line of a partner's goods of which something was booked, within the transaction."""
+    if listener not in _partner_lines:
+        _partner_lines.append(listener)
 
 
 def note(order_gid: str, at: datetime, news_of: datetime | None = None) -> None:
@@ -161,7 +169,7 @@ def _new_line(order: Order, state: LineState) -> OrderLine:
         title=state.title,
         unit_price=state.unit_price,
         quantity=state.snapshot.quantity,
-        **dict.fromkeys((*FLOWS, "short", "bookings"), 0),
+        **dict.fromkeys((*FLOWS, "short", "from_partner", "bookings"), 0),
         units_per_variant=1,
         waits_for_mapping=False,
     )
@@ -185,7 +193,7 @@ def _book_line(line: OrderLine, state: LineState, order: OrderState, *, is_first
         return
     if line.bookings == 0 and order.placed_at < mapping.created_at.replace(microsecond=0):
         found = _only_what_is_open(line, found, booked)
-    still_open = wanted(state.snapshot, booked).committed
+    still_open, took_before = wanted(state.snapshot, booked).committed, line.from_partner
     for step in found:
         line.bookings += 1
         moves = _moves(line, mapping, step, line.bookings)
@@ -198,6 +206,13 @@ def _book_line(line: OrderLine, state: LineState, order: OrderState, *, is_first
             book_effect(shown_by, *effect, step.at, in_committed=in_committed)
         ledger.book(moves, actor=ACTOR, at=step.at)
     db.session.flush()
+    if line.from_partner or took_before:
+        for listener in _partner_lines:
+            listener(line, mapping)
+
+
+def _is_partners(mapping: Mapping) -> bool:
+    return db.session.get_one(Item, mapping.item_id).kind == PARTNER_GOODS
 
 
 def _shows_in_committed(step: Step, booked: Booked, still_open: int) -> bool:
@@ -295,7 +310,7 @@ def _take(line: OrderLine, mapping: Mapping, units: int, source: str) -> list[Mo
 
 
 def _take_into(line: OrderLine, mapping: Mapping, units: int, to_place: str, source: str) -> list[Move]:
-    """Units leave the sellable lots, first expiry first; what is missing comes from `backorder`."""
+    """Units leave the sellable lots, first expiry first; what is missing comes from `backorder`, or from the partner whose goods they are."""
     counted = COUNTED[mode_of(db.session.get_one(Item, mapping.item_id), shop())]
     held = ledger.holdings([mapping.item_id]).get((mapping.item_id, mapping.location_id), [])
     parts, missing = take([holding for holding in held if holding.place in counted], units, today(shop()))
@@ -313,13 +328,17 @@ def _take_into(line: OrderLine, mapping: Mapping, units: int, to_place: str, sou
         for n, (holding, given) in enumerate(parts)
     ]
     if missing:
-        line.short += missing
+        is_partners = _is_partners(mapping)
+        if is_partners:
+            line.from_partner += missing
+        else:
+            line.short += missing
         moves.append(
             Move(
                 mapping.item_id,
                 None,
                 mapping.location_id,
-                BACKORDER,
+                PARTNER if is_partners else BACKORDER,
                 to_place,
                 missing,
                 "order_take",
@@ -340,18 +359,23 @@ def _leave_committed(
 
 
 def _give_back(line: OrderLine, mapping: Mapping, units: int, source: str) -> list[Move]:
-    """Units of the line go back for sale; those it never really had go back to `backorder` first."""
+    """Units of the line go back for sale; those it never really had go back to `backorder`, or to the partner, first."""
     moves: list[Move] = []
-    from_short = min(units, line.short)
-    if from_short:
+    is_partners = _is_partners(mapping)
+    if is_partners:
+        from_short = min(units, line.from_partner, dict(_of_line(line, COMMITTED)).get(None, 0))
+        line.from_partner -= from_short
+    else:
+        from_short = min(units, line.short)
         line.short -= from_short
+    if from_short:
         moves.append(
             Move(
                 mapping.item_id,
                 None,
                 mapping.location_id,
                 COMMITTED,
-                BACKORDER,
+                PARTNER if is_partners else BACKORDER,
                 from_short,
                 "order_restock",
                 f"{source}:short",

@@ -81,6 +81,8 @@ class OrderLine(ShopScoped, db.Model):
     returned: Mapped[int] = mapped_column(default=0)
     # Units of the item sold without having been there, not yet filled.
     short: Mapped[int] = mapped_column(BigInteger, default=0)
+    # Units of the item taken from a partner's stock, less what was given back to it.
+    from_partner: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
     bookings: Mapped[int] = mapped_column(default=0)  # how often something was booked: numbers the sources
 
     order: Mapped[Order] = relationship(back_populates="lines", lazy="raise_on_sql")

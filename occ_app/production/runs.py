@@ -221,11 +221,16 @@ def _check_open(run: ProductionRun) -> None:
 
 
 def _next_number() -> str:
-    """`R-0042`. Runs of a shop are numbered one after the other."""
+    """`R-0042`. Runs of a shop are numbered one after the other; numbers of another shape are passed over."""
     db.session.execute(
         text("SELECT pg_advisory_xact_lock(hashtext('run numbers'), :shop)"), {"shop": current_shop_id()}
     )
-    newest = db.session.scalar(select(ProductionRun.number).order_by(ProductionRun.id.desc()).limit(1))
+    newest = db.session.scalar(
+        select(ProductionRun.number)
+        .where(ProductionRun.number.regexp_match("^R-[0-9]+$"))
+        .order_by(ProductionRun.id.desc())
+        .limit(1)
+    )
     return f"R-{int(newest.removeprefix('R-')) + 1 if newest else 1:04}"
 
 

@@ -71,6 +71,10 @@ class TokenEndpoint:
             ),
         )
 
+    def redeem(self, code: str, at: datetime) -> Tokens:
+        """Expiring offline tokens for the code of an authorization grant; it is good once. Raises ShopifyAccessError."""
+        return self._ask(at, lambda: self._client.fetch_token(self._url, code=code, expiring="1"))
+
     def refresh(self, refresh_token: str, at: datetime) -> Tokens:
         """A new pair for a refresh token; the old one dies when the new one is first used. Raises ShopifyAccessError."""
         return self._ask(at, lambda: self._client.refresh_token(self._url, refresh_token=refresh_token))

@@ -22,7 +22,7 @@ from occ_app.catalog.models import Item
 from occ_app.extensions import ShopScoped, db
 
 IS_PHYSICAL = "place IN ('completed', 'packaged', 'in_review', 'released', 'on_hold', 'committed', 'reserved') OR place LIKE 'allocated:%'"
-IS_VIRTUAL = "place IN ('production', 'supplier', 'shipped', 'scrap', 'correction', 'opening', 'backorder')"
+IS_VIRTUAL = "place IN ('production', 'supplier', 'shipped', 'scrap', 'correction', 'opening', 'backorder', 'partner')"
 
 
 class Lot(ShopScoped, db.Model):

@@ -15,7 +15,7 @@ COMPLETED, PACKAGED, IN_REVIEW, RELEASED, ON_HOLD, COMMITTED, RESERVED = (
     "committed",
     "reserved",  # for a production run
 )
-PRODUCTION, SUPPLIER, SHIPPED, SCRAP, CORRECTION, OPENING, BACKORDER = (
+PRODUCTION, SUPPLIER, SHIPPED, SCRAP, CORRECTION, OPENING, BACKORDER, PARTNER = (
     "production",
     "supplier",
     "shipped",
@@ -23,11 +23,12 @@ PRODUCTION, SUPPLIER, SHIPPED, SCRAP, CORRECTION, OPENING, BACKORDER = (
     "correction",
     "opening",
     "backorder",
+    "partner",  # the stock of a partner: what our orders took of it, so below zero
 )
 CHANNELS = ("shopify", "wholesale", "markets", "samples", "internal")
 ALLOCATED_TO_SHOPIFY = "allocated:shopify"
 LOT_PLACES = (COMPLETED, PACKAGED, IN_REVIEW, RELEASED, ON_HOLD)
-VIRTUAL_PLACES = (PRODUCTION, SUPPLIER, SHIPPED, SCRAP, CORRECTION, OPENING, BACKORDER)
+VIRTUAL_PLACES = (PRODUCTION, SUPPLIER, SHIPPED, SCRAP, CORRECTION, OPENING, BACKORDER, PARTNER)
 # Why units moved: the closed list.
 REASONS = (
     "opening",

@@ -13,6 +13,7 @@ from occ_app.extensions import current_shop_id, db
 from occ_app.sync.models import SyncException
 
 DELIVERY, ORDER, TASK = "delivery", "order", "task"  # work that has stopped until somebody says "try again"
+MISSING = "missing"  # customers bought more than a partner has
 DRIFT, GUARD, PARKED, BACKORDER, LINK, AMBIGUOUS = (
     "drift",
     "guard",
@@ -79,6 +80,12 @@ def open_mappings(kind: str) -> set[int]:
     """Ids of the mappings that have an open exception of this kind."""
     query = select(SyncException.mapping_id).where(SyncException.kind == kind, SyncException.settled_at.is_(None))
     return {mapping_id for mapping_id in db.session.scalars(query) if mapping_id is not None}
+
+
+def open_subjects(kind: str) -> set[str]:
+    """What the open exceptions of this kind are about."""
+    query = select(SyncException.subject).where(SyncException.kind == kind, SyncException.settled_at.is_(None))
+    return set(db.session.scalars(query))
 
 
 def subject_of(mapping_id: int) -> str:

@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import joinedload
 
 from occ_app.catalog import pull
-from occ_app.catalog.models import PRODUCT, Item, Mapping
+from occ_app.catalog.models import INGREDIENT, Item, Mapping
 from occ_app.extensions import db
 from occ_app.stock import ledger
 from occ_app.stock.rules import sellable, target
@@ -19,24 +19,31 @@ from occ_app.sync.rules import STATES
 
 def show(sku: str | None = None) -> list[dict[str, Any]]:
     """One object per living mapping (contract.md names its keys); an item without one has one with null variant and location."""
-    query = select(Item).where(Item.kind == PRODUCT, Item.archived_at.is_(None)).order_by(Item.sku)
+    query = select(Item).where(Item.kind != INGREDIENT, Item.archived_at.is_(None)).order_by(Item.sku)
     items = db.session.scalars(query.where(Item.sku == sku) if sku else query).all()
     states = _states([item.id for item in items])
     held = ledger.holdings(item.id for item in items)
+    elsewhere = targets.beside(items)
     kinds = _open_kinds()
     default = pull.default_location()
     shown = []
     for item in items:
         own = [state for state in states if state.mapping.item_id == item.id]
-        shown += [_mapped(state, held, kinds) for state in own]
+        shown += [_mapped(state, held, elsewhere, kinds) for state in own]
         if not own:
-            shown.append(_unmapped(item, held, default.id if default else 0))
+            shown.append(_unmapped(item, held, elsewhere, default.id if default else 0))
     return shown
 
 
-def _mapped(state: SyncState, held: dict[tuple[int, int], Any], kinds: dict[int, list[str]]) -> dict[str, Any]:
+def _mapped(
+    state: SyncState,
+    held: dict[tuple[int, int], Any],
+    elsewhere: dict[tuple[int, int], Any],
+    kinds: dict[int, list[str]],
+) -> dict[str, Any]:
     mapping, of = state.mapping, targets.shop()
-    equation = targets.equation(mapping.item, held.get((mapping.item_id, mapping.location_id), []), of)
+    key = (mapping.item_id, mapping.location_id)
+    equation = targets.equation(mapping.item, held.get(key, []), of, beside=elsewhere.get(key, []))
     units = sellable(equation)
     reading = readings.last_of(state)
     return {
@@ -59,9 +66,12 @@ def _mapped(state: SyncState, held: dict[tuple[int, int], Any], kinds: dict[int,
     }
 
 
-def _unmapped(item: Item, held: dict[tuple[int, int], Any], location_id: int) -> dict[str, Any]:
+def _unmapped(
+    item: Item, held: dict[tuple[int, int], Any], elsewhere: dict[tuple[int, int], Any], location_id: int
+) -> dict[str, Any]:
     of = targets.shop()
-    equation = targets.equation(item, held.get((item.id, location_id), []), of)
+    key = (item.id, location_id)
+    equation = targets.equation(item, held.get(key, []), of, beside=elsewhere.get(key, []))
     units = sellable(equation)
     nothing = dict.fromkeys(
         ("variant_gid", "location_gid", "units_per_variant", "cause", "expected", "drift", "reading")

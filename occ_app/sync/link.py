@@ -11,7 +11,7 @@ from datetime import datetime
 from sqlalchemy import select
 
 from occ_app import clock
-from occ_app.catalog.models import Mapping
+from occ_app.catalog.models import Item, Mapping
 from occ_app.errors import RuleError
 from occ_app.extensions import db
 from occ_app.shopify.client import Client
@@ -23,7 +23,7 @@ from occ_app.sync.corrections import correction_moves
 from occ_app.sync.models import SyncState
 from occ_app.sync.push import park
 from occ_app.sync.rules import Reading, retry_after
-from occ_app.sync.targets import choose_state, mode_of, refresh, shop
+from occ_app.sync.targets import choose_state, is_mirrored, mode_of, refresh, shop
 from occ_app.work import tasks
 
 CHOICES = ("hub", "shopify")
@@ -38,6 +38,8 @@ def choose(state: SyncState, choice: str, at: datetime) -> None:
         )
     if state.expected is not None:
         raise RuleError("This mapping is linked already.")
+    if choice == "shopify" and is_mirrored(db.session.get_one(Item, state.mapping.item_id)):
+        raise RuleError("A partner's stock says how many there are. Set Shopify to our number instead.")
     if choice == "shopify" and _shares_stock(state.mapping):
         raise RuleError(
             "This item sells through another variant at this location too, so Shopify's number alone cannot say what there is. "
@@ -74,7 +76,8 @@ def link_waiting(client: Client, book_orders: BookOrders) -> int:
         book_orders(client, news)
     found = readings.fetch(client, readings.living_states(ids))
     states = _locked(found)
-    at, done = clock.now(), 0
+    at = clock.now()
+    ended = []
     for state in states:
         reading = found[state.mapping_id]
         if isinstance(reading, str):
@@ -83,13 +86,14 @@ def link_waiting(client: Client, book_orders: BookOrders) -> int:
         readings.keep(state, reading)
         if state.link_choice and reading.committed == state.booked_committed:
             _end(state, reading, at)
-            done += 1
+            ended.append(state)
         else:
             _ask(state, reading, at)
             if state.link_choice:
                 state.next_try_at = at + retry_after(3)  # an order that is booked meanwhile ends the wait
+    _settle(ended, at)
     db.session.commit()
-    return done
+    return len(ended)
 
 
 def _locked(found: Iterable[int]) -> list[SyncState]:
@@ -110,14 +114,22 @@ def _ask(state: SyncState, reading: Reading, at: datetime) -> None:
 def _end(state: SyncState, reading: Reading, at: datetime) -> None:
     state.expected, state.baseline_at = reading.available, reading.read_at
     state.state, state.cause, state.next_try_at = m.LINKED, None, None
-    desk.withdraw(desk.LINK, desk.subject_of(state.mapping_id), at, by="first link", remedy=state.link_choice or "")
     if state.link_choice == "shopify":
         _take_shopifys(state, reading, at)
-    refresh([state.mapping.item_id])
-    state.approved_target = state.target  # who ends a first link has approved its number
-    choose_state(state, mode_of(state.mapping.item, shop()))
-    if state.target != state.expected:
-        tasks.ask("push", state.shop_id)
+
+
+def _settle(ended: Sequence[SyncState], at: datetime) -> None:
+    """Targets are right, nobody is asked about these links any more, and who ended them has approved their numbers. Few statements for all."""
+    told = desk.open_subjects(desk.LINK) if ended else set()
+    refresh(state.mapping.item_id for state in ended)
+    for state in ended:
+        subject = desk.subject_of(state.mapping_id)
+        if subject in told:
+            desk.withdraw(desk.LINK, subject, at, by="first link", remedy=state.link_choice or "")
+        state.approved_target = state.target
+        choose_state(state, mode_of(state.mapping.item, shop()))
+        if state.target != state.expected:
+            tasks.ask("push", state.shop_id)
 
 
 def _take_shopifys(state: SyncState, reading: Reading, at: datetime) -> None:

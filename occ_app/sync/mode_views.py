@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 
 from occ_app import clock
 from occ_app.catalog import pull
-from occ_app.catalog.models import PRODUCT, Item, Location
+from occ_app.catalog.models import INGREDIENT, Item, Location
 from occ_app.errors import NotFoundError, RuleError
 from occ_app.extensions import db
 from occ_app.shops import settings
@@ -42,7 +42,7 @@ def _preview(mode: str | None, item_id: int | None, path: str) -> dict[str, Any]
 
 def _counts() -> dict[str, int]:
     """How many items are made here, and how many of them have a mode of their own."""
-    query = select(func.count(), func.count(Item.sync_mode)).where(Item.archived_at.is_(None), Item.kind == PRODUCT)
+    query = select(func.count(), func.count(Item.sync_mode)).where(Item.archived_at.is_(None), Item.kind != INGREDIENT)
     total, own = db.session.execute(query).one()
     return {"total": total, "own": own}
 

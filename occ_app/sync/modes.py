@@ -20,7 +20,6 @@ from occ_app.stock.rules import (
     IN_REVIEW,
     PACKAGED,
     PUSHED_BY_ITSELF,
-    Holding,
     Term,
     sellable,
     target,
@@ -90,19 +89,23 @@ def what_would_change(mode: str | None, item_id: int | None = None) -> Preview:
     then_mode = mode or settings.get(of, "sync_mode")
     states = [state for state in readings.living_states() if _is_meant(state.mapping.item, item_id)]
     held = ledger.holdings({state.mapping.item_id for state in states})
+    elsewhere = targets.beside(state.mapping.item for state in states)
     guard = Guard(settings.get(of, "guard_percent"), settings.get(of, "guard_units"))
     found = []
     for state in states:
-        there = held.get((state.mapping.item_id, state.mapping.location_id), [])
-        change = _change(state, there, of, then_mode, guard)
+        key = (state.mapping.item_id, state.mapping.location_id)
+        equations = [
+            targets.equation(state.mapping.item, held.get(key, []), of, which, beside=elsewhere.get(key, []))
+            for which in (targets.mode_of(state.mapping.item, of), then_mode)
+        ]
+        change = _change(state, equations[0], equations[1], targets.mode_of(state.mapping.item, of), guard)
         if change.by:
             found.append(change)
     return Preview(then_mode, sorted(found, key=lambda change: (-abs(change.by), change.mapping.id)), len(states))
 
 
-def _change(state: SyncState, there: Sequence[Holding], of: Shop, mode: str, guard: Guard) -> Change:
-    mapping, mode_now = state.mapping, targets.mode_of(state.mapping.item, of)
-    before, after = (targets.equation(mapping.item, there, of, which) for which in (mode_now, mode))
+def _change(state: SyncState, before: Sequence[Term], after: Sequence[Term], mode_now: str, guard: Guard) -> Change:
+    mapping = state.mapping
     then = max(0, target([(sellable(after), mapping.units_per_variant)]))
     is_on_its_way = (state.state == LINKED and mode_now in PUSHED_BY_ITSELF) or state.expected is None
     now = max(0, state.target if is_on_its_way else state.expected or 0)

@@ -26,7 +26,7 @@ from occ_app.sync import approvals, desk, readings
 from occ_app.sync import models as m
 from occ_app.sync.models import PARKED, PushLine, SyncRun, SyncState
 from occ_app.sync.rules import Guard, Reading, Write, chunks, retry_after, was_applied, write_for
-from occ_app.sync.targets import refresh, shop
+from occ_app.sync.targets import is_mirrored, refresh, shop
 
 REASON = "correction"
 MOST_TRIES = 6
@@ -172,7 +172,7 @@ def _plan(
             state.next_try_at = at + retry_after(5)  # the next reconciliation looks again
         elif write.quantity > MOST_IN_SHOPIFY:
             park(state, FINAL_CODES["INVALID_QUANTITY_TOO_HIGH"], at)
-        elif guard.stops(write) and state.approved_target != state.target:
+        elif guard.stops(write) and state.approved_target != state.target and not is_mirrored(state.mapping.item):
             _ask_approval(state, write, at)
         elif write.change:
             plans.append((state, write))

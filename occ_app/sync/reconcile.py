@@ -21,7 +21,7 @@ from occ_app.sync import models as m
 from occ_app.sync.corrections import correction_moves
 from occ_app.sync.models import SyncRun, SyncState
 from occ_app.sync.rules import Reading, explanation, first_write, is_foreign
-from occ_app.sync.targets import choose_state, mode_of, refresh_all, shop
+from occ_app.sync.targets import choose_state, is_mirrored, mode_of, refresh_all, shop
 from occ_app.work import tasks
 
 LOOK_AGAIN = timedelta(seconds=5)
@@ -176,6 +176,8 @@ def _name(state: SyncState, reading: Reading, at: datetime) -> None:
 
 def _decide(state: SyncState, reading: Reading, at: datetime) -> None:
     rule = state.mapping.drift_rule or settings.get(shop(), "drift_rule")
+    if rule == "shopify" and is_mirrored(state.mapping.item):
+        rule = "ask"  # what a partner has is not for our Shopify to say
     subject = desk.subject_of(state.mapping_id)
     _name(state, reading, at)
     if rule == "hub":

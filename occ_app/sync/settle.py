@@ -15,7 +15,7 @@ from occ_app.stock import ledger
 from occ_app.sync import approvals, desk, link, push, readings, reconcile
 from occ_app.sync import models as m
 from occ_app.sync.models import SyncException, SyncState
-from occ_app.sync.targets import refresh
+from occ_app.sync.targets import is_mirrored, refresh
 from occ_app.work import tasks
 
 REMEDIES = {
@@ -103,6 +103,8 @@ def _settle_drift(found: SyncException, state: SyncState, remedy: str, actor: st
         raise RuleError(
             "Shopify's number has changed since this was found. It is looked at again now: try once more in a minute."
         )
+    if remedy == "shopify" and is_mirrored(state.mapping.item):
+        raise RuleError("A partner's stock says how many there are. Set Shopify to our number instead.")
     if remedy == "hub":
         reconcile.set_shopify_right(state)
         return f"Shopify will be set to {max(0, state.target)}"

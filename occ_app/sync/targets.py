@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import date, datetime
 
 from sqlalchemy import select
@@ -20,6 +20,9 @@ from occ_app.sync.models import AWAITING_APPROVAL, LINKED, SyncState
 from occ_app.sync.rules import counts_for_expected
 from occ_app.work import tasks
 
+TermsSource = Callable[[Collection[int]], dict[tuple[int, int], list[Term]]]
+_sources: dict[str, TermsSource] = {}
+
 
 def shop() -> Shop:
     """The shop in scope."""
@@ -36,9 +39,47 @@ def mode_of(item: Item, of: Shop) -> str:
     return item.sync_mode or settings.get(of, "sync_mode")
 
 
-def equation(item: Item, holdings: Sequence[Holding], of: Shop, mode: str | None = None) -> list[Term]:
-    """The terms of the item's sellable units at one location, under its mode (or under `mode`)."""
-    return terms(mode or mode_of(item, of), holdings, item.safety_stock, today(of))
+def terms_come_from(kind: str, source: TermsSource) -> None:
+    """Of items of that kind `source` knows terms beside what they hold here: (item id, location id) -> terms, safety stock among them."""
+    _sources[kind] = source
+
+
+def is_mirrored(item: Item) -> bool:
+    """Whether its numbers are somebody else's: they are carried on as they are, and Shopify's are never taken for right."""
+    return item.kind in _sources
+
+
+def beside(items: Iterable[Item]) -> dict[tuple[int, int], list[Term]]:
+    """The terms of these items that come from elsewhere; one call for each kind that has any."""
+    by_kind: dict[str, set[int]] = {}
+    for item in items:
+        if item.kind in _sources:
+            by_kind.setdefault(item.kind, set()).add(item.id)
+    found: dict[tuple[int, int], list[Term]] = {}
+    for kind, ids in by_kind.items():
+        found |= _sources[kind](ids)
+    return found
+
+
+def equation(
+    item: Item,
+    holdings: Sequence[Holding],
+    of: Shop,
+    mode: str | None = None,
+    *,
+    beside: Sequence[Term] | None = None,
+) -> list[Term]:
+    """The terms of the item's sellable units at one location, under its mode (or under `mode`).
+
+    `beside`: its terms there that come from elsewhere, where the caller has fetched them for many items at once.
+    """
+    mode = mode or mode_of(item, of)
+    if item.kind not in _sources:
+        return terms(mode, holdings, item.safety_stock, today(of))
+    if beside is None:
+        beside = [term for there in _sources[item.kind]([item.id]).values() for term in there]
+    held = [term for term in terms(mode, holdings, 0, today(of)) if term.quantity]
+    return [*beside, *held] or [Term("partner_available", 0)]
 
 
 def refresh(item_ids: Iterable[int]) -> None:
@@ -68,11 +109,13 @@ def _recompute(condition) -> None:  # type: ignore[no-untyped-def]
     query = select(SyncState).where(condition).options(joinedload(SyncState.mapping).joinedload(Mapping.item))
     states = list(db.session.scalars(query.order_by(SyncState.mapping_id).with_for_update(of=SyncState)))
     held = ledger.holdings({state.mapping.item_id for state in states})
+    elsewhere = beside(state.mapping.item for state in states)
     is_due, asked = False, []
     for state in states:
         was_asked = state.state == AWAITING_APPROVAL
         mapping = state.mapping
-        summands = equation(mapping.item, held.get((mapping.item_id, mapping.location_id), []), of)
+        key = (mapping.item_id, mapping.location_id)
+        summands = equation(mapping.item, held.get(key, []), of, beside=elsewhere.get(key, []))
         units = sellable(summands)
         before = state.target
         state.sellable, state.target = units, target([(units, mapping.units_per_variant)])

@@ -15,7 +15,7 @@ from sqlalchemy.orm import joinedload
 from occ_app import clock
 from occ_app.catalog import mapping as mappings
 from occ_app.catalog import pull
-from occ_app.catalog.models import LONGEST_SHELF_LIFE, PRODUCT, Item, Location, Mapping, Variant
+from occ_app.catalog.models import INGREDIENT, LONGEST_SHELF_LIFE, PRODUCT, Item, Location, Mapping, Variant
 from occ_app.errors import NotFoundError, RuleError
 from occ_app.extensions import db
 from occ_app.shops import settings
@@ -115,7 +115,7 @@ def _product_query():  # type: ignore[no-untyped-def]
         .outerjoin(Mapping, (Mapping.item_id == Item.id) & Mapping.ended_at.is_(None))
         .outerjoin(SyncState, SyncState.mapping_id == Mapping.id)
         .outerjoin(Variant, Variant.id == Mapping.variant_id)
-        .where(Item.kind == PRODUCT, Item.archived_at.is_(None))
+        .where(Item.kind != INGREDIENT, Item.archived_at.is_(None))
     )
     return query, rank
 
@@ -139,14 +139,24 @@ def _product_rows(view: str, q: str, sort: str, number: int) -> tuple[list[dict[
     }.get(sort, (rank, Item.name))
     found = db.session.execute(query.order_by(*order, Item.id).limit(PER_PAGE).offset((number - 1) * PER_PAGE)).all()
     held = ledger.holdings(item.id for item, state, *_ in found if state is None)
+    elsewhere = targets.beside(item for item, state, *_ in found if state is None)
     default = pull.default_location()
-    return [_product_row(*row, held, default.id if default else 0) for row in found], total
+    return [_product_row(*row, held, elsewhere, default.id if default else 0) for row in found], total
 
 
 def _product_row(
-    item: Item, state: SyncState | None, variant: Variant | None, drifting: bool, short: int, held: Any, place: int
+    item: Item,
+    state: SyncState | None,
+    variant: Variant | None,
+    drifting: bool,
+    short: int,
+    held: Any,
+    elsewhere: Any,
+    place: int,
 ) -> dict[str, Any]:
-    units = state.sellable if state else sellable(targets.equation(item, held.get((item.id, place), []), g.shop))
+    key = (item.id, place)
+    equation = [] if state else targets.equation(item, held.get(key, []), g.shop, beside=elsewhere.get(key, []))
+    units = state.sellable if state else sellable(equation)
     differs = state is not None and state.target != state.expected
     return {
         "item": item,
@@ -220,7 +230,7 @@ def _whole(values: dict[str, str], name: str, least: int, most: int) -> int | No
 
 
 def _item(item_id: int | None) -> Item:
-    item = db.session.scalar(select(Item).where(Item.id == item_id, Item.kind == PRODUCT))
+    item = db.session.scalar(select(Item).where(Item.id == item_id, Item.kind != INGREDIENT))
     if item is None:
         raise NotFoundError("There is no such product here.")
     return item
@@ -255,7 +265,8 @@ def _why(item: Item, state: SyncState | None) -> dict[str, Any]:
     default = pull.default_location()
     place = state.mapping.location if state else default
     holdings = ledger.holdings([item.id]).get((item.id, place.id if place else 0), [])
-    equation = targets.equation(item, holdings, g.shop)
+    beside = targets.beside([item]).get((item.id, place.id if place else 0), [])
+    equation = targets.equation(item, holdings, g.shop, beside=beside)
     names = [term.name for term in equation]
     term = request.args.get("term") if request.args.get("term") in names else names[0]
     today = targets.today(g.shop)

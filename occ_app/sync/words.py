@@ -40,11 +40,17 @@ PLACES = {
     "correction": "Correction",
     "supplier": "Supplier",
     "backorder": "Backorder",
+    "partner": "The partner's stock",
+    "partner_available": "The partner has",
+    "old_reading": "Old reading",
+    "unreflected": "Sold, not yet taken off theirs",
+    "withheld": "Not sold at the moment",
     "safety_stock": "Safety stock",
     "expired": "Expired",
     "recalled": "Recalled",
 }
 TERM_NOTES = {"safety_stock": "your rule", "expired": "past their date", "backorder": "sold, not there yet"}
+TERM_NOTES |= {"partner_available": "as last read", "old_reading": "held back until it is read again"}
 
 
 @dataclass(frozen=True)
@@ -203,6 +209,13 @@ def _backorder(name: str, facts: dict[str, Any]) -> Case:
     return Case(f"{units(facts['units'])} of {name} sold that are not there", words, "Backorder", "critical", ())
 
 
+def _missing(name: str, facts: dict[str, Any]) -> Case:
+    words = f"Customers bought {units(facts['sold'])} that {facts['partner']} has still to send, and it has {units(facts['has'])} left."
+    words += " Ask them for more, or refund an order in Shopify. It ends by itself when the numbers fit."
+    title = f"{units(facts['units'])} of {name} sold that {facts['partner']} no longer has"
+    return Case(title, words, "Oversold", "critical", ())
+
+
 def _delivery(name: str, facts: dict[str, Any]) -> Case:
     words = (
         f"{facts['cause']} It is kept; stock is compared with Shopify all the same. Try again once the cause is gone."
@@ -233,6 +246,7 @@ _CASES = {
     desk.LINK: _link,
     desk.AMBIGUOUS: _ambiguous,
     desk.BACKORDER: _backorder,
+    desk.MISSING: _missing,
 }
 
 

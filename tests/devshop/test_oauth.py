@@ -156,15 +156,15 @@ def test_with_the_old_install_flow_the_address_says_what_is_asked_for(web: Flask
 def test_optional_scopes_are_asked_for_at_the_install_address_and_may_be_left_out(
     web: FlaskClient, store: Store
 ) -> None:
-    store.world.config.optional_scopes = ["write_draft_orders", "write_products"]
-    address = "/admin/oauth/install?client_id=client-id&optional_scopes=write_draft_orders,write_products,read_themes"
+    store.world.config.optional_scopes = ["write_draft_orders", "write_files"]
+    address = "/admin/oauth/install?client_id=client-id&optional_scopes=write_draft_orders,write_files,read_themes"
     page = web.get(address, headers={"Host": DOMAIN}).get_data(as_text=True)
-    form = {"decision": "accept", "optional": ["write_products", "read_themes"]}
+    form = {"decision": "accept", "optional": ["write_files", "read_themes"]}
     answer = web.post(address, data=form, headers={"Host": DOMAIN})
 
     assert page.count('name="optional"') == 2
     assert answer.location == "/store/cocoa/apps/occ-inventory-hub-dev"
-    assert store.granted == (*store.world.config.scopes, "write_products")
+    assert store.granted == (*store.world.config.scopes, "write_files")
 
 
 def test_an_optional_scope_can_be_given_back_and_a_required_one_not(web: FlaskClient, store: Store) -> None:

@@ -12,7 +12,7 @@ from occ_app.errors import DoubtError, RuleError
 from occ_app.extensions import db, shop_scope
 from occ_app.production import completing, runs
 from occ_app.production.completing import Used
-from occ_app.production.models import RunConsumption, RunOutput
+from occ_app.production.models import ProductionRun, RunConsumption, RunOutput
 from occ_app.stock.models import Lot
 from tests.production.kitchen import Kitchen
 
@@ -59,6 +59,15 @@ def test_the_lot_has_its_days(bars: Kitchen) -> None:
             bars.today - timedelta(days=1),
             bars.today + timedelta(days=179),
         )
+
+
+def test_numbers_of_another_shape_are_passed_over(bars: Kitchen) -> None:
+    first = bars.plan("BAR", "24")
+    with bars.bench.scope():
+        db.session.execute(db.update(ProductionRun).values(number="OLD/7"))
+        db.session.commit()
+
+    assert (first, bars.plan("BAR", "24"), bars.plan("BAR", "24")) == ("R-0001", "R-0001", "R-0002")
 
 
 def test_a_run_gives_several_lots_and_a_second_one_the_next_number(bars: Kitchen) -> None:

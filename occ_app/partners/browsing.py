@@ -1,0 +1,225 @@
+"""A partner's catalogue as the merchant browses it: searched, filtered, paged, priced by a rule that may be a try-out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import Select, and_, func, or_, select
+
+from occ_app.extensions import db
+from occ_app.partners import models as m
+from occ_app.partners.models import ImportedProduct, ImportedVariant, Partner, PartnerProduct, PartnerVariant
+from occ_app.partners.price_rules import Prices
+from occ_app.partners.prices import Offer, Rule, offer
+
+PER_PAGE = 50
+STOCKS = ("any", "some", "none")
+SHOWN = ("all", "new", "imported")
+SORTS = ("title", "price", "stock")
+
+
+@dataclass(frozen=True)
+class Filter:
+    """What of the catalogue is looked at. Empty: all of it."""
+
+    q: str = ""
+    product_type: str = ""
+    vendor: str = ""
+    stock: str = "any"
+    shown: str = "all"
+    least: Decimal | None = None  # their price
+    most: Decimal | None = None
+    sort: str = "title"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One product with our copy, if there is one, and the offer of its cheapest and its dearest variant."""
+
+    product: PartnerProduct
+    copy: ImportedProduct | None
+    least: Offer
+    most: Offer
+
+    @property
+    def problem(self) -> str | None:
+        """Why it cannot be imported so."""
+        return self.least.problem or self.most.problem
+
+    @property
+    def margin_percent(self) -> Decimal | None:
+        """The smaller of the two margins; a fixed amount leaves less of a dear one, rounding more of a cheap one."""
+        found = [one.margin_percent for one in (self.least, self.most) if one.margin_percent is not None]
+        return min(found, default=None)
+
+    @property
+    def is_imported(self) -> bool:
+        """Whether it sells here."""
+        return self.copy is not None and self.copy.state == m.IMPORTED
+
+    @property
+    def can_be_picked(self) -> bool:
+        """Whether it can be imported at all, its price apart."""
+        return not self.product.is_bundle and self.product.variants > 0
+
+
+def _of(partner: Partner, chosen: Filter) -> Select[Any]:
+    """The living products of the partner that it sells, or that are imported, as far as they are looked for."""
+    copy = and_(
+        ImportedProduct.partner_product_id == PartnerProduct.id,
+        ImportedProduct.state.in_((m.IMPORTED, m.WANTED, m.CREATING)),
+    )
+    query = select(PartnerProduct, ImportedProduct).outerjoin(ImportedProduct, copy)
+    query = query.where(PartnerProduct.partner_id == partner.id, PartnerProduct.deleted_at.is_(None))
+    query = query.where((PartnerProduct.status == "ACTIVE") | ImportedProduct.id.is_not(None))
+    if chosen.q:
+        like = f"%{_plain(chosen.q)}%"
+        by_sku = select(PartnerVariant.partner_product_id).where(
+            PartnerVariant.partner_id == partner.id,
+            or_(PartnerVariant.sku.ilike(like), PartnerVariant.barcode.ilike(like)),
+        )
+        query = query.where(or_(PartnerProduct.title.ilike(like), PartnerProduct.id.in_(by_sku)))
+    if chosen.product_type:
+        query = query.where(PartnerProduct.product_type == chosen.product_type)
+    if chosen.vendor:
+        query = query.where(PartnerProduct.vendor == chosen.vendor)
+    if chosen.stock != "any":
+        query = query.where(PartnerProduct.available > 0 if chosen.stock == "some" else PartnerProduct.available <= 0)
+    if chosen.shown != "all":
+        query = query.where(ImportedProduct.id.is_(None) if chosen.shown == "new" else ImportedProduct.id.is_not(None))
+    if chosen.least is not None:
+        query = query.where(PartnerProduct.most_price >= chosen.least)
+    if chosen.most is not None:
+        query = query.where(PartnerProduct.least_price <= chosen.most)
+    return query
+
+
+def _plain(text: str) -> str:
+    """Text to look for, without signs that mean something to LIKE."""
+    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+
+
+def count(partner: Partner, chosen: Filter) -> int:
+    """How many products are found."""
+    return db.session.scalar(select(func.count()).select_from(_of(partner, chosen).subquery())) or 0
+
+
+def rows(
+    partner: Partner, chosen: Filter, page: int, *, rule: Rule | None = None, prices: Prices | None = None
+) -> list[Row]:
+    """The products of one page, priced: by `rule` where one is tried out, else as kept. One statement."""
+    order = {
+        "price": (PartnerProduct.least_price.asc().nulls_last(), PartnerProduct.title),
+        "stock": (PartnerProduct.available.desc(), PartnerProduct.title),
+    }.get(chosen.sort, (PartnerProduct.title,))
+    query = _of(partner, chosen).order_by(*order, PartnerProduct.id).limit(PER_PAGE).offset((page - 1) * PER_PAGE)
+    prices = prices or Prices(partner)
+    return [priced(product, copy, prices, rule) for product, copy in db.session.execute(query)]
+
+
+def priced(product: PartnerProduct, copy: ImportedProduct | None, prices: Prices, rule: Rule | None = None) -> Row:
+    """The product with what it would cost and sell for."""
+    pricing = prices.pricing(product.product_type, copy, rule if copy is None else None)
+    least, most = (offer(price, None, pricing) for price in (product.least_price, product.most_price))
+    return Row(product, copy, least, most)
+
+
+def ids(partner: Partner, chosen: Filter, limit: int) -> list[int]:
+    """All products that are found, for "all of them"; bundles and what has no variants left out."""
+    query = _of(partner, chosen).where(~PartnerProduct.is_bundle, PartnerProduct.variants > 0)
+    found = query.with_only_columns(PartnerProduct.id).order_by(PartnerProduct.title, PartnerProduct.id)
+    return list(db.session.scalars(found.limit(limit)))
+
+
+def choices(partner: Partner) -> tuple[Sequence[str], Sequence[str]]:
+    """The product types and the vendors that the partner has, for the filters. Two statements."""
+    found = []
+    for column in (PartnerProduct.product_type, PartnerProduct.vendor):
+        query = select(column).where(
+            PartnerProduct.partner_id == partner.id, PartnerProduct.deleted_at.is_(None), column != ""
+        )
+        found.append(db.session.scalars(query.distinct().order_by(column).limit(200)).all())
+    return found[0], found[1]
+
+
+def variants(
+    product: PartnerProduct, prices: Prices, copy: ImportedProduct | None, rule: Rule | None = None
+) -> list[tuple[PartnerVariant, Offer, bool]]:
+    """The product's living variants, each with its offer and whether it sells here."""
+    query = select(PartnerVariant, ImportedVariant.id).outerjoin(
+        ImportedVariant, ImportedVariant.partner_variant_id == PartnerVariant.id
+    )
+    query = query.where(PartnerVariant.partner_product_id == product.id, PartnerVariant.deleted_at.is_(None))
+    pricing = prices.pricing(product.product_type, copy, rule)
+    return [
+        (variant, offer(variant.price, variant.compare_at_price, pricing), number is not None)
+        for variant, number in db.session.execute(query.order_by(PartnerVariant.position, PartnerVariant.id))
+    ]
+
+
+def listing(partner: Partner) -> list[dict[str, Any]]:
+    """Every living variant with its product, its offer and what became of it, for commands. Money as text."""
+    prices = Prices(partner)
+    query = (
+        select(PartnerProduct, PartnerVariant, ImportedProduct, ImportedVariant.variant_gid, m.Item.sku)
+        .join(PartnerVariant, PartnerVariant.partner_product_id == PartnerProduct.id)
+        .outerjoin(ImportedProduct, ImportedProduct.partner_product_id == PartnerProduct.id)
+        .outerjoin(ImportedVariant, ImportedVariant.partner_variant_id == PartnerVariant.id)
+        .outerjoin(m.Item, m.Item.id == ImportedVariant.item_id)
+        .where(
+            PartnerProduct.partner_id == partner.id,
+            PartnerProduct.deleted_at.is_(None),
+            PartnerVariant.deleted_at.is_(None),
+        )
+        .order_by(PartnerProduct.title, PartnerProduct.id, PartnerVariant.position, PartnerVariant.id)
+    )
+    return [_listed(partner, prices, *row) for row in db.session.execute(query)]
+
+
+def _listed(
+    partner: Partner,
+    prices: Prices,
+    product: PartnerProduct,
+    variant: PartnerVariant,
+    copy: ImportedProduct | None,
+    own_gid: str | None,
+    item_sku: str | None,
+) -> dict[str, Any]:
+    found = offer(variant.price, variant.compare_at_price, prices.pricing(product.product_type, copy))
+    money = {
+        "cost": found.cost,
+        "our_price": found.price,
+        "our_compare_at_price": found.compare_at,
+        "margin_percent": found.margin_percent,
+    }
+    return {
+        "partner": partner.domain,
+        "product_gid": product.product_gid,
+        "variant_gid": variant.variant_gid,
+        "title": product.title,
+        "variant_title": variant.title,
+        "sku": variant.sku,
+        "vendor": product.vendor,
+        "product_type": product.product_type,
+        "status": product.status.lower(),
+        "is_bundle": product.is_bundle,
+        "available": variant.available,
+        "price": _text(variant.price),
+        "compare_at_price": _text(variant.compare_at_price),
+        "currency": prices.theirs,
+        "our_currency": prices.ours,
+        **{name: _text(value) for name, value in money.items()},
+        "problem": found.problem,
+        "imported": own_gid is not None,
+        "import_state": copy.state if copy else None,
+        "import_cause": copy.cause if copy else None,
+        "our_variant_gid": own_gid,
+        "our_sku": item_sku,
+    }
+
+
+def _text(value: Decimal | None) -> str | None:
+    return None if value is None else format(value, "f")

@@ -1,0 +1,325 @@
+"""What changed at a partner after an import: followed, asked about, or left, field by field as the merchant's rules say.
+
+A change is seen by comparing the mirror with what our copy was made from. It is a row of `partner_change` while it is open: `is_accepted`
+null, the merchant is asked; true, it is to be carried to Shopify, by a rule or by the merchant. Carrying can be repeated without harm.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import contains_eager
+
+from occ_app import clock
+from occ_app.errors import RuleError
+from occ_app.extensions import current_shop_id, db
+from occ_app.partners import making, markup, settings
+from occ_app.partners import models as m
+from occ_app.partners.making import Maker, seen_of
+from occ_app.partners.models import (
+    ImportedProduct,
+    ImportedVariant,
+    Partner,
+    PartnerChange,
+    PartnerProduct,
+    PartnerVariant,
+)
+from occ_app.partners.price_rules import Prices
+from occ_app.partners.prices import offer
+from occ_app.partners.rules import number_of, sku_for
+from occ_app.shopify.client import Client
+from occ_app.work import tasks
+
+PRICE, TITLE, IMAGES, STATUS, NEW_VARIANTS, DELETIONS = (
+    "price",
+    "title",
+    "images",
+    "status",
+    "new_variants",
+    "deletions",
+)
+FOLLOW, ASK, KEEP = "follow", "ask", "keep"
+BY_RULE, BY_ITSELF = "rule", "by itself"
+Key = tuple[int, int | None, str]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One thing that is other at the partner than what our copy was made from. `facts`: for people, and what it would do here."""
+
+    key: Key
+    facts: dict[str, Any]
+    rule: str
+
+
+def notice(partner: Partner, at: datetime, product_ids: Collection[int] | None = None) -> int:
+    """Every difference of the partner's imported products (or of these) is open as the rules say, and what is no longer one is closed.
+    Returns how many are to be carried to Shopify. The same number of statements for any number of products."""
+    copies = _copies(partner, product_ids)
+    if not copies:
+        return 0
+    found = {one.key: one for one in _differences(partner, copies) if one.rule != KEEP}
+    query = select(PartnerChange).where(
+        PartnerChange.partner_id == partner.id,
+        PartnerChange.settled_at.is_(None),
+        PartnerChange.imported_product_id.in_(list(copies)),
+    )
+    for row in db.session.scalars(query):
+        difference = found.pop((row.imported_product_id, row.imported_variant_id, row.field), None)
+        if difference is None:
+            row.settled_at, row.settled_by, row.is_accepted = at, BY_ITSELF, False
+        elif difference.facts != row.facts:
+            row.facts, row.noticed_at = difference.facts, at
+            row.is_accepted = True if difference.rule == FOLLOW else None
+    for key, difference in found.items():
+        row = PartnerChange(partner_id=partner.id, imported_product_id=key[0], imported_variant_id=key[1], field=key[2])
+        row.facts, row.noticed_at, row.is_accepted = difference.facts, at, True if difference.rule == FOLLOW else None
+        db.session.add(row)
+    db.session.flush()
+    due = db.session.scalar(select(func.count()).select_from(_due(partner).subquery())) or 0
+    if due:
+        tasks.ask("partner_changes", current_shop_id())
+    return due
+
+
+def _copies(partner: Partner, product_ids: Collection[int] | None) -> dict[int, ImportedProduct]:
+    query = select(ImportedProduct).join(ImportedProduct.source).options(contains_eager(ImportedProduct.source))
+    query = query.where(ImportedProduct.partner_id == partner.id, ImportedProduct.state == m.IMPORTED)
+    if product_ids is not None:
+        query = query.where(ImportedProduct.partner_product_id.in_(list(product_ids)))
+    return {copy.id: copy for copy in db.session.scalars(query.execution_options(populate_existing=True))}
+
+
+def _differences(partner: Partner, copies: dict[int, ImportedProduct]) -> list[Difference]:
+    return [*_of_products(partner, copies), *_new_variants(partner, copies), *_of_prices(partner, copies)]
+
+
+def rule_of(partner: Partner, copy: ImportedProduct, field: str) -> str:
+    """What is done when that changes: the product's own rule, else the partner's."""
+    return str(copy.follow.get(field) or settings.get(partner, f"follow_{field}"))
+
+
+def _of_products(partner: Partner, copies: dict[int, ImportedProduct]) -> list[Difference]:
+    found = []
+    for copy in copies.values():
+        now, seen = seen_of(copy.source), copy.seen
+        for field, name in ((TITLE, "title"), (IMAGES, "images"), (STATUS, "status"), (DELETIONS, "is_deleted")):
+            if now[name] != seen.get(name, now[name]):
+                facts = {"title": copy.source.title, **_told(field, seen.get(name), now[name])}
+                found.append(Difference((copy.id, None, field), facts, rule_of(partner, copy, field)))
+    return found
+
+
+def _told(field: str, before: Any, after: Any) -> dict[str, Any]:
+    """Before and after in words."""
+    if field == TITLE:
+        return {"before": before[0], "after": after[0], "text": before[1] != after[1]}
+    if field == IMAGES:
+        return {"before": f"{len(before)} pictures", "after": f"{len(after)} pictures", "digest": number_of_text(after)}
+    if field == DELETIONS:
+        return {"before": "sold", "after": "deleted"} if after else {"before": "deleted", "after": "sold"}
+    return {"before": str(before).lower(), "after": str(after).lower()}
+
+
+def number_of_text(value: Any) -> str:
+    """Short text that is another one for another value."""
+    return hashlib.sha256(repr(value).encode()).hexdigest()[:12]
+
+
+def _new_variants(partner: Partner, copies: dict[int, ImportedProduct]) -> list[Difference]:
+    by_source = {copy.partner_product_id: copy for copy in copies.values()}
+    imported = select(ImportedVariant.partner_variant_id).where(ImportedVariant.partner_id == partner.id)
+    query = select(PartnerVariant.id, PartnerVariant.partner_product_id, PartnerVariant.title).where(
+        PartnerVariant.partner_product_id.in_(list(by_source)),
+        PartnerVariant.deleted_at.is_(None),
+        PartnerVariant.id.not_in(imported),
+    )
+    new: dict[int, list[tuple[int, str]]] = defaultdict(list)
+    for number, product_id, title in db.session.execute(query.order_by(PartnerVariant.position, PartnerVariant.id)):
+        copy = by_source[product_id]
+        if number not in copy.seen.get("variants", []):
+            new[copy.id].append((number, title))
+    return [
+        Difference(
+            (copy_id, None, NEW_VARIANTS),
+            {
+                "title": copies[copy_id].source.title,
+                "before": "",
+                "after": ", ".join(title for _, title in rows)[:200],
+                "variants": [number for number, _ in rows],
+            },
+            rule_of(partner, copies[copy_id], NEW_VARIANTS),
+        )
+        for copy_id, rows in new.items()
+    ]
+
+
+def _of_prices(partner: Partner, copies: dict[int, ImportedProduct]) -> list[Difference]:
+    query = select(ImportedVariant, PartnerVariant).join(ImportedVariant.partner_variant)
+    query = query.where(
+        ImportedVariant.imported_product_id.in_(list(copies)),
+        PartnerVariant.deleted_at.is_(None),
+        PartnerVariant.price.is_distinct_from(ImportedVariant.seen_price),
+    )
+    prices, found = Prices(partner), []
+    for row, variant in db.session.execute(query):
+        copy = copies[row.imported_product_id]
+        new = offer(variant.price, variant.compare_at_price, prices.pricing(copy.source.product_type, copy))
+        title = f"{copy.source.title}, {variant.title}" if variant.title else copy.source.title
+        facts = {"title": title, "before": _text(row.seen_price), "after": _text(variant.price)}
+        facts |= {"our_before": _text(row.price), "our_after": _text(new.price), "problem": new.problem}
+        rule = rule_of(partner, copy, PRICE)
+        found.append(Difference((copy.id, row.id, PRICE), facts, ASK if rule == FOLLOW and new.problem else rule))
+    return found
+
+
+def _text(value: Decimal | None) -> str:
+    return "" if value is None else format(value, "f")
+
+
+# Deciding -------------------------------------------------------------------------------------------------------------------------
+
+
+def pending(partner: Partner) -> Sequence[PartnerChange]:
+    """What the merchant is asked about, newest first; at most 500."""
+    query = select(PartnerChange).where(
+        PartnerChange.partner_id == partner.id, PartnerChange.settled_at.is_(None), PartnerChange.is_accepted.is_(None)
+    )
+    return db.session.scalars(query.order_by(PartnerChange.id.desc()).limit(500)).all()
+
+
+def pending_count(partner: Partner) -> int:
+    """How many changes the merchant is asked about."""
+    query = select(func.count(PartnerChange.id)).where(
+        PartnerChange.partner_id == partner.id, PartnerChange.settled_at.is_(None), PartnerChange.is_accepted.is_(None)
+    )
+    return db.session.scalar(query) or 0
+
+
+def settle(partner: Partner, ids: Collection[int], *, is_accepted: bool, actor: str, at: datetime) -> int:
+    """These changes are taken over (as soon as Shopify has them) or declined for good. Returns how many. Raises RuleError where none is open."""
+    query = select(PartnerChange).where(
+        PartnerChange.partner_id == partner.id,
+        PartnerChange.id.in_(list(ids)),
+        PartnerChange.settled_at.is_(None),
+        PartnerChange.is_accepted.is_(None),
+    )
+    rows = db.session.scalars(query.with_for_update()).all()
+    if not rows:
+        raise RuleError("Pick at least one change that is still open.")
+    for row in rows:
+        if is_accepted and row.field == PRICE and row.facts.get("problem"):
+            raise RuleError(f"{row.facts['title']}: {row.facts['problem']} Change the rule first.")
+        row.settled_by = actor
+        if is_accepted:
+            row.is_accepted = True
+        else:
+            _note(row)
+            row.is_accepted, row.settled_at = False, at
+    db.session.flush()
+    return len(rows)
+
+
+def _note(row: PartnerChange) -> None:
+    """What the change was about counts as seen, so that it is not told again."""
+    copy = db.session.get_one(ImportedProduct, row.imported_product_id)
+    source = db.session.get_one(PartnerProduct, copy.partner_product_id)
+    if row.field == PRICE:
+        ours = db.session.get_one(ImportedVariant, row.imported_variant_id)
+        ours.seen_price = db.session.get_one(PartnerVariant, ours.partner_variant_id).price
+    elif row.field == NEW_VARIANTS:
+        copy.seen = {**copy.seen, "variants": sorted({*copy.seen.get("variants", []), *row.facts["variants"]})}
+    else:
+        name = "is_deleted" if row.field == DELETIONS else row.field
+        copy.seen = {**copy.seen, name: seen_of(source)[name]}
+
+
+# Carrying -------------------------------------------------------------------------------------------------------------------------
+
+
+def _due(partner: Partner):  # type: ignore[no-untyped-def]
+    return select(PartnerChange).where(
+        PartnerChange.partner_id == partner.id, PartnerChange.settled_at.is_(None), PartnerChange.is_accepted
+    )
+
+
+def carry(client: Client, partner: Partner) -> int:
+    """What is to be followed has been carried to the merchant's Shopify; what it refuses is asked about. Commits product by product."""
+    rows = db.session.scalars(_due(partner).order_by(PartnerChange.imported_product_id, PartnerChange.id)).all()
+    by_product: dict[int, list[PartnerChange]] = defaultdict(list)
+    for row in rows:
+        by_product[row.imported_product_id].append(row)
+    if not by_product:
+        return 0
+    maker = Maker(client, partner, None)
+    for copy_id, changes in by_product.items():
+        ids = [change.id for change in changes]
+        try:
+            _carry_product(maker, copy_id, changes)
+            for change in changes:
+                _note(change)
+                change.settled_at, change.settled_by = clock.now(), change.settled_by or BY_RULE
+        except RuleError as error:
+            db.session.rollback()
+            for change in db.session.scalars(select(PartnerChange).where(PartnerChange.id.in_(ids))):
+                change.is_accepted, change.facts = None, {**change.facts, "problem": str(error)}
+        db.session.commit()
+    return len(rows)
+
+
+def _carry_product(maker: Maker, copy_id: int, changes: Sequence[PartnerChange]) -> None:
+    copy = db.session.get_one(ImportedProduct, copy_id)
+    source = db.session.get_one(PartnerProduct, copy.partner_product_id)
+    by_field: dict[str, list[PartnerChange]] = defaultdict(list)
+    for change in changes:
+        by_field[change.field].append(change)
+    given = _product_input(maker, copy, source, by_field)
+    if given:
+        variables = {"input": given, "identifier": {"id": copy.product_gid}, "synchronous": True}
+        answer = maker.client.mutate("product_set", variables).data["productSet"]
+        if answer["userErrors"]:
+            raise RuleError(making.words(answer["userErrors"]))
+    if PRICE in by_field:
+        maker.set_prices(copy, source, [change.imported_variant_id for change in by_field[PRICE]])
+    for change in by_field.get(NEW_VARIANTS, []):
+        _carry_variants(maker, copy, source, change.facts["variants"])
+
+
+def _product_input(
+    maker: Maker, copy: ImportedProduct, source: PartnerProduct, by_field: dict[str, Any]
+) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if TITLE in by_field:
+        given |= {"title": source.title[:255], "descriptionHtml": markup.shown(source.description_html)}
+    if IMAGES in by_field:
+        given["files"] = [
+            {"originalSource": one["url"], "alt": one["alt"][:512], "contentType": "IMAGE"} for one in source.images
+        ]
+    if STATUS in by_field or DELETIONS in by_field:
+        is_sold = source.status == "ACTIVE" and source.deleted_at is None
+        if not is_sold and copy.status_before is None:
+            copy.status_before = maker.status_of(copy)
+            given["status"] = "DRAFT"
+        elif is_sold and copy.status_before is not None:
+            given["status"], copy.status_before = copy.status_before, None
+    return given
+
+
+def _carry_variants(maker: Maker, copy: ImportedProduct, source: PartnerProduct, ids: Collection[int]) -> None:
+    query = select(PartnerVariant).where(PartnerVariant.id.in_(list(ids)), PartnerVariant.deleted_at.is_(None))
+    variants = db.session.scalars(query.order_by(PartnerVariant.position, PartnerVariant.id)).all()
+    taken = {sku.lower() for sku in db.session.scalars(select(m.Item.sku).where(m.Item.sku.ilike("PARTNER-%")))}
+    wanted = []
+    for variant in variants:
+        sku = sku_for(maker.partner.domain, variant.sku, number_of(variant.variant_gid), taken)
+        taken.add(sku.lower())
+        wanted.append((variant, sku))
+    if wanted:
+        maker.add_variants(copy, source, wanted)

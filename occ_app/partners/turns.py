@@ -1,0 +1,132 @@
+"""What the tasks of partners do for one merchant: each partner's part by itself, so that one that fails stops no other."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import datetime
+
+import structlog
+from sqlalchemy import select
+
+from occ_app import clock
+from occ_app.extensions import across_shops, db, shop_scope
+from occ_app.partners import catalogue, following, imports, stock
+from occ_app.partners.models import CONNECTED, Partner, PartnerChange, PartnerProduct, PartnerPull
+from occ_app.shopify.client import Client
+from occ_app.shopify.errors import ShopifyAccessError, ShopifyError, ShopifyUnavailableError
+from occ_app.shops.models import ACTIVE, Shop
+
+log = structlog.get_logger()
+Connect = Callable[[Shop], Client]
+LONGEST = 240.0  # seconds that a task goes on; the sweep asks for it again
+NO_ACCESS = "We have no access to their shop at the moment."
+
+
+def client_of(partner: Partner, connect: Connect) -> Client:
+    """The client of the partner's own shop. Raises ShopifyAccessError where it has left, or must be connected again."""
+    theirs = db.session.get(Shop, partner.partner_shop_id) if partner.partner_shop_id else None
+    if theirs is None or theirs.status != ACTIVE or partner.state != CONNECTED:
+        raise ShopifyAccessError(NO_ACCESS)
+    return connect(theirs)
+
+
+def pull_catalogues(connect: Connect) -> None:
+    """Every pull of a catalogue that is under way is at its end. Shopify is asked every second."""
+    end = time.monotonic() + LONGEST
+    while pulls := _under_way():
+        due = [pull for pull in pulls if pull.next_look_at is None or pull.next_look_at <= clock.now()]
+        for pull in due:
+            _advance(pull.id, connect)
+        if time.monotonic() > end or all(_is_later(pull) for pull in _under_way()):
+            return
+        time.sleep(catalogue.LOOK_EVERY.total_seconds() / 2)
+
+
+def _under_way() -> list[PartnerPull]:
+    query = select(PartnerPull).where(PartnerPull.finished_at.is_(None), PartnerPull.kind == "catalogue")
+    return list(db.session.scalars(query.order_by(PartnerPull.id).execution_options(populate_existing=True)))
+
+
+def _is_later(pull: PartnerPull) -> bool:
+    return pull.next_look_at is not None and pull.next_look_at > clock.now() + 2 * catalogue.LOOK_EVERY
+
+
+def _advance(pull_id: int, connect: Connect) -> None:
+    """The pull is a step further, or waits, or has ended with its cause."""
+    pull = db.session.get_one(PartnerPull, pull_id)
+    partner = db.session.get_one(Partner, pull.partner_id)
+    try:
+        catalogue.advance(client_of(partner, connect), pull)
+        if pull.finished_at is not None and pull.cause is None:
+            following.notice(partner, clock.now())
+            db.session.commit()
+    except ShopifyUnavailableError as error:
+        _rest(pull_id, str(error), clock.now() + catalogue.LOOK_LATER)
+    except ShopifyError as error:
+        _rest(pull_id, str(error), None)
+
+
+def _rest(pull_id: int, cause: str, until: datetime | None) -> None:
+    db.session.rollback()
+    pull = db.session.get_one(PartnerPull, pull_id)
+    pull.cause, pull.next_look_at = cause, until
+    pull.finished_at = None if until else clock.now()
+    db.session.commit()
+
+
+def pull_stock(connect: Connect) -> None:
+    """Every pull of stock that is wanted has been made, and every variant that is due to be read by itself has been read."""
+    for pull in stock.unfinished():
+        partner = db.session.get_one(Partner, pull.partner_id)
+        try:
+            stock.pull(client_of(partner, connect), pull)
+        except ShopifyAccessError as error:
+            stock.give_up(pull, str(error), clock.now())
+            db.session.commit()
+    for partner in stock.to_be_looked_at(clock.now()):
+        try:
+            stock.look(client_of(partner, connect), partner)
+        except ShopifyAccessError:
+            db.session.rollback()  # who has no access is read as a whole when it is back
+
+
+def run_imports(client: Client) -> None:
+    """Every import that is under way is at its end, or rests. `client` is the merchant's."""
+    for run in imports.unfinished(clock.now()):
+        imports.advance(client, run)
+
+
+def carry_changes(client: Client) -> None:
+    """What is to be followed of the partners' changes stands in the merchant's shop. `client` is the merchant's."""
+    due = select(PartnerChange.partner_id).where(PartnerChange.settled_at.is_(None), PartnerChange.is_accepted)
+    for partner_id in sorted(set(db.session.scalars(due))):
+        following.carry(client, db.session.get_one(Partner, partner_id))
+
+
+def product_changed(theirs: Shop, product_gid: str, changed_at: datetime | None, connect: Connect) -> None:
+    """A product of this shop changed: whoever mirrors the shop has it as it is now. One reading for all of them; none where nobody does,
+    or where all have read it since."""
+    with across_shops():
+        query = select(Partner.id, Partner.shop_id, PartnerProduct.changed_at, PartnerProduct.deleted_at)
+        mirrored = (PartnerProduct.partner_id == Partner.id) & (PartnerProduct.product_gid == product_gid)
+        query = query.outerjoin(PartnerProduct, mirrored).where(
+            Partner.partner_shop_id == theirs.id, Partner.state == CONNECTED, Partner.catalogue_read_at.is_not(None)
+        )
+        rows = db.session.execute(query.order_by(Partner.shop_id)).all()
+    behind = [row for row in rows if _is_behind(row.changed_at, row.deleted_at, changed_at)]
+    if not behind or theirs.status != ACTIVE:
+        return
+    found, at = catalogue.pull_product(connect(theirs), product_gid)
+    for row in behind:
+        with shop_scope(row.shop_id):
+            partner = db.session.get_one(Partner, row.id)
+            number = catalogue.keep_product(partner, product_gid, found, at)
+            if number is not None:
+                following.notice(partner, clock.now(), [number])
+            db.session.flush()
+
+
+def _is_behind(kept: datetime | None, deleted_at: datetime | None, told: datetime | None) -> bool:
+    """Whether the mirror may be older than what was told. Moments have whole seconds: of two changes within one the second must be read."""
+    return kept is None or told is None or kept <= told or deleted_at is not None

@@ -1,0 +1,108 @@
+"""A merchant browses a partner's products, imports 25 with 40 % margin, and never sells what the partner no longer has."""
+
+from __future__ import annotations
+
+import json
+from urllib.request import urlopen
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from tests.browser.conftest import SHOP, Stack, eventually, open_app
+from tests.browser.test_partners import finds_nothing
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
+ROASTER = "harbour-roasters"
+DOMAIN = f"{ROASTER}.myshopify.com"
+
+
+@pytest.fixture(scope="module")
+def partner(chromium: Browser, stack: Stack) -> str:
+    """The path of the partner's pages: a roaster with 180 products, joined by the link."""
+    stack.post("/_devshop/roasters", {})
+    link = stack.occ("partner", "invite", "--shop", SHOP, "--name", "Harbour Roasters").strip()
+    context = chromium.new_context()
+    tab = context.new_page()
+    tab.goto(link)
+    tab.get_by_label("Your store’s address").fill(ROASTER)
+    tab.get_by_role("button", name="Continue to Shopify").click()
+    tab.get_by_role("button", name="Install").click()
+    expect(tab.get_by_role("heading", name="You supply")).to_be_visible()
+    app = open_app(tab, stack, "/partners")
+    path = app.get_by_role("link", name="Harbour Roasters", exact=True).get_attribute("href") or ""
+    context.close()
+    assert len(products(stack)) > 100  # the command waits until they have been read
+    return path.removesuffix("/products")
+
+
+def products(stack: Stack) -> list[dict[str, object]]:
+    """`occ partner products`."""
+    return json.loads(stack.occ("partner", "products", "--shop", SHOP, "--partner", DOMAIN, "--json"))
+
+
+def edit(stack: Stack, sku: str, available: int) -> None:
+    """The partner types a number in its own admin, at one of its locations; the others have none."""
+    rows = json.loads(urlopen(f"{stack.devshop}/_devshop/shops/{DOMAIN}/inventory", timeout=20).read())
+    for number, row in enumerate(row for row in rows if row["sku"] == sku):
+        body = {"sku": sku, "location_gid": row["location_gid"], "available": 0 if number else available}
+        stack.post(f"/_devshop/shops/{DOMAIN}/inventory/set", body)
+
+
+def test_25_products_are_picked_priced_and_imported(chromium: Browser, stack: Stack, partner: str) -> None:
+    context = chromium.new_context(viewport={"width": 1440, "height": 1000}, bypass_csp=True)
+    tab = context.new_page()
+    app = open_app(tab, stack, f"{partner}/products")
+    expect(app.get_by_role("table")).to_be_visible()
+    app.get_by_label("Rule", exact=True).select_option("margin_percent")
+    app.get_by_label("Value", exact=True).fill("40")
+    app.get_by_label("Round up to").select_option("95")
+    expect(app.locator("#example")).to_contain_text("at 40 % margin")
+    app.get_by_label("Stock", exact=True).select_option("some")
+    expect(app.locator("#found")).not_to_contain_text("None")
+    boxes = app.locator("tbody input[name=p]")
+    for number in range(24):
+        boxes.nth(number).check()
+    app.get_by_role("button", name="Next page").click()
+    expect(app.locator("#found")).to_contain_text("51–")
+    boxes.first.check()
+    expect(app.locator(".bulk")).to_contain_text("24 on other pages")
+    finds_nothing(tab, app, "products")
+    app.get_by_label("Active, on sale at once").check()
+    tab.set_viewport_size({"width": 1440, "height": 1000})
+    app.get_by_role("button", name="Import selected").click()
+    expect(app.get_by_role("heading", name="Import from Harbour Roasters")).to_be_visible()
+    expect(app.locator("#run [role=status]")).to_have_text("25 of 25 products", timeout=60_000)
+    expect(app.get_by_role("heading", name="Imported", exact=True)).to_be_visible()
+    finds_nothing(tab, app, "import")
+    context.close()
+
+    rows = [row for row in products(stack) if row["imported"]]
+    assert len({row["product_gid"] for row in rows}) == 25
+    assert all(str(row["our_price"]).endswith(".95") and float(str(row["margin_percent"])) >= 40 for row in rows)
+
+
+def test_the_number_follows_and_the_last_one_sold_twice_is_told(stack: Stack, partner: str) -> None:
+    rows = products(stack)
+    skus = [row["sku"] for row in rows]
+    row = next(row for row in rows if row["imported"] and row["available"] and skus.count(row["sku"]) == 1)
+    theirs, ours = str(row["sku"]), str(row["our_sku"])
+    edit(stack, theirs, 9)
+    eventually(lambda: stack.available(ours) == 9, 10)
+    edit(stack, theirs, 1)
+    eventually(lambda: stack.available(ours) == 1, 10)
+
+    for domain, sku in ((SHOP, ours), (DOMAIN, theirs)):
+        stack.post(f"/_devshop/shops/{domain}/orders", {"lines": [{"sku": sku, "quantity": 1}]})
+
+    eventually(lambda: "missing" in stack.occ("exceptions", "list", "--shop", SHOP), 20)
+    assert stack.available(ours) == 0
+
+
+@pytest.mark.parametrize("page", ["products/1", "pulls", "changes", "types"])
+def test_pages_are_accessible_and_fit(chromium: Browser, stack: Stack, partner: str, page: str) -> None:
+    context = chromium.new_context(bypass_csp=True)
+    tab = context.new_page()
+    first = open_app(tab, stack, f"{partner}/products").locator("tbody td.main a").first.get_attribute("href") or ""
+    path = first if page == "products/1" else f"{partner}/{page}"
+    finds_nothing(tab, open_app(tab, stack, path), f"goods-{page.split('/')[0]}-one")
+    context.close()

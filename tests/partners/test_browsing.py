@@ -1,0 +1,169 @@
+"""The pages of a partner's products: found, priced, picked across pages, imported; and the command line, which does the same."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from devshop.world import Store
+from occ_app.extensions import db
+from occ_app.partners import settings
+from occ_app.partners.models import ImportedProduct, PartnerProduct
+from tests.partners.support import coffee, join, the_partner
+from tests.support.bench import DOMAIN, Bench, Statements
+from tests.test_cli import occ
+
+PART = {"HX-Request": "true"}
+
+
+@pytest.fixture
+def roaster(bench: Bench) -> Store:
+    """A partner's store with 60 coffees, one of them without stock, and a bundle, mirrored."""
+    bench.install()
+    store = join(bench)
+    with bench.world.silence():
+        for number in range(1, 61):
+            coffee(store, number, 0 if number == 7 else 20, product_type="Blend" if number == 8 else "Single origin")
+        coffee(store, 61, bundle=True, title="Taster set")
+    bench.settle()
+    return store
+
+
+def ids(bench: Bench, *titles: str) -> list[int]:
+    """Ids of the mirror's products."""
+    with bench.scope():
+        found = {p.title: p.id for p in db.session.scalars(db.select(PartnerProduct))}
+        return [found[title] for title in titles]
+
+
+def text(answer: Any) -> str:
+    """What the page says."""
+    return answer.get_data(as_text=True)
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [("", 61), ("q=c-8", 1), ("q=Coffee%205", 11), ("type=Blend", 1), ("stock=none", 1), ("view=imported", 0)],
+)
+def test_products_are_found_by_what_one_looks_for(bench: Bench, roaster: Store, query: str, found: int) -> None:
+    shown = text(bench.open(f"/partners/1/products?{query}"))
+
+    assert f" of {found}<" in shown or (found == 0 and "Nothing found" in shown)
+
+
+def test_the_price_follows_what_one_types_and_says_what_is_left(bench: Bench, roaster: Store) -> None:
+    form = {"kind": "margin_percent", "value": "40", "rounding": "95", "minimum": "45"}
+    shown = text(bench.open("/partners/1/products", method="POST", data=form, headers=PART))
+
+    assert "£16.95" in shown  # 10.00 / 0.6 = 16.67
+    assert "£6.95, 41.0 %" in shown
+    assert "Under 45 %" in shown
+    assert "<html" not in shown
+
+
+def test_a_wrong_value_is_told_and_prices_stay(bench: Bench, roaster: Store) -> None:
+    shown = text(bench.open("/partners/1/products", method="POST", data={"value": "forty"}, headers=PART))
+
+    assert "Value: Give a number from 0 to 10,000, such as 40" in shown
+    assert "£14.00" in shown
+
+
+def test_picks_of_other_pages_stay_and_all_of_them_are_imported(bench: Bench, roaster: Store) -> None:
+    first, last = ids(bench, "Coffee 1", "Coffee 9")
+    shown = text(bench.open("/partners/1/products?page=2", method="POST", data={"p": [first]}, headers=PART))
+    assert f'name="keep" value="{first}"' in shown
+
+    done = bench.open("/partners/1/imports", method="POST", data={"keep": [first], "p": [last], "as": "active"})
+    bench.settle()
+
+    assert done.status_code == 303
+    assert sorted(product.title for product in bench.store.products.values()) == ["Coffee 1", "Coffee 9"]
+    assert "2 imported as active" in text(bench.open(done.location))
+
+
+def test_importing_without_a_pick_says_what_to_do(bench: Bench, roaster: Store) -> None:
+    answer = bench.open("/partners/1/imports", method="POST", data={})
+
+    assert answer.status_code == 422
+    assert "Pick at least one product" in text(answer)
+
+
+def test_all_found_are_imported_but_for_what_cannot_be(bench: Bench, roaster: Store) -> None:
+    done = bench.open("/partners/1/imports", method="POST", data={"all": "1", "q": "Coffee 5"})
+    bench.settle()
+
+    assert len(bench.store.products) == 11
+    assert "11 of 11 products" in text(bench.open(done.location))
+    with bench.scope():
+        assert set(db.session.scalars(db.select(ImportedProduct.state))) == {"imported"}
+
+
+def test_the_rule_of_an_import_can_be_kept_for_all(bench: Bench, roaster: Store) -> None:
+    (first,) = ids(bench, "Coffee 1")
+    form = {"p": [first], "kind": "margin_percent", "value": "30", "keep_rule": "1", "rounding": "99"}
+    bench.open("/partners/1/imports", method="POST", data=form)
+
+    with bench.scope():
+        kept = settings.everything(the_partner())
+        assert (kept["price_rule"], kept["margin_percent"], kept["rounding"]) == ("margin_percent", "30", "99")
+        assert db.session.scalars(db.select(ImportedProduct.price_kind)).one() is None
+
+
+def test_the_page_takes_the_same_statements_for_any_number_of_products(bench: Bench, roaster: Store) -> None:
+    counts = []
+    for query in ("q=Coffee%208", ""):
+        with Statements() as statements:
+            bench.open(f"/partners/1/products?{query}")
+        counts.append(len(statements.texts))
+
+    assert counts[0] == counts[1]
+
+
+@pytest.mark.parametrize("path", ["products/1", "pulls", "changes", "types", "reading"])
+def test_every_page_of_a_partner_opens(bench: Bench, roaster: Store, path: str) -> None:
+    assert bench.open(f"/partners/1/{path}").status_code == 200
+
+
+def test_nobody_sees_the_partner_of_another_shop(bench: Bench, roaster: Store) -> None:
+    other = bench.add_store("nosy.myshopify.com")
+    other.add_location("Anywhere")
+    bench.install(other)
+
+    for path in ("products", "products/1", "pulls", "changes", "types", "imports/1"):
+        assert bench.open(f"/partners/1/{path}", other).status_code == 404
+
+
+def test_the_commands_list_import_and_pull(bench: Bench, roaster: Store) -> None:
+    rows = json.loads(occ(bench, "partner", "products", "--shop", DOMAIN, "--json").stdout)
+    wanted = next(row for row in rows if row["sku"] == "C-3")
+    assert (wanted["price"], wanted["available"], wanted["imported"]) == ("10.00", 20, False)
+
+    done = occ(bench, "partner", "import", "--shop", DOMAIN, wanted["variant_gid"], "--markup", "50", "--active")
+    assert (done.exit_code, done.stdout) == (0, "Imported 1 of 1.\n")
+    pulled = occ(bench, "partner", "sync", "--shop", DOMAIN)
+
+    assert re.search(r"Northlight Coffee: 1 read, \d changed", pulled.stdout)
+    (made,) = bench.store.products.values()
+    assert (made.status, str(made.variants[0].price)) == ("ACTIVE", "15.00")
+    assert bench.available("PARTNER-northlight-coffee-C-3") == 20
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["gid://shopify/ProductVariant/1"], "has no variant gid://shopify/ProductVariant/1"),
+        (["x", "--markup", "many"], "such as 40"),
+        (["x", "--partner", "else.myshopify.com"], "is no partner of this shop"),
+    ],
+)
+def test_a_command_that_cannot_be_says_why_and_does_nothing(
+    bench: Bench, roaster: Store, words: list[str], said: str
+) -> None:
+    done = occ(bench, "partner", "import", "--shop", DOMAIN, *words)
+
+    assert done.exit_code == 1
+    assert said in done.stderr
+    assert bench.store.products == {}
