@@ -156,7 +156,9 @@ def _run(client: Client) -> str | None:
 
 
 def _take(partner: Partner, pull: PartnerPull, content: bytes) -> None:
-    """The file's products are the partner's; what it does not hold is gone. Stock counts as read when the pull began."""
+    """The file's products are the partner's; what it does not hold is gone. Stock counts as read in the second when the pull began:
+    Shopify's clock tells whole seconds, and a reading of that same second must not seem older."""
+    read_at = pull.started_at.replace(microsecond=0)
     pictures, by_media, of_variant = _pictures(_lines(content))
     kept_products: dict[str, int] = {}
     kept_variants: set[int] = set()
@@ -171,10 +173,10 @@ def _take(partner: Partner, pull: PartnerPull, content: bytes) -> None:
             variants.append({**line, "image": by_media.get(of_variant.get(line["id"], ""))})
         if len(products) >= PER_INSERT or len(variants) >= PER_INSERT:
             kept_products |= _keep_products(partner, products)
-            kept_variants |= _keep_variants(partner, kept_products, variants, pull.started_at)
+            kept_variants |= _keep_variants(partner, kept_products, variants, read_at)
             products, variants = [], []
     kept_products |= _keep_products(partner, products)
-    kept_variants |= _keep_variants(partner, kept_products, variants, pull.started_at)
+    kept_variants |= _keep_variants(partner, kept_products, variants, read_at)
     _forget_others(partner, kept_products.values(), kept_variants, at)
     sum_up(partner)
     partner.catalogue_read_at = pull.started_at
