@@ -10,12 +10,17 @@ import sys
 import time
 from pathlib import Path
 from urllib.error import URLError
-from urllib.request import Request, urlopen
+from urllib.parse import urlencode
+from urllib.request import HTTPCookieProcessor, Request, build_opener, urlopen
 
 ROOT = Path(__file__).resolve().parent.parent
 DEVSHOP_PORT, APP_PORT = int(os.environ.get("DEVSHOP_PORT", "9290")), int(os.environ.get("PORT", "8000"))
 DEVSHOP, APP = f"http://127.0.0.1:{DEVSHOP_PORT}", f"http://127.0.0.1:{APP_PORT}"
 SHOP = "cocoa-bristol.myshopify.com"
+JOINED = {
+    "harbour-roasters.myshopify.com": "Harbour Roasters",
+    "mill-lane-roastery.myshopify.com": "Mill Lane Roastery",
+}
 
 
 def main() -> None:
@@ -46,13 +51,16 @@ def main() -> None:
     subprocess.run([*occ, "migrate"], check=True, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     _forget_old_shop(settings) if not fresh else None
     children = [
-        subprocess.Popen([*devshop, "--seed", "devshop/seed/demo.json"], env=environment, stdout=subprocess.DEVNULL),
+        subprocess.Popen(
+            [*devshop, "--seed", "devshop/seed/demo.json", "--roasters"], env=environment, stdout=subprocess.DEVNULL
+        ),
         subprocess.Popen([*occ, "serve", "--port", str(APP_PORT)], env=environment),
     ]
     try:
         _wait_for(f"{DEVSHOP}/_devshop/health", children)
         _wait_for(f"{APP}/health", children)
         _first_data(occ, environment)
+        _join_roasters(occ, environment)
         print(f"\n  Open {DEVSHOP}/store/cocoa-bristol/apps/occ-inventory-hub-dev\n\n  Ctrl-C stops it.\n", flush=True)
         while all(child.poll() is None for child in children):
             time.sleep(0.5)
@@ -87,7 +95,11 @@ def _first_data(occ: list[str], environment: dict[str, str]) -> None:
     """The store opens the app once, its variants are pulled, and items, lots and mappings are there; first links ask."""
     token = _post(f"/_devshop/shops/{SHOP}/install", {}) and _post(f"/_devshop/shops/{SHOP}/id-token", {})["id_token"]
     urlopen(Request(f"{APP}/", headers={"Authorization": f"Bearer {token}"}), timeout=20).read()
-    subprocess.run([*occ, "settings", "set", "--shop", SHOP, "drift_grace_seconds", "5"], env=environment, check=True)
+    for name, value in (
+        ("drift_grace_seconds", "5"),
+        ("guard_percent", "200"),
+    ):  # quick to try; a lot may double a number
+        subprocess.run([*occ, "settings", "set", "--shop", SHOP, name, value], env=environment, check=True)
     for kind in ("items", "lots", "mappings"):
         path = ROOT / "devshop" / "seed" / f"{kind}.csv"
         for _ in range(60):
@@ -102,6 +114,16 @@ def _first_data(occ: list[str], environment: dict[str, str]) -> None:
     kitchen = [sys.executable, str(ROOT / "scripts" / "kitchen.py"), SHOP]
     subprocess.run(kitchen, env={**environment, "PYTHONPATH": str(ROOT)}, check=True)
     _wait_until_linked(occ, environment)
+
+
+def _join_roasters(occ: list[str], environment: dict[str, str]) -> None:
+    """Two of the three roasters are partners, by the same link and the same answer to Shopify that people give; the third waits."""
+    for domain, name in JOINED.items():
+        invite = [*occ, "partner", "invite", "--shop", SHOP, "--partner", domain, "--name", name]
+        link = subprocess.run(invite, env=environment, check=True, capture_output=True, text=True).stdout.strip()
+        browser = build_opener(HTTPCookieProcessor())
+        asked = browser.open(Request(f"{link}/start", urlencode({"shop": domain}).encode()), timeout=20)
+        browser.open(Request(asked.url, b"decision=accept"), timeout=20).read()
 
 
 def _wait_until_linked(occ: list[str], environment: dict[str, str]) -> None:

@@ -22,9 +22,6 @@ document.addEventListener("change", (event) => {
   if (!event.target.matches("[data-pick-all]")) return;
   for (const box of event.target.closest("table").querySelectorAll("tbody input[type=checkbox]")) box.checked = event.target.checked;
 });
-document.addEventListener("click", (event) => {
-  if (event.target.closest("[data-print]")) window.print();
-});
 // A photo is made small before it is sent: a phone's own is many megabytes.
 document.addEventListener("change", async ({ target }) => {
   if (!target.matches("[data-shrink]") || !target.files[0]?.type.startsWith("image/")) return;
@@ -47,7 +44,24 @@ document.addEventListener("click", async (event) => {
   await (navigator.clipboard?.writeText(field.value) ?? Promise.reject()).catch(() => document.execCommand("copy"));
   document.dispatchEvent(new CustomEvent("occ:toast", { detail: { message: "Copied" } }));
 });
+// Ticks set while an answer is on its way stay as they are: the answer knows only those of its question.
+let ticked = null;
+document.addEventListener("htmx:before:swap", () => {
+  const list = document.querySelector("[data-keep-picks]");
+  ticked = list && { of: list.dataset.keepPicks, boxes: [...list.querySelectorAll("[name=p]")].map(({ value, checked }) => [value, checked]) };
+});
+const keepTicks = () => {
+  const list = document.querySelector("[data-keep-picks]");
+  if (!list || list.dataset.keepPicks !== ticked?.of) return;
+  for (const [value, checked] of ticked.boxes) {
+    const box = list.querySelector(`[name=p][value="${value}"]`), kept = list.querySelector(`[name=keep][value="${value}"]`);
+    if (box) box.checked = checked;
+    else if (checked && !kept) list.append(Object.assign(document.createElement("input"), { type: "hidden", name: "keep", value }));
+    else if (!checked) kept?.remove();
+  }
+};
 document.addEventListener("htmx:after:swap", () => {
+  keepTicks();
   tellToast();
   document.querySelector("[aria-invalid=true]")?.focus();
 });

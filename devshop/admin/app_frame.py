@@ -15,7 +15,7 @@ from devshop.world import Product, Store
 MOST_SHOWN = 40
 
 
-@blueprint.get("/store/<name>/apps/<handle>")
+@blueprint.get("/store/<name>/apps/<handle>", strict_slashes=False)
 @blueprint.get("/store/<name>/apps/<handle>/<path:path>")
 @in_store
 def embedded(store: Store, handle: str, path: str = "") -> str:

@@ -66,7 +66,25 @@ def products(partner_id: int) -> Response:
     return _browse(standing.get(partner_id))
 
 
-def _browse(partner: Partner, status: int = 200, refusal: str = "") -> Response:
+@blueprint.post("/rate")
+def save_rate(partner_id: int) -> Response:
+    """What one unit of their currency is in the shop's."""
+    partner, given = standing.get(partner_id), request.form.get("rate", "")
+    try:
+        if not given.strip():
+            raise RuleError("Give a number, such as 0.86.")
+        standing.set_up(partner, {"exchange_rate": given.replace(",", ".")})
+    except RuleError as error:
+        db.session.rollback()
+        words = str(error).removeprefix("exchange_rate: ")
+        return _browse(standing.get(partner_id), 422, rate_given=given[:14], rate_error=words)
+    db.session.commit()
+    return see_other(f"/partners/{partner.id}/products")
+
+
+def _browse(
+    partner: Partner, status: int = 200, refusal: str = "", rate_given: str = "", rate_error: str = ""
+) -> Response:
     asked = _asked(partner)
     total = browsing.count(partner, asked.filter)
     asked.number = min(asked.number, max(1, -(-total // browsing.PER_PAGE)))
@@ -83,6 +101,9 @@ def _browse(partner: Partner, status: int = 200, refusal: str = "") -> Response:
         "example": _example(rows, asked),
         "kinds": KIND_WORDS,
         "refusal": refusal,
+        "is_waiting": False,
+        "rate_given": rate_given,
+        "rate_error": rate_error,
         "is_part": is_fragment(),
         "ours": asked.prices.ours,
         "theirs": asked.prices.theirs,
@@ -178,11 +199,11 @@ def _imported(partner: Partner) -> int:
 
 @blueprint.get("/reading")
 def reading(partner_id: int) -> Response:
-    """How far the reading of the catalogue is; the page itself once it is done."""
-    partner = standing.get(partner_id)
+    """How far the reading of the catalogue is. After the first one the page itself; later ones leave what is picked there alone."""
+    partner, is_first = standing.get(partner_id), "first" in request.args
     pull = catalogue.newest(partner)
-    response = page("partners/_reading.html", partner=partner, pull=pull)
-    if pull is None or pull.finished_at is not None:
+    response = page("partners/_reading.html", partner=partner, pull=pull, is_waiting=is_first)
+    if is_first and (pull is None or pull.finished_at is not None):
         response.headers["HX-Location"] = f"/partners/{partner_id}/products"
     return response
 

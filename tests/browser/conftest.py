@@ -152,6 +152,9 @@ def fill(stack: Stack) -> None:
     eventually(lambda: "default_location = gid" in stack.occ("settings", "show", "--shop", SHOP), 30)
     eventually(lambda: "EC85" in _variant_skus(stack), 30)
     stack.occ("settings", "set", "--shop", SHOP, "drift_grace_seconds", "0")
+    stack.occ(
+        "settings", "set", "--shop", SHOP, "guard_units", "1000"
+    )  # the tests share a store; their steps are bigger than a day's
     for kind in ("items", "lots", "mappings"):
         stack.occ("import", kind, f"devshop/seed/{kind}.csv", "--shop", SHOP)
     eventually(lambda: all(row["expected"] == row["target"] for row in shown(stack) if row["variant_gid"]), 60)

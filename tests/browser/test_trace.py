@@ -36,7 +36,7 @@ def pages(stack: Stack) -> dict[str, str]:
     )
     with app.app_context():
         with across_shops():
-            shop_id = db.session.scalars(db.select(Shop.id)).one()
+            shop_id = db.session.scalars(db.select(Shop.id).where(Shop.domain == SHOP)).one()
         with shop_scope(shop_id):
             cocoa, butter = received("COCOA-MASS", "CM-8841", 40_000), received("COCOA-BUTTER", "CB-5519", 9_000)
             sugar, salt = received("CANE-SUGAR", "SG-2207", 60_000), received("SEA-SALT", "SS-0912", 2_000)
