@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 DEVSHOP_PORT, APP_PORT = int(os.environ.get("DEVSHOP_PORT", "9290")), int(os.environ.get("PORT", "8000"))
 DEVSHOP, APP = f"http://127.0.0.1:{DEVSHOP_PORT}", f"http://127.0.0.1:{APP_PORT}"
 SHOP = "cocoa-bristol.myshopify.com"
+QUICK = {"drift_grace_seconds": "5", "guard_units": "200"}  # nobody waits long, and a lot goes out in one step
 JOINED = {
     "harbour-roasters.myshopify.com": "Harbour Roasters",
     "mill-lane-roastery.myshopify.com": "Mill Lane Roastery",
@@ -95,10 +96,7 @@ def _first_data(occ: list[str], environment: dict[str, str]) -> None:
     """The store opens the app once, its variants are pulled, and items, lots and mappings are there; first links ask."""
     token = _post(f"/_devshop/shops/{SHOP}/install", {}) and _post(f"/_devshop/shops/{SHOP}/id-token", {})["id_token"]
     urlopen(Request(f"{APP}/", headers={"Authorization": f"Bearer {token}"}), timeout=20).read()
-    for name, value in (
-        ("drift_grace_seconds", "5"),
-        ("guard_percent", "200"),
-    ):  # quick to try; a lot may double a number
+    for name, value in QUICK.items():
         subprocess.run([*occ, "settings", "set", "--shop", SHOP, name, value], env=environment, check=True)
     for kind in ("items", "lots", "mappings"):
         path = ROOT / "devshop" / "seed" / f"{kind}.csv"
