@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from itertools import chain
 from typing import Any
+from urllib.parse import urlencode
 
 from flask import Flask, Response, current_app, g, redirect, render_template, request
 from htmx_flask import Htmx
@@ -21,6 +22,7 @@ from occ_app.extensions import db, shop_scope
 MOST_ID = 2**31 - 1  # ids of rows are 32 bits wide
 PUBLIC = ("inbox", "health", "static", "auth", "join")
 ASSETS = ("static",)
+LAUNCH = ("embedded", "host", "shop", "locale")  # where in the admin a document stands
 
 
 class RowId(IntegerConverter):
@@ -66,7 +68,10 @@ def _event(name: str, message: str) -> str:
 
 
 def see_other(path: str) -> Response:
-    """The browser loads another of our pages (303)."""
+    """The browser loads another of our pages (303). A document that the admin opened keeps saying where it stands; a token is asked for anew."""
+    if path.startswith("/") and "Authorization" not in request.headers:
+        launch = urlencode({name: request.args[name] for name in LAUNCH if name in request.args})
+        path += ("&" if "?" in path else "?") + launch if launch else ""
     return redirect(path, 303)  # type: ignore[return-value]
 
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from occ_app import clock, create_app
 from occ_app.extensions import across_shops, db, shop_scope
@@ -90,3 +90,9 @@ def test_the_graph_is_walked_by_keyboard(tab: Page, stack: Stack, pages: dict[st
     frame.locator("h1", has_text="Trace of CM-8841").wait_for()
 
     assert frame.locator(".graph a[aria-current]:visible").count() == 1
+
+
+def test_an_address_that_leads_on_opens_inside_the_admin(tab: Page, stack: Stack, pages: dict[str, str]) -> None:
+    frame = open_app(tab, stack, "/trace?q=CM-8841")
+
+    expect(frame.get_by_role("heading", name="Trace of CM-8841")).to_be_visible()
