@@ -22,6 +22,9 @@ DELETED = "The variant was deleted in Shopify."
 
 def living_states(mapping_ids: Iterable[int] | None = None) -> list[SyncState]:
     """Sync states of living, enabled mappings with all that a run needs, in one statement; of these mappings, or of all."""
+    ids = None if mapping_ids is None else list(mapping_ids)
+    if ids == []:
+        return []
     query = (
         select(SyncState)
         .join(Mapping, Mapping.id == SyncState.mapping_id)
@@ -34,8 +37,8 @@ def living_states(mapping_ids: Iterable[int] | None = None) -> list[SyncState]:
         .order_by(SyncState.mapping_id)
         .execution_options(populate_existing=True)
     )
-    if mapping_ids is not None:
-        query = query.where(SyncState.mapping_id.in_(list(mapping_ids)))
+    if ids is not None:
+        query = query.where(SyncState.mapping_id.in_(ids))
     return list(db.session.scalars(query))
 
 

@@ -84,7 +84,7 @@ def look(client: Client, run: SyncRun, mapping_ids: Sequence[int] | None, *, may
     if may_decide:  # a decision may book: the item first, then its sync state, as every booking does
         ledger.lock(state.mapping.item_id for state in readings.living_states(found))
     locked = {state.mapping_id: state for state in _locked(found)}
-    unsettled = push.unsettled_mappings(locked)
+    unsettled, told = push.unsettled_mappings(locked), desk.open_mappings(desk.DRIFT)
     at = clock.now()
     unclear = []
     for state in readings.living_states(found):
@@ -100,6 +100,8 @@ def look(client: Client, run: SyncRun, mapping_ids: Sequence[int] | None, *, may
             readings.keep(state, reading)
         elif not _agrees(state, reading, at, may_decide and state.mapping_id not in unsettled):
             unclear.append(state.mapping_id)
+        if state.drift == 0 and state.mapping_id in told:
+            desk.withdraw(desk.DRIFT, desk.subject_of(state.mapping_id), at)
     run.looked_at = max(run.looked_at, len(found))
     db.session.commit()
     return unclear
@@ -134,10 +136,8 @@ def _agrees(state: SyncState, reading: Reading, at: datetime, may_decide: bool) 
     if state.drift and not state.is_pushed and _is_typed_in(state, reading):
         _accept_drift(state)
     state.look_at = None
-    subject = desk.subject_of(state.mapping_id)
     state.next_try_at = None if state.tries == 0 else state.next_try_at
     if state.drift == 0:
-        desk.withdraw(desk.DRIFT, subject, at)
         return reading.committed == state.booked_committed
     state.drift_since = state.drift_since or at
     state.drift_looks += 1

@@ -138,8 +138,12 @@ def _is_quiet(life: Life) -> bool:
     with life.bench.scope():
         if db.session.get_one(Shop, targets.shop().id).status != "active":
             return False
+        for_people = db.select(SyncException.mapping_id).where(
+            SyncException.settled_at.is_(None), SyncException.kind.in_(("drift", "link", "guard"))
+        )
         waits = db.select(SyncState.mapping_id).where(
-            SyncState.look_at.is_not(None) | SyncState.next_try_at.is_not(None)
+            SyncState.look_at.is_not(None) | SyncState.next_try_at.is_not(None),
+            SyncState.mapping_id.not_in(for_people.where(SyncException.mapping_id.is_not(None))),
         )
         lines = db.select(PushLine.id).where(PushLine.state.in_(("waiting", "ambiguous")))
         orders = db.select(Order.id).where(Order.due_at.is_not(None))
