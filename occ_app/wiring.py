@@ -448,7 +448,7 @@ def _due(at: datetime) -> list[tuple[str, int]]:
             SyncState.link_choice.is_not(None),
             (SyncState.next_try_at.is_(None)) | (SyncState.next_try_at <= at),
         ),
-        "look": select(SyncState.shop_id).where(SyncState.look_at.is_not(None), SyncState.look_at <= at),
+        "look": select(SyncState.shop_id).where(SyncState.look_at <= at, SyncState.state != OFF),
         "variants": select(VariantPull.shop_id).where(
             VariantPull.finished_at.is_(None), VariantPull.next_look_at <= at
         ),

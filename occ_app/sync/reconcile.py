@@ -64,7 +64,7 @@ def reconcile(client: Client, pull_orders: PullOrders, mapping_ids: Sequence[int
 
 def look_due(client: Client, pull_orders: PullOrders) -> SyncRun | None:
     """Mappings that were nudged, or whose drift has outlasted its grace, have been read again. None where there was none."""
-    due = select(SyncState.mapping_id).where(SyncState.look_at.is_not(None), SyncState.look_at <= clock.now())
+    due = select(SyncState.mapping_id).where(SyncState.look_at <= clock.now(), SyncState.state != m.OFF)
     ids = list(db.session.scalars(due))
     return reconcile(client, pull_orders, ids) if ids else None
 
@@ -91,6 +91,7 @@ def look(client: Client, run: SyncRun, mapping_ids: Sequence[int] | None, *, may
         reading = found[state.mapping_id]
         if state.mapping_id not in locked:
             continue
+        state.look_at = None
         if isinstance(reading, str):
             if state.state in (m.LINKED, m.AWAITING_APPROVAL):
                 push.park(state, reading, at)
@@ -135,7 +136,6 @@ def _agrees(state: SyncState, reading: Reading, at: datetime, may_decide: bool) 
         state.drift_since, state.drift_looks = None, 0  # another drift: its time begins anew
     if state.drift and not state.is_pushed and _is_typed_in(state, reading):
         _accept_drift(state)
-    state.look_at = None
     state.next_try_at = None if state.tries == 0 else state.next_try_at
     if state.drift == 0:
         return reading.committed == state.booked_committed

@@ -9,17 +9,18 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from devshop import inventory, orders
+from devshop import inventory, orders, products
 from devshop.faults import CallFault
 from occ_app import clock
+from occ_app.catalog import mapping as mappings
 from occ_app.catalog.models import Mapping
 from occ_app.extensions import db
 from occ_app.orders import booking
 from occ_app.orders.models import OrderLine
 from occ_app.orders.rules import RETURNED, Step
 from occ_app.stock.ledger import Move
-from occ_app.sync import reconcile
-from occ_app.sync.models import SyncException
+from occ_app.sync import readings, reconcile
+from occ_app.sync.models import SyncException, SyncRun
 from tests.simulation import oracle, runner
 from tests.simulation.rig import Rig
 from tests.simulation.steps import Life, Shape
@@ -100,6 +101,32 @@ def test_a_first_link_whose_order_never_comes_does_not_ask_all_the_time(life: Li
     life.store.calls.clear()
 
     assert goes_on(life, 5, 24)["ordersChanged"] <= 6
+
+
+@pytest.mark.parametrize("end", ["deleted", "unmapped", "not linked"])
+def test_a_number_that_nobody_can_compare_is_not_looked_at_all_the_time(life: Life, end: str) -> None:
+    if end == "not linked":
+        life.bench.item("JAR")
+        life.bench.product("JAR", available=3)
+        life.bench.settle()
+        life.bench.map("JAR", None)
+    if end == "deleted":
+        products.delete_variant(life.store, life.store.variant("TIN"))
+    with life.bench.scope():
+        states = {state.mapping.variant.sku: state for state in readings.living_states()}
+        reconcile.nudge([states["JAR" if end == "not linked" else "TIN"].mapping_id], clock.now())
+        db.session.commit()
+        if end == "unmapped":
+            mappings.end(states["TIN"].mapping, clock.now())
+            db.session.commit()
+    goes_on(life, 5, 2)
+    with life.bench.scope():
+        before = db.session.scalar(db.select(db.func.count(SyncRun.id)))
+    goes_on(life, 5, 12)
+    with life.bench.scope():
+        after = db.session.scalar(db.select(db.func.count(SyncRun.id)))
+
+    assert after - before <= 2
 
 
 def test_the_pause_between_looks_grows_to_five_minutes() -> None:
