@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import aliased
 
 from occ_app import clock
@@ -89,9 +89,16 @@ def due_states() -> list[SyncState]:
     ]
 
 
-def unsettled_mappings(ids: Iterable[int]) -> set[int]:
-    """Those of these mappings that have a write whose fate is not known: what their readings show may be our own doing."""
-    return set(db.session.scalars(_unsettled().where(PushLine.mapping_id.in_(list(ids)))))
+def unsettled_mappings(ids: Iterable[int]) -> dict[int, datetime]:
+    """Those of these mappings that have a write whose fate is not known: what their readings show may be our own doing. With when it was made."""
+    query = select(PushLine.mapping_id, func.max(PushLine.created_at)).where(PushLine.mapping_id.in_(list(ids)))
+    query = query.where(PushLine.state.in_((m.WAITING, m.AMBIGUOUS))).group_by(PushLine.mapping_id)
+    return {mapping_id: made_at for mapping_id, made_at in db.session.execute(query)}
+
+
+def next_look(made_at: datetime, at: datetime) -> datetime:
+    """When a write of unknown outcome is looked at again: soon, until the patience with it has ended."""
+    return at + retry_after(2 if at < made_at + 2 * PATIENCE else 6)
 
 
 def _unsettled() -> Select[tuple[int]]:
@@ -320,7 +327,7 @@ def settle_by_reading(client: Client, mutation: Mutation, errors: Sequence[dict[
         outcome = _outcome(line, state, reading, at, is_refused=is_refused, is_ambiguous=was_open)
         if outcome == m.AMBIGUOUS:
             line.state, mutation.state = m.AMBIGUOUS, AMBIGUOUS
-            state.look_at = at + retry_after(2)
+            state.look_at = next_look(line.created_at, at)
             _show_ambiguous(line, at)
             continue
         if outcome == m.APPLIED:

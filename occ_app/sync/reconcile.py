@@ -101,6 +101,9 @@ def look(client: Client, run: SyncRun, mapping_ids: Sequence[int] | None, *, may
             readings.keep(state, reading)
         elif not _agrees(state, reading, at, may_decide and state.mapping_id not in unsettled):
             unclear.append(state.mapping_id)
+        if state.mapping_id in unsettled:
+            soon = push.next_look(unsettled[state.mapping_id], at)
+            state.look_at = min(state.look_at or soon, soon)
         if state.drift == 0 and state.mapping_id in told:
             desk.withdraw(desk.DRIFT, desk.subject_of(state.mapping_id), at)
     run.looked_at = max(run.looked_at, len(found))
