@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import gc
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -94,7 +95,7 @@ class Rig:
         transport = StandinTransport(config.standin_url or "", wire)
         app = create_app(config, database_url=url.render_as_string(hide_password=False), transport=transport)
         rig = cls(app, world, devshop)
-        wire.rig = rig
+        wire.rig, collecting = rig, gc.get_threshold()
         try:
             with app.app_context():
                 with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
@@ -104,8 +105,12 @@ class Rig:
                 db.session.remove()
                 db.engine.dispose()
                 db.engine.pool._pre_ping = False  # nobody but us ends its connections
+            gc.freeze()
+            gc.set_threshold(100_000, 50, 50)  # SQLAlchemy makes many objects that live for a moment
             yield rig
         finally:
+            gc.set_threshold(*collecting)
+            gc.unfreeze()
             with app.app_context():
                 db.session.remove()
                 db.engine.dispose()

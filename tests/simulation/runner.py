@@ -33,7 +33,7 @@ STARTS = (
     (datetime(2026, 6, 15, 13, 0, tzinfo=UTC), "Pacific/Auckland"),
     (datetime(2026, 6, 15, 9, 0, tzinfo=UTC), "UTC"),
 )
-LENGTH = 45
+LENGTH = 30
 MOST_EXTRA = 4
 MOST_SHRUNK = 2
 
