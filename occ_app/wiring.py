@@ -437,12 +437,14 @@ def _due(at: datetime) -> list[tuple[str, int]]:
             (Order.next_try_at.is_(None)) | (Order.next_try_at <= at),
             Order.tries < orders_pull.MOST_TRIES,
         ),
-        "push": select(SyncState.shop_id).where(
+        "push": select(SyncState.shop_id)
+        .where(
             SyncState.state == LINKED,
             SyncState.is_pushed,
             SyncState.target != SyncState.expected,
             (SyncState.next_try_at.is_(None)) | (SyncState.next_try_at <= at),
-        ).union(select(Mutation.shop_id).where(Mutation.state.in_((READY, SENT)))),
+        )
+        .union(select(Mutation.shop_id).where(Mutation.state.in_((READY, SENT)))),
         "link": select(SyncState.shop_id).where(
             SyncState.state == AWAITING_LINK,
             SyncState.link_choice.is_not(None),

@@ -90,15 +90,15 @@ def due_states() -> list[SyncState]:
 
 
 def unsettled_mappings(ids: Iterable[int]) -> dict[int, datetime]:
-    """Those of these mappings that have a write whose fate is not known: what their readings show may be our own doing. With when it was made."""
+    """Those of these mappings that have a write whose fate is not known, and when it was made: what their readings show may be our doing."""
     query = select(PushLine.mapping_id, func.max(PushLine.created_at)).where(PushLine.mapping_id.in_(list(ids)))
     query = query.where(PushLine.state.in_((m.WAITING, m.AMBIGUOUS))).group_by(PushLine.mapping_id)
-    return {mapping_id: made_at for mapping_id, made_at in db.session.execute(query)}
+    return dict(map(tuple, db.session.execute(query)))
 
 
 def next_look(made_at: datetime, at: datetime) -> datetime:
     """When a write of unknown outcome is looked at again: soon, until the patience with it has ended."""
-    return at + retry_after(2 if at < made_at + 2 * PATIENCE else 6)
+    return at + retry_after(2 if at < made_at + 2 * PATIENCE else 3)
 
 
 def _unsettled() -> Select[tuple[int]]:
@@ -330,6 +330,7 @@ def settle_by_reading(client: Client, mutation: Mutation, errors: Sequence[dict[
             state.look_at = next_look(line.created_at, at)
             _show_ambiguous(line, at)
             continue
+        state.look_at = at
         if outcome == m.APPLIED:
             _applied([line], at)
         else:
