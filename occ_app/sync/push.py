@@ -167,6 +167,8 @@ def _plan(
             park(state, reading, at)
             continue
         readings.keep(state, reading)
+        if readings.is_of_link(state, reading):
+            readings.accept_drift(state)
         if state.expected is None or state.target == state.expected:
             continue
         may_raise = (

@@ -14,7 +14,7 @@ from occ_app.catalog.models import Mapping
 from occ_app.extensions import db
 from occ_app.shopify.client import Client
 from occ_app.sync.models import SyncState
-from occ_app.sync.rules import STATES, Reading, chunks
+from occ_app.sync.rules import READ_LAG, STATES, Reading, chunks
 
 PER_CALL = 250
 DELETED = "The variant was deleted in Shopify."
@@ -68,6 +68,30 @@ def keep(state: SyncState, reading: Reading) -> None:
         if state.target == state.expected:
             state.synced_at = reading.read_at
     state.drift = drift
+
+
+def accept_drift(state: SyncState) -> int:
+    """E is what Shopify has: the drift is in it from now on. Returns the drift.
+
+    What was booked since the last reading moved Shopify and E alike, so E + drift is Shopify's number of now, not of then.
+    """
+    drift = state.drift
+    state.expected, state.baseline_at = (state.expected or 0) + drift, state.read_at
+    state.drift, state.drift_since, state.drift_looks = 0, None, 0
+    return drift
+
+
+def is_of_link(state: SyncState, reading: Reading) -> bool:
+    """Whether a drift only says that the first reading of a link was old: Shopify's readings may lag, and it was to get our number whatever
+    it had. So the link begins with this reading, unless Shopify has been seen to agree since or an order is on its way."""
+    return (
+        state.drift != 0
+        and state.link_choice == "hub"
+        and state.baseline_at is not None
+        and reading.read_at < state.baseline_at + READ_LAG
+        and (state.synced_at is None or state.synced_at < state.baseline_at)
+        and reading.committed == state.booked_committed
+    )
 
 
 def last_of(state: SyncState) -> Reading | None:

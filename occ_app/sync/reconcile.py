@@ -99,7 +99,7 @@ def look(client: Client, run: SyncRun, mapping_ids: Sequence[int] | None, *, may
         _revive(state, at)
         if state.expected is None:
             readings.keep(state, reading)
-        elif not _agrees(state, reading, at, may_decide and state.mapping_id not in unsettled):
+        elif not _agrees(state, reading, at, may_decide, is_unsettled=state.mapping_id in unsettled):
             unclear.append(state.mapping_id)
         if state.mapping_id in unsettled:
             soon = push.next_look(unsettled[state.mapping_id], at)
@@ -130,15 +130,17 @@ def _revive(state: SyncState, at: datetime) -> None:
         desk.withdraw(desk.PARKED, desk.subject_of(state.mapping_id), at)
 
 
-def _agrees(state: SyncState, reading: Reading, at: datetime, may_decide: bool) -> bool:
+def _agrees(state: SyncState, reading: Reading, at: datetime, may_decide: bool, *, is_unsettled: bool = False) -> bool:
     """Whether Shopify has what we expect. If not: the drift is counted, and decided once it has lasted."""
     before, drift_before = readings.last_of(state), state.drift
     readings.keep(state, reading)
+    if not is_unsettled and readings.is_of_link(state, reading):
+        readings.accept_drift(state)
     if state.drift != drift_before:
         state.drift_why = explanation(before, reading, state.drift, state.booked_committed) if state.drift else None
         state.drift_since, state.drift_looks = None, 0  # another drift: its time begins anew
     if state.drift and not state.is_pushed and _is_typed_in(state, reading):
-        _accept_drift(state)
+        readings.accept_drift(state)
     state.next_try_at = None if state.tries == 0 else state.next_try_at
     if state.drift == 0:
         return reading.committed == state.booked_committed
@@ -148,11 +150,11 @@ def _agrees(state: SyncState, reading: Reading, at: datetime, may_decide: bool) 
     is_final = reading.committed == state.booked_committed and is_foreign(
         state.drift_looks, state.drift_since, at, grace
     )
-    if is_final and may_decide:
+    if is_final and may_decide and not is_unsettled:
         _decide(state, reading, at)
     else:
         state.look_at = max(at + _pause(state.drift_looks), state.drift_since + grace)
-        if may_decide and at - state.drift_since >= UNTOLD:
+        if may_decide and not is_unsettled and at - state.drift_since >= UNTOLD:
             _name(state, reading, at)
     return state.drift == 0
 
@@ -193,7 +195,7 @@ def _decide(state: SyncState, reading: Reading, at: datetime) -> None:
 
 def set_shopify_right(state: SyncState) -> None:
     """Shopify is to get our number: E is set anew to what Shopify has now, so that the next push carries all of T - A."""
-    _accept_drift(state)
+    readings.accept_drift(state)
     state.approved_target = state.target
     if state.state == m.AWAITING_APPROVAL:
         state.state, state.cause = m.LINKED, None
@@ -205,21 +207,11 @@ def set_shopify_right(state: SyncState) -> None:
 
 def take_shopifys(state: SyncState, *, actor: str, at: datetime) -> None:
     """Our books follow Shopify: a correction of the drift is booked, and E is set anew."""
-    drift = _accept_drift(state)
+    drift = readings.accept_drift(state)
+    state.synced_at = state.read_at
     db.session.flush()
     source = f"drift:{state.mapping_id}:{at.isoformat()}"
     correct(state, drift * state.mapping.units_per_variant, source=source, actor=actor, at=at)
-
-
-def _accept_drift(state: SyncState) -> int:
-    """E is what Shopify has: the drift is in it from now on. Returns the drift.
-
-    What was booked since the last reading moved Shopify and E alike, so E + drift is Shopify's number of now, not of then.
-    """
-    drift = state.drift
-    state.expected, state.baseline_at = (state.expected or 0) + drift, state.read_at
-    state.drift, state.drift_since, state.drift_looks = 0, None, 0
-    return drift
 
 
 def correct(state: SyncState, units: int, *, source: str, actor: str, at: datetime) -> None:

@@ -258,7 +258,9 @@ def _waits(session: Session, mapped: Mapped, kinds: set[str], strict: bool) -> l
         found.append(f"(b) {mapped.sku} waits for approval, and none is asked for ({last})")
     if mapped.state == "awaiting_approval" and mapped.target == mapped.expected:
         found.append(f"(b) {mapped.sku} waits for approval of the number that Shopify has")
-    if last == "asked" and (mapped.state != "awaiting_approval" or strict):
+    if last == "asked" and (
+        mapped.state not in ("awaiting_approval", "parked") or (strict and mapped.state != "parked")
+    ):
         found.append(f"(b) {mapped.sku} is {mapped.state}, and approval is asked for")
     return found
 

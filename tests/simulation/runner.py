@@ -34,7 +34,7 @@ STARTS = (
     (datetime(2026, 6, 15, 13, 0, tzinfo=UTC), "Pacific/Auckland"),
     (datetime(2026, 6, 15, 9, 0, tzinfo=UTC), "UTC"),
 )
-LENGTH = 30
+LENGTH = 26
 MOST_EXTRA = 4
 MOST_SHRUNK = 2
 

@@ -103,6 +103,24 @@ def test_a_first_link_whose_order_never_comes_does_not_ask_all_the_time(life: Li
     assert goes_on(life, 5, 24)["ordersChanged"] <= 6
 
 
+def test_a_link_whose_first_reading_was_old_sets_shopify_to_our_number_and_not_on_top_of_it(life: Life) -> None:
+    life.bench.item("JAR")
+    life.bench.product("JAR", available=30)
+    life.bench.settle()
+    life.store.faults.stale_seconds = 20
+    life.bench.lot("JAR", 30)
+    life.bench.map("JAR", "hub")
+    goes_on(life, 1, 2)
+    life.bench.lot("JAR", 6)
+    goes_on(life, 5, 10)
+    level, most, shown = life.bench.level("JAR"), 0, 0
+    for change in level.history:
+        shown += change["changes"].get("available", 0)
+        most = max(most, shown)
+
+    assert (level.quantities["available"], most) == (36, 36)
+
+
 @pytest.mark.parametrize("end", ["deleted", "unmapped", "not linked"])
 def test_a_number_that_nobody_can_compare_is_not_looked_at_all_the_time(life: Life, end: str) -> None:
     if end == "not linked":
