@@ -64,7 +64,8 @@ def keep(state: SyncState, reading: Reading) -> None:
     state.read_at = reading.read_at
     drift = reading.available - state.expected if state.expected is not None else 0
     if drift == 0:
-        state.drift_since, state.drift_looks = None, 0
+        if reading.committed == state.booked_committed:
+            state.drift_since, state.drift_looks = None, 0
         if state.target == state.expected:
             state.synced_at = reading.read_at
     state.drift = drift

@@ -21,7 +21,7 @@ from occ_app.sync import models as m
 from occ_app.sync.corrections import correction_moves
 from occ_app.sync.models import SyncRun, SyncState
 from occ_app.sync.rules import Reading, explanation, first_write, is_foreign
-from occ_app.sync.targets import choose_state, is_mirrored, mode_of, refresh_all, shop
+from occ_app.sync.targets import choose_state, is_mirrored, lock_states, mode_of, refresh_all, shop
 from occ_app.work import tasks
 
 LOOK_AGAIN = timedelta(seconds=5)
@@ -70,7 +70,9 @@ def look_due(client: Client, pull_orders: PullOrders) -> SyncRun | None:
 
 
 def nudge(mapping_ids: Sequence[int], at: datetime) -> None:
-    """These mappings are read again at once."""
+    """These mappings are read again at once. Locked in the order of everybody."""
+    in_order = select(SyncState.mapping_id).where(SyncState.mapping_id.in_(mapping_ids)).order_by(SyncState.mapping_id)
+    db.session.execute(in_order.with_for_update())
     db.session.execute(update(SyncState).where(SyncState.mapping_id.in_(mapping_ids)).values(look_at=at))
     tasks.ask("look", shop().id)
 
@@ -82,9 +84,12 @@ def look(client: Client, run: SyncRun, mapping_ids: Sequence[int] | None, *, may
     """
     found = readings.fetch(client, readings.living_states(mapping_ids))
     if may_decide:  # a decision may book: the item first, then its sync state, as every booking does
-        ledger.lock(state.mapping.item_id for state in readings.living_states(found))
+        item_ids = {state.mapping.item_id for state in readings.living_states(found)}
+        ledger.lock(item_ids)
+        lock_states(item_ids)
     locked = {state.mapping_id: state for state in _locked(found)}
-    unsettled, told = push.unsettled_mappings(locked), desk.open_mappings(desk.DRIFT)
+    unsettled = push.unsettled_mappings(locked)
+    told, told_unseen = desk.open_mappings(desk.DRIFT), desk.open_mappings(desk.UNSEEN)
     at = clock.now()
     unclear = []
     for state in readings.living_states(found):
@@ -106,6 +111,8 @@ def look(client: Client, run: SyncRun, mapping_ids: Sequence[int] | None, *, may
             state.look_at = min(state.look_at or soon, soon)
         if state.drift == 0 and state.mapping_id in told:
             desk.withdraw(desk.DRIFT, desk.subject_of(state.mapping_id), at)
+        if reading.committed == state.booked_committed and state.mapping_id in told_unseen:
+            desk.withdraw(desk.UNSEEN, desk.subject_of(state.mapping_id), at)
     run.looked_at = max(run.looked_at, len(found))
     db.session.commit()
     return unclear
@@ -142,21 +149,22 @@ def _agrees(state: SyncState, reading: Reading, at: datetime, may_decide: bool, 
     if state.drift and not state.is_pushed and _is_typed_in(state, reading):
         readings.accept_drift(state)
     state.next_try_at = None if state.tries == 0 else state.next_try_at
-    if state.drift == 0:
-        return reading.committed == state.booked_committed
+    is_agreed = reading.committed == state.booked_committed
+    if state.drift == 0 and is_agreed:
+        return True
     state.drift_since = state.drift_since or at
     state.drift_looks += 1
     grace = timedelta(seconds=settings.get(shop(), "drift_grace_seconds"))
-    is_final = reading.committed == state.booked_committed and is_foreign(
-        state.drift_looks, state.drift_since, at, grace
-    )
-    if is_final and may_decide and not is_unsettled:
+    may_decide = may_decide and not is_unsettled and is_foreign(state.drift_looks, state.drift_since, at, grace)
+    if may_decide and is_agreed:
         _decide(state, reading, at)
-    else:
-        state.look_at = max(at + _pause(state.drift_looks), state.drift_since + grace)
-        if may_decide and not is_unsettled and at - state.drift_since >= UNTOLD:
+        return state.drift == 0
+    state.look_at = max(at + _pause(state.drift_looks), state.drift_since + grace)
+    if may_decide:
+        desk.tell_unseen(state.mapping_id, reading.committed, state.booked_committed, at)
+        if state.drift and at - state.drift_since >= UNTOLD:
             _name(state, reading, at)
-    return state.drift == 0
+    return False
 
 
 def _is_typed_in(state: SyncState, reading: Reading) -> bool:

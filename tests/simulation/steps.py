@@ -450,7 +450,7 @@ def decided(life: Life, number: int, remedy: int) -> str | None:
                 select(SyncException).where(SyncException.settled_at.is_(None)).order_by(SyncException.id)
             )
         )
-        found = [each for each in found if settle.REMEDIES.get(each.kind) and each.kind != "parked"]
+        found = [each for each in found if settle.REMEDIES.get(each.kind) and each.kind not in ("parked", "unseen")]
         if not found:
             return None
         chosen = found[number % len(found)]
