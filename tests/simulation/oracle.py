@@ -267,7 +267,7 @@ def _waits(session: Session, mapped: Mapped, kinds: set[str], strict: bool) -> l
 
 def _corrected(session: Session, life: Life, mapped: Mapped) -> list[str]:
     """(e) What was booked to follow Shopify is what hands changed there, or a part of it; but for a write whose fate no number tells."""
-    booked = session.execute(text(CORRECTED), {"prefix": f"drift:{mapped.id}:%"}).scalar() or 0
+    booked = int(session.execute(text(CORRECTED), {"prefix": f"drift:{mapped.id}:%"}).scalar() or 0)
     hands = [change for _, change in life.hands.get((mapped.sku, mapped.place), [])]
     untold = session.execute(text(UNTOLD), {"mapping": mapped.id}).scalars().all()
     low, high = (sum(sign * c for c in [*hands, *untold, *(-c for c in untold)] if sign * c > 0) for sign in (-1, 1))
