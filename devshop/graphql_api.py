@@ -36,6 +36,7 @@ from devshop.world import AccessToken, Store, World
 
 blueprint = Blueprint("graphql", __name__)
 _documents: dict[str, Any] = {}
+_denials: dict[tuple[str, frozenset[str]], dict[str, Any] | None] = {}
 
 
 @blueprint.post("/admin/api/<version>/graphql.json")
@@ -121,7 +122,7 @@ def run(
     asked = cost.requested(schema.load(), operation, fragments, variables)
     call["requested_cost"] = asked
     store.bucket.fill(store.world.clock.now())
-    refusal = _denied(store, document, operation) or _too_dear(store, asked)
+    refusal = _denied(store, query, document) or _too_dear(store, asked)
     if refusal:
         call["error_codes"], call["throttled"] = (
             [refusal["extensions"]["code"]],
@@ -182,8 +183,17 @@ def _too_dear(store: Store, asked: int) -> dict[str, Any] | None:
     return None
 
 
-def _denied(store: Store, document: Any, operation: OperationDefinitionNode) -> dict[str, Any] | None:
-    """The first type or field that the token's scopes do not reach."""
+def _denied(store: Store, query: str, document: Any) -> dict[str, Any] | None:
+    """The first type or field that the token's scopes do not reach; remembered as the documents are."""
+    key = (query, frozenset(store.granted))
+    if key not in _denials:
+        if len(_denials) > 500:
+            _denials.clear()
+        _denials[key] = _find_denied(store, document)
+    return _denials[key]
+
+
+def _find_denied(store: Store, document: Any) -> dict[str, Any] | None:
     needed = schema.scopes()
     held = set(store.granted) | {scope.replace("write_", "read_", 1) for scope in store.granted}
     finder = _ScopeFinder(TypeInfo(schema.load()), needed, held)

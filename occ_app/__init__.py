@@ -34,6 +34,7 @@ def _open_database(app: Flask, url: str) -> None:
     app.config["SQLALCHEMY_DATABASE_URI"] = url
     app.config["SQLALCHEMY_ENGINE_OPTIONS"] = {
         "pool_pre_ping": True,
+        "pool_use_lifo": True,  # the one used last knows its statements
         "pool_size": 10,
         "max_overflow": 30,
         "connect_args": {"prepare_threshold": None, "options": "-c timezone=UTC -c jit=off"},

@@ -8,7 +8,7 @@ from typing import Any
 
 import structlog
 from flask import Flask, current_app
-from sqlalchemy import select, text
+from sqlalchemy import literal, select, text, union
 from sqlalchemy.exc import ProgrammingError
 
 from occ_app import clock
@@ -48,6 +48,7 @@ from occ_app.sync import approvals, desk, link, push, reconcile, settle, targets
 from occ_app.sync.models import AWAITING_LINK, LINKED, OFF, SyncException, SyncRun, SyncState
 from occ_app.sync.rules import retry_after
 from occ_app.work import runner, tasks, ticks
+from occ_app.work.models import TaskFailure
 from occ_app.work.tasks import turn
 
 log = structlog.get_logger()
@@ -416,7 +417,18 @@ def sweep() -> None:
     at = clock.now()
     catalogue.want_due(at)
     partner_stock.want_due(at)
-    due = {
+    for name, shop_id in _due(at):
+        tasks.ask(name, shop_id)
+    failures = runner.failures()
+    tell_stopped(at, failures)
+    for failure in failures:
+        if failure.failed_at + retry_after(failure.tries) <= at:
+            tasks.ask(failure.task, failure.shop_id)
+
+
+def _due(at: datetime) -> list[tuple[str, int]]:
+    """Tasks and the shops that they are due for. One statement, whatever their number."""
+    due: dict[str, Any] = {
         "inbox": select(Delivery.shop_id).where(
             Delivery.state == WAITING, Delivery.next_try_at <= at, Delivery.shop_id.is_not(None)
         ),
@@ -425,18 +437,20 @@ def sweep() -> None:
             (Order.next_try_at.is_(None)) | (Order.next_try_at <= at),
             Order.tries < orders_pull.MOST_TRIES,
         ),
-        "push": select(SyncState.shop_id).where(
+        "push": select(SyncState.shop_id)
+        .where(
             SyncState.state == LINKED,
             SyncState.is_pushed,
             SyncState.target != SyncState.expected,
             (SyncState.next_try_at.is_(None)) | (SyncState.next_try_at <= at),
-        ),
+        )
+        .union(select(Mutation.shop_id).where(Mutation.state.in_((READY, SENT)))),
         "link": select(SyncState.shop_id).where(
             SyncState.state == AWAITING_LINK,
             SyncState.link_choice.is_not(None),
             (SyncState.next_try_at.is_(None)) | (SyncState.next_try_at <= at),
         ),
-        "look": select(SyncState.shop_id).where(SyncState.look_at.is_not(None), SyncState.look_at <= at),
+        "look": select(SyncState.shop_id).where(SyncState.look_at <= at, SyncState.state != OFF),
         "variants": select(VariantPull.shop_id).where(
             VariantPull.finished_at.is_(None), VariantPull.next_look_at <= at
         ),
@@ -453,15 +467,10 @@ def sweep() -> None:
             ImportRun.finished_at.is_(None), (ImportRun.next_try_at.is_(None)) | (ImportRun.next_try_at <= at)
         ),
     }
-    for name, query in due.items():
-        for shop_id in set(db.session.scalars(query)):
-            tasks.ask(name, shop_id)
-    tell_stopped(at)
-    for failure in runner.failures():
-        if failure.failed_at + retry_after(failure.tries) <= at:
-            tasks.ask(failure.task, failure.shop_id)
-    for shop_id in db.session.scalars(select(Mutation.shop_id).where(Mutation.state.in_((READY, SENT))).distinct()):
-        tasks.ask("push", shop_id)
+    names = list(due)
+    parts = [query.subquery() for query in due.values()]
+    each = [select(literal(n), *part.c) for n, part in enumerate(parts)]
+    return [(names[n], shop_id) for n, shop_id in sorted(map(tuple, db.session.execute(union(*each))))]
 
 
 def _shops_to_look(at: datetime) -> Any:
@@ -470,7 +479,7 @@ def _shops_to_look(at: datetime) -> Any:
     return query.where(PartnerVariant.look_at <= at, Partner.state == CONNECTED)
 
 
-def tell_stopped(at: datetime) -> None:
+def tell_stopped(at: datetime, failures: Sequence[TaskFailure]) -> None:
     """Deliveries, orders and tasks that have stopped are on the desk, and leave it when they flow again."""
     stopped: dict[tuple[int, str, str], dict[str, Any]] = {}
     deliveries = select(Delivery.shop_id, Delivery.id, Delivery.topic, Delivery.cause)
@@ -480,7 +489,7 @@ def tell_stopped(at: datetime) -> None:
     for row in db.session.execute(orders.where(Order.due_at.is_not(None), Order.tries >= orders_pull.MOST_TRIES)):
         facts = {"name": row.name or row.order_gid, "cause": row.cause or ""}
         stopped[row.shop_id, desk.ORDER, f"order:{row.order_gid}"] = facts
-    for failure in runner.failures():
+    for failure in failures:
         if failure.tries >= runner.PARKED_FROM:
             facts = {"task": failure.task, "cause": failure.cause}
             stopped[failure.shop_id, desk.TASK, f"task:{failure.task}"] = facts

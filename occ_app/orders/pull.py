@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -24,6 +24,7 @@ from occ_app.sync.targets import shop
 
 log = structlog.get_logger()
 OVERLAP = timedelta(minutes=10)
+SETTLES = timedelta(seconds=60)  # times are whole seconds, clocks differ, and what Shopify shows may lag
 PER_CALL = 3
 MOST_TRIES = 8
 LOOKS_FOR_MISSING = 4
@@ -46,10 +47,20 @@ def pull_changed(client: Client) -> int:
     of = shop()
     since = (of.orders_seen_until or of.installed_at) - OVERLAP
     changed, seen_until = _changed(client, f"updated_at:>='{since:%Y-%m-%dT%H:%M:%SZ}'")
-    booked = read_and_book(client, list(changed))
+    settled = _settled(changed)
+    booked = read_and_book(client, [gid for gid in changed if gid not in settled])
     shop().orders_seen_until = max(filter(None, (seen_until, of.orders_seen_until)))
     db.session.commit()
     return booked
+
+
+def _settled(changed: Mapping[str, datetime | None]) -> set[str]:
+    """Those of these orders that were booked as they are now, from a reading so long after the change that it missed nothing of that second."""
+    query = select(Order.order_gid, Order.changed_at, Order.booked_at).where(
+        Order.order_gid.in_(list(changed)), Order.due_at.is_(None), Order.booked_at.is_not(None)
+    )
+    rows = [row for row in db.session.execute(query) if row.changed_at == changed[row.order_gid]]
+    return {row.order_gid for row in rows if row.booked_at >= row.changed_at + SETTLES}
 
 
 def recount(client: Client) -> int:

@@ -13,6 +13,7 @@ from occ_app.extensions import current_shop_id, db
 from occ_app.sync.models import SyncException
 
 DELIVERY, ORDER, TASK = "delivery", "order", "task"  # work that has stopped until somebody says "try again"
+UNSEEN = "unseen"  # Shopify has more committed than we have booked, or less, and no order tells why
 MISSING = "missing"  # customers bought more than a partner has
 DRIFT, GUARD, PARKED, BACKORDER, LINK, AMBIGUOUS = (
     "drift",
@@ -44,6 +45,11 @@ def raise_(kind: str, subject: str, facts: dict[str, Any], at: datetime, mapping
     )
 
 
+def tell_unseen(mapping_id: int, committed: int, booked: int, at: datetime) -> None:
+    """An open exception says that Shopify's `committed` is not what we have booked."""
+    raise_(UNSEEN, subject_of(mapping_id), {"committed": committed, "booked": booked}, at, mapping_id)
+
+
 def withdraw(kind: str, subject: str, at: datetime, *, by: str = "by itself", remedy: str = "no longer true") -> bool:
     """No open exception of this kind and subject is left. Returns whether there was one."""
     found = find_open(kind, subject)
@@ -64,7 +70,7 @@ def withdraw_many(kind: str, mapping_ids: Iterable[int], at: datetime, *, by: st
 
 def withdraw_all(mapping_id: int, at: datetime, *, by: str) -> None:
     """No exception of the mapping is open: what it was about has ended."""
-    for kind in (DRIFT, GUARD, PARKED, LINK, AMBIGUOUS):
+    for kind in (DRIFT, GUARD, PARKED, LINK, AMBIGUOUS, UNSEEN):
         withdraw(kind, subject_of(mapping_id), at, by=by)
 
 

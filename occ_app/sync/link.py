@@ -6,7 +6,7 @@ It ends, and anything is written, only when `committed` agrees with what we have
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import select
 
@@ -23,9 +23,10 @@ from occ_app.sync.corrections import correction_moves
 from occ_app.sync.models import SyncState
 from occ_app.sync.push import park
 from occ_app.sync.rules import Reading, retry_after
-from occ_app.sync.targets import choose_state, is_mirrored, mode_of, refresh, shop
+from occ_app.sync.targets import choose_state, is_mirrored, lock_states, mode_of, refresh, shop
 from occ_app.work import tasks
 
+UNTOLD = timedelta(hours=1)  # no order came in that time that explains what Shopify has committed
 CHOICES = ("hub", "shopify")
 BookOrders = Callable[[Client, Sequence[str]], None]
 
@@ -91,6 +92,9 @@ def link_waiting(client: Client, book_orders: BookOrders) -> int:
             _ask(state, reading, at)
             if state.link_choice:
                 state.next_try_at = at + retry_after(3)  # an order that is booked meanwhile ends the wait
+                state.drift_since = state.drift_since or at
+                if at - state.drift_since >= UNTOLD:
+                    desk.tell_unseen(state.mapping_id, reading.committed, state.booked_committed, at)
     _settle(ended, at)
     db.session.commit()
     return len(ended)
@@ -99,9 +103,9 @@ def link_waiting(client: Client, book_orders: BookOrders) -> int:
 def _locked(found: Iterable[int]) -> list[SyncState]:
     """The states that still wait, and their items, locked in the order in which bookings lock: nothing is booked between."""
     ids = list(found)
-    ledger.lock(state.mapping.item_id for state in readings.living_states(ids))
-    query = select(SyncState.mapping_id).where(SyncState.mapping_id.in_(ids)).order_by(SyncState.mapping_id)
-    db.session.execute(query.with_for_update())
+    item_ids = {state.mapping.item_id for state in readings.living_states(ids)}
+    ledger.lock(item_ids)
+    lock_states(item_ids)
     return [state for state in readings.living_states(ids) if state.state == m.AWAITING_LINK]
 
 
@@ -114,6 +118,9 @@ def _ask(state: SyncState, reading: Reading, at: datetime) -> None:
 def _end(state: SyncState, reading: Reading, at: datetime) -> None:
     state.expected, state.baseline_at = reading.available, reading.read_at
     state.state, state.cause, state.next_try_at = m.LINKED, None, None
+    if state.drift_since is not None:
+        desk.withdraw(desk.UNSEEN, desk.subject_of(state.mapping_id), at)
+        state.drift_since = None
     if state.link_choice == "shopify":
         _take_shopifys(state, reading, at)
 

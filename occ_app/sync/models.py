@@ -154,7 +154,7 @@ class PushLine(ShopScoped, db.Model):
 class SyncException(ShopScoped, db.Model):
     """Something that a person must decide (or decided). At most one open per kind and subject.
 
-    `kind`: drift, guard, parked, backorder, missing, link, ambiguous, audit; `subject` names what it is about (`mapping:12`);
+    `kind`: drift, guard, unseen, parked, backorder, missing, link, ambiguous, audit; `subject` names what it is about (`mapping:12`);
     `facts` carries the numbers its sentence is built from; `remedy` is the one that settled it (`settle.REMEDIES` names them all).
     """
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import aliased
 
 from occ_app import clock
@@ -33,6 +34,7 @@ MOST_TRIES = 6
 MOST_IN_SHOPIFY = 1_000_000_000
 UNNAMED = "REFUSED"  # our own code for an error that names no row
 PATIENCE = timedelta(minutes=2)  # how long a write of unknown outcome waits for a reading that tells
+RESENT_WITHIN = timedelta(seconds=10)
 ROUNDS = 3  # how often a run reads and writes again after a partial refusal
 FINAL_CODES = {
     "NON_MUTABLE_INVENTORY_ITEM": "Shopify keeps this number itself: the variant is a bundle of others.",
@@ -43,6 +45,18 @@ FINAL_CODES = {
 
 # Causes that a good reading says nothing about: somebody must look before it is tried again.
 NOT_BY_ITSELF = (FINAL_CODES["NON_MUTABLE_INVENTORY_ITEM"], FINAL_CODES["INVALID_QUANTITY_TOO_HIGH"])
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A write of a mapping, and the numbers that it was computed from."""
+
+    mapping_id: int
+    write: Write
+    target: int
+    expected: int
+    item_gid: str
+    location_gid: str
 
 
 def push_due(client: Client, pull_orders: Callable[[Client], object]) -> SyncRun | None:
@@ -89,9 +103,16 @@ def due_states() -> list[SyncState]:
     ]
 
 
-def unsettled_mappings(ids: Iterable[int]) -> set[int]:
-    """Those of these mappings that have a write whose fate is not known: what their readings show may be our own doing."""
-    return set(db.session.scalars(_unsettled().where(PushLine.mapping_id.in_(list(ids)))))
+def unsettled_mappings(ids: Iterable[int]) -> dict[int, datetime]:
+    """Those of these mappings that have a write whose fate is not known, and when it was made: what their readings show may be our doing."""
+    query = select(PushLine.mapping_id, func.max(PushLine.created_at)).where(PushLine.mapping_id.in_(list(ids)))
+    query = query.where(PushLine.state.in_((m.WAITING, m.AMBIGUOUS))).group_by(PushLine.mapping_id)
+    return dict(map(tuple, db.session.execute(query)))
+
+
+def next_look(made_at: datetime, at: datetime) -> datetime:
+    """When a write of unknown outcome is looked at again: soon, until the patience with it has ended."""
+    return at + retry_after(2 if at < made_at + 2 * PATIENCE else 3)
 
 
 def _unsettled() -> Select[tuple[int]]:
@@ -115,6 +136,7 @@ def _round(client: Client, run: SyncRun, ids: Sequence[int]) -> list[int]:
     # Loaded again: what was held or sold while Shopify answered is known to the plan.
     states = readings.living_states(found)
     plans = _plan([s for s in states if s.mapping_id in asked and s.state == m.LINKED], found, _unseen(states, found))
+    # What the plan rests on is kept as it was: after the commit a booking may change it.
     db.session.commit()
     again: list[int] = []
     for part in chunks(plans, readings.PER_CALL):
@@ -143,9 +165,7 @@ def _unseen(states: Sequence[SyncState], found: dict[int, Reading | str]) -> set
     return unseen
 
 
-def _plan(
-    states: Sequence[SyncState], found: dict[int, Reading | str], unseen: set[tuple[int, int]]
-) -> list[tuple[SyncState, Write]]:
+def _plan(states: Sequence[SyncState], found: dict[int, Reading | str], unseen: set[tuple[int, int]]) -> list[Planned]:
     """What to write for each mapping; the others are parked, guarded, or left for a later look. Changes no number of Shopify's.
 
     A mapping of an `unseen` stock may only fall.
@@ -160,6 +180,8 @@ def _plan(
             park(state, reading, at)
             continue
         readings.keep(state, reading)
+        if readings.is_of_link(state, reading):
+            readings.accept_drift(state)
         if state.expected is None or state.target == state.expected:
             continue
         may_raise = (
@@ -175,7 +197,9 @@ def _plan(
         elif guard.stops(write) and state.approved_target != state.target and not is_mirrored(state.mapping.item):
             _ask_approval(state, write, at)
         elif write.change:
-            plans.append((state, write))
+            mapping = state.mapping
+            gids = (mapping.variant.inventory_item_gid, mapping.location.location_gid)
+            plans.append(Planned(state.mapping_id, write, state.target, state.expected, *gids))
     return plans
 
 
@@ -190,24 +214,24 @@ def park(state: SyncState, cause: str, at: datetime) -> None:
     desk.raise_(desk.PARKED, desk.subject_of(state.mapping_id), {"cause": cause}, at, state.mapping_id)
 
 
-def _write(client: Client, run: SyncRun, plans: Sequence[tuple[SyncState, Write]]) -> list[int]:
+def _write(client: Client, run: SyncRun, plans: Sequence[Planned]) -> list[int]:
     """One call: the row and its lines are committed, then it is sent. Returns the mappings that another round may help."""
     at = clock.now()
     mutation = Mutation(operation="inventory_set", key=str(uuid.uuid4()), variables={}, created_at=at, state=READY)
     mutation.variables = {"input": _input(plans, run.id), "key": mutation.key}
     db.session.add(mutation)
     db.session.flush()
-    for position, (state, write) in enumerate(plans):
+    for position, plan in enumerate(plans):
         db.session.add(
             PushLine(
                 run_id=run.id,
                 mutation_id=mutation.id,
-                mapping_id=state.mapping_id,
+                mapping_id=plan.mapping_id,
                 position=position,
-                change_from=write.change_from,
-                quantity=write.quantity,
-                target=state.target,
-                expected=state.expected or 0,
+                change_from=plan.write.change_from,
+                quantity=plan.write.quantity,
+                target=plan.target,
+                expected=plan.expected,
                 created_at=at,
             )
         )
@@ -216,19 +240,19 @@ def _write(client: Client, run: SyncRun, plans: Sequence[tuple[SyncState, Write]
     return send(client, mutation.id, is_retry=False)
 
 
-def _input(plans: Sequence[tuple[SyncState, Write]], run_id: int) -> dict[str, Any]:
+def _input(plans: Sequence[Planned], run_id: int) -> dict[str, Any]:
     return {
         "name": "available",
         "reason": REASON,
         "referenceDocumentUri": f"gid://occ-inventory-hub/SyncRun/{run_id}",
         "quantities": [
             {
-                "inventoryItemId": state.mapping.variant.inventory_item_gid,
-                "locationId": state.mapping.location.location_gid,
-                "quantity": write.quantity,
-                "changeFromQuantity": write.change_from,
+                "inventoryItemId": plan.item_gid,
+                "locationId": plan.location_gid,
+                "quantity": plan.write.quantity,
+                "changeFromQuantity": plan.write.change_from,
             }
-            for state, write in plans
+            for plan in plans
         ],
     }
 
@@ -302,9 +326,10 @@ def _locked_states(lines: Sequence[PushLine]) -> dict[int, SyncState]:
 
 
 def settle_by_reading(client: Client, mutation: Mutation, errors: Sequence[dict[str, Any]]) -> list[int]:
-    """Each line of a call with errors is told applied, not applied or still open by what Shopify has now.
+    """Each line of a call with errors, or without an answer, is told applied, not applied or still open by what Shopify has now.
 
-    One bad row may have failed the whole call or only itself: both answers are possible, so no line is believed by the answer.
+    One bad row may have failed the whole call or only itself: both answers are possible. So only a row that the first answer names is
+    believed to be refused; of all others, and of all rows of a repeated call, a reading tells.
     """
     lines = list(open_lines(mutation.id))
     named = _named(errors)
@@ -320,9 +345,10 @@ def settle_by_reading(client: Client, mutation: Mutation, errors: Sequence[dict[
         outcome = _outcome(line, state, reading, at, is_refused=is_refused, is_ambiguous=was_open)
         if outcome == m.AMBIGUOUS:
             line.state, mutation.state = m.AMBIGUOUS, AMBIGUOUS
-            state.look_at = at + retry_after(2)
+            state.look_at = next_look(line.created_at, at)
             _show_ambiguous(line, at)
             continue
+        state.look_at = at
         if outcome == m.APPLIED:
             _applied([line], at)
         else:
@@ -356,7 +382,9 @@ def _outcome(
         return m.AMBIGUOUS
     drift, drift_then = reading.available - state.expected, line.change_from - line.expected
     is_patient = at < line.created_at + PATIENCE
-    is_applied = was_applied(drift, drift_then, line.quantity - line.change_from, is_patient=is_patient)
+    is_unbooked = state.expected == line.expected
+    change = line.quantity - line.change_from
+    is_applied = was_applied(drift, drift_then, change, is_patient=is_patient, is_unbooked=is_unbooked)
     if is_applied is None:
         return m.AMBIGUOUS
     return m.APPLIED if is_applied else m.STALE
@@ -408,7 +436,10 @@ def _row_of(error: dict[str, Any]) -> int | None:
 
 
 def settle_open(client: Client) -> None:
-    """Calls whose answer never came are sent again with the same key and input; ambiguous ones are read again."""
+    """Calls whose answer never came are sent again with the same key and input within seconds; older and ambiguous ones are told by a reading.
+
+    Later than that the number may have come back to what the call compares with, by sales, and a key may be forgotten by then.
+    """
     query = select(Mutation).where(Mutation.operation == "inventory_set", Mutation.state.in_((READY, SENT, AMBIGUOUS)))
     for mutation in db.session.scalars(query.order_by(Mutation.id)).all():
         try:
@@ -426,15 +457,11 @@ def _settle_one(client: Client, mutation: Mutation) -> None:
         settle_by_reading(client, mutation, (mutation.answer or {}).get("userErrors") or [])
     elif mutation.state == READY or mutation.sent_at is None:
         _never_sent(mutation, lines, at)
-    elif not _is_still_wanted(lines):
-        if mutation.sent_at + retry_after(1) <= at:  # by now it has arrived, or never will
-            mutation.state = AMBIGUOUS
-            settle_by_reading(client, mutation, [])
-    elif mutation.tries < 2 or mutation.sent_at + retry_after(mutation.tries) <= at:
-        if mutation.tries >= MOST_TRIES:
-            for line in lines:
-                _show_ambiguous(line, at)
+    elif mutation.tries < 2 and at < mutation.sent_at + RESENT_WITHIN and _is_still_wanted(lines):
         send(client, mutation.id, is_retry=True)
+    elif mutation.sent_at + retry_after(1) <= at:  # by now it has arrived, or never will
+        mutation.state = AMBIGUOUS
+        settle_by_reading(client, mutation, [])
 
 
 def _never_sent(mutation: Mutation, lines: Sequence[PushLine], at: datetime) -> None:

@@ -14,7 +14,7 @@ from occ_app.catalog.models import Mapping
 from occ_app.extensions import db
 from occ_app.shopify.client import Client
 from occ_app.sync.models import SyncState
-from occ_app.sync.rules import STATES, Reading, chunks
+from occ_app.sync.rules import READ_LAG, STATES, Reading, chunks
 
 PER_CALL = 250
 DELETED = "The variant was deleted in Shopify."
@@ -22,6 +22,9 @@ DELETED = "The variant was deleted in Shopify."
 
 def living_states(mapping_ids: Iterable[int] | None = None) -> list[SyncState]:
     """Sync states of living, enabled mappings with all that a run needs, in one statement; of these mappings, or of all."""
+    ids = None if mapping_ids is None else list(mapping_ids)
+    if ids == []:
+        return []
     query = (
         select(SyncState)
         .join(Mapping, Mapping.id == SyncState.mapping_id)
@@ -34,8 +37,8 @@ def living_states(mapping_ids: Iterable[int] | None = None) -> list[SyncState]:
         .order_by(SyncState.mapping_id)
         .execution_options(populate_existing=True)
     )
-    if mapping_ids is not None:
-        query = query.where(SyncState.mapping_id.in_(list(mapping_ids)))
+    if ids is not None:
+        query = query.where(SyncState.mapping_id.in_(ids))
     return list(db.session.scalars(query))
 
 
@@ -61,10 +64,35 @@ def keep(state: SyncState, reading: Reading) -> None:
     state.read_at = reading.read_at
     drift = reading.available - state.expected if state.expected is not None else 0
     if drift == 0:
-        state.drift_since, state.drift_looks = None, 0
+        if reading.committed == state.booked_committed:
+            state.drift_since, state.drift_looks = None, 0
         if state.target == state.expected:
             state.synced_at = reading.read_at
     state.drift = drift
+
+
+def accept_drift(state: SyncState) -> int:
+    """E is what Shopify has: the drift is in it from now on. Returns the drift.
+
+    What was booked since the last reading moved Shopify and E alike, so E + drift is Shopify's number of now, not of then.
+    """
+    drift = state.drift
+    state.expected, state.baseline_at = (state.expected or 0) + drift, state.read_at
+    state.drift, state.drift_since, state.drift_looks = 0, None, 0
+    return drift
+
+
+def is_of_link(state: SyncState, reading: Reading) -> bool:
+    """Whether a drift only says that the first reading of a link was old: Shopify's readings may lag, and it was to get our number whatever
+    it had. So the link begins with this reading, unless Shopify has been seen to agree since or an order is on its way."""
+    return (
+        state.drift != 0
+        and state.link_choice == "hub"
+        and state.baseline_at is not None
+        and reading.read_at < state.baseline_at + READ_LAG
+        and (state.synced_at is None or state.synced_at < state.baseline_at)
+        and reading.committed == state.booked_committed
+    )
 
 
 def last_of(state: SyncState) -> Reading | None:

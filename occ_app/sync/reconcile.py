@@ -21,7 +21,7 @@ from occ_app.sync import models as m
 from occ_app.sync.corrections import correction_moves
 from occ_app.sync.models import SyncRun, SyncState
 from occ_app.sync.rules import Reading, explanation, first_write, is_foreign
-from occ_app.sync.targets import choose_state, is_mirrored, mode_of, refresh_all, shop
+from occ_app.sync.targets import choose_state, is_mirrored, lock_states, mode_of, refresh_all, shop
 from occ_app.work import tasks
 
 LOOK_AGAIN = timedelta(seconds=5)
@@ -64,13 +64,15 @@ def reconcile(client: Client, pull_orders: PullOrders, mapping_ids: Sequence[int
 
 def look_due(client: Client, pull_orders: PullOrders) -> SyncRun | None:
     """Mappings that were nudged, or whose drift has outlasted its grace, have been read again. None where there was none."""
-    due = select(SyncState.mapping_id).where(SyncState.look_at.is_not(None), SyncState.look_at <= clock.now())
+    due = select(SyncState.mapping_id).where(SyncState.look_at <= clock.now(), SyncState.state != m.OFF)
     ids = list(db.session.scalars(due))
     return reconcile(client, pull_orders, ids) if ids else None
 
 
 def nudge(mapping_ids: Sequence[int], at: datetime) -> None:
-    """These mappings are read again at once."""
+    """These mappings are read again at once. Locked in the order of everybody."""
+    in_order = select(SyncState.mapping_id).where(SyncState.mapping_id.in_(mapping_ids)).order_by(SyncState.mapping_id)
+    db.session.execute(in_order.with_for_update())
     db.session.execute(update(SyncState).where(SyncState.mapping_id.in_(mapping_ids)).values(look_at=at))
     tasks.ask("look", shop().id)
 
@@ -82,15 +84,19 @@ def look(client: Client, run: SyncRun, mapping_ids: Sequence[int] | None, *, may
     """
     found = readings.fetch(client, readings.living_states(mapping_ids))
     if may_decide:  # a decision may book: the item first, then its sync state, as every booking does
-        ledger.lock(state.mapping.item_id for state in readings.living_states(found))
+        item_ids = {state.mapping.item_id for state in readings.living_states(found)}
+        ledger.lock(item_ids)
+        lock_states(item_ids)
     locked = {state.mapping_id: state for state in _locked(found)}
     unsettled = push.unsettled_mappings(locked)
+    told, told_unseen = desk.open_mappings(desk.DRIFT), desk.open_mappings(desk.UNSEEN)
     at = clock.now()
     unclear = []
     for state in readings.living_states(found):
         reading = found[state.mapping_id]
         if state.mapping_id not in locked:
             continue
+        state.look_at = None
         if isinstance(reading, str):
             if state.state in (m.LINKED, m.AWAITING_APPROVAL):
                 push.park(state, reading, at)
@@ -98,8 +104,15 @@ def look(client: Client, run: SyncRun, mapping_ids: Sequence[int] | None, *, may
         _revive(state, at)
         if state.expected is None:
             readings.keep(state, reading)
-        elif not _agrees(state, reading, at, may_decide and state.mapping_id not in unsettled):
+        elif not _agrees(state, reading, at, may_decide, is_unsettled=state.mapping_id in unsettled):
             unclear.append(state.mapping_id)
+        if state.mapping_id in unsettled:
+            soon = push.next_look(unsettled[state.mapping_id], at)
+            state.look_at = min(state.look_at or soon, soon)
+        if state.drift == 0 and state.mapping_id in told:
+            desk.withdraw(desk.DRIFT, desk.subject_of(state.mapping_id), at)
+        if reading.committed == state.booked_committed and state.mapping_id in told_unseen:
+            desk.withdraw(desk.UNSEEN, desk.subject_of(state.mapping_id), at)
     run.looked_at = max(run.looked_at, len(found))
     db.session.commit()
     return unclear
@@ -124,34 +137,34 @@ def _revive(state: SyncState, at: datetime) -> None:
         desk.withdraw(desk.PARKED, desk.subject_of(state.mapping_id), at)
 
 
-def _agrees(state: SyncState, reading: Reading, at: datetime, may_decide: bool) -> bool:
+def _agrees(state: SyncState, reading: Reading, at: datetime, may_decide: bool, *, is_unsettled: bool = False) -> bool:
     """Whether Shopify has what we expect. If not: the drift is counted, and decided once it has lasted."""
     before, drift_before = readings.last_of(state), state.drift
     readings.keep(state, reading)
+    if not is_unsettled and readings.is_of_link(state, reading):
+        readings.accept_drift(state)
     if state.drift != drift_before:
         state.drift_why = explanation(before, reading, state.drift, state.booked_committed) if state.drift else None
         state.drift_since, state.drift_looks = None, 0  # another drift: its time begins anew
     if state.drift and not state.is_pushed and _is_typed_in(state, reading):
-        _accept_drift(state)
-    state.look_at = None
-    subject = desk.subject_of(state.mapping_id)
+        readings.accept_drift(state)
     state.next_try_at = None if state.tries == 0 else state.next_try_at
-    if state.drift == 0:
-        desk.withdraw(desk.DRIFT, subject, at)
-        return reading.committed == state.booked_committed
+    is_agreed = reading.committed == state.booked_committed
+    if state.drift == 0 and is_agreed:
+        return True
     state.drift_since = state.drift_since or at
     state.drift_looks += 1
     grace = timedelta(seconds=settings.get(shop(), "drift_grace_seconds"))
-    is_final = reading.committed == state.booked_committed and is_foreign(
-        state.drift_looks, state.drift_since, at, grace
-    )
-    if is_final and may_decide:
+    may_decide = may_decide and not is_unsettled and is_foreign(state.drift_looks, state.drift_since, at, grace)
+    if may_decide and is_agreed:
         _decide(state, reading, at)
-    else:
-        state.look_at = max(at + _pause(state.drift_looks), state.drift_since + grace)
-        if may_decide and at - state.drift_since >= UNTOLD:
+        return state.drift == 0
+    state.look_at = max(at + _pause(state.drift_looks), state.drift_since + grace)
+    if may_decide:
+        desk.tell_unseen(state.mapping_id, reading.committed, state.booked_committed, at)
+        if state.drift and at - state.drift_since >= UNTOLD:
             _name(state, reading, at)
-    return state.drift == 0
+    return False
 
 
 def _is_typed_in(state: SyncState, reading: Reading) -> bool:
@@ -190,7 +203,7 @@ def _decide(state: SyncState, reading: Reading, at: datetime) -> None:
 
 def set_shopify_right(state: SyncState) -> None:
     """Shopify is to get our number: E is set anew to what Shopify has now, so that the next push carries all of T - A."""
-    _accept_drift(state)
+    readings.accept_drift(state)
     state.approved_target = state.target
     if state.state == m.AWAITING_APPROVAL:
         state.state, state.cause = m.LINKED, None
@@ -202,21 +215,11 @@ def set_shopify_right(state: SyncState) -> None:
 
 def take_shopifys(state: SyncState, *, actor: str, at: datetime) -> None:
     """Our books follow Shopify: a correction of the drift is booked, and E is set anew."""
-    drift = _accept_drift(state)
+    drift = readings.accept_drift(state)
+    state.synced_at = state.read_at
     db.session.flush()
     source = f"drift:{state.mapping_id}:{at.isoformat()}"
     correct(state, drift * state.mapping.units_per_variant, source=source, actor=actor, at=at)
-
-
-def _accept_drift(state: SyncState) -> int:
-    """E is what Shopify has: the drift is in it from now on. Returns the drift.
-
-    What was booked since the last reading moved Shopify and E alike, so E + drift is Shopify's number of now, not of then.
-    """
-    drift = state.drift
-    state.expected, state.baseline_at = (state.expected or 0) + drift, state.read_at
-    state.drift, state.drift_since, state.drift_looks = 0, None, 0
-    return drift
 
 
 def correct(state: SyncState, units: int, *, source: str, actor: str, at: datetime) -> None:

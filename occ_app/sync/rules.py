@@ -77,14 +77,18 @@ def first_write(target: int, available: int) -> Write | None:
     return Write(available, quantity) if quantity != available else None
 
 
-def was_applied(drift: int, drift_then: int, change: int, *, is_patient: bool) -> bool | None:
+def was_applied(
+    drift: int, drift_then: int, change: int, *, is_patient: bool, is_unbooked: bool = False
+) -> bool | None:
     """Whether a write of `change` of unknown outcome reached Shopify, told by the drift that a reading shows after it.
 
     `drift_then` is the drift that the write left alone; what we have booked since may explain it, wholly or in part. So without the write the
     drift now lies between 0 and drift_then, and with it between those plus `change`. Where both fit or neither, a sale may be on its way to us:
     None while `is_patient`. After that whatever leaves no drift at all is believed, and otherwise what cannot put sold units back on sale: a
-    rise has happened, a fall has not.
+    rise has happened, a fall has not. With `is_unbooked` nothing was booked since, so nothing of `drift_then` is explained: it is there whole.
     """
+    if is_unbooked and drift in (drift_then, drift_then + change):
+        return drift != drift_then
     low, high = min(0, drift_then), max(0, drift_then)
     fits_without, fits_with = low <= drift <= high, low <= drift - change <= high
     if fits_with != fits_without:

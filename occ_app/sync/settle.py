@@ -15,7 +15,7 @@ from occ_app.stock import ledger
 from occ_app.sync import approvals, desk, link, push, readings, reconcile
 from occ_app.sync import models as m
 from occ_app.sync.models import SyncException, SyncState
-from occ_app.sync.targets import is_mirrored, refresh
+from occ_app.sync.targets import is_mirrored, lock_states, refresh
 from occ_app.work import tasks
 
 REMEDIES = {
@@ -24,6 +24,7 @@ REMEDIES = {
     desk.PARKED: ("retry", "stop"),
     desk.LINK: ("hub", "shopify"),
     desk.AMBIGUOUS: ("look",),
+    desk.UNSEEN: ("accept",),
     **dict.fromkeys((desk.DELIVERY, desk.ORDER, desk.TASK), ("retry",)),
 }
 TryAgain = Callable[[str, datetime], None]
@@ -71,6 +72,7 @@ def settle(exception_id: int, remedy: str, *, actor: str, at: datetime) -> Settl
         desk.PARKED: _settle_parked,
         desk.LINK: _settle_link,
         desk.AMBIGUOUS: _look_again,
+        desk.UNSEEN: _accept_unseen,
     }[found.kind](found, state, remedy, actor, at)
     if found.kind not in (desk.LINK, desk.AMBIGUOUS):
         found.settled_at, found.settled_by, found.remedy = at, actor, remedy
@@ -81,9 +83,9 @@ def settle(exception_id: int, remedy: str, *, actor: str, at: datetime) -> Settl
 def _state(exception: SyncException) -> SyncState:
     """The mapping's sync state, locked until the decision is committed; its item first, as every booking does."""
     of_item = select(Mapping.item_id).where(Mapping.id == exception.mapping_id)
-    ledger.lock(db.session.scalars(of_item).all())
-    of_state = select(SyncState.mapping_id).where(SyncState.mapping_id == exception.mapping_id)
-    db.session.execute(of_state.with_for_update())
+    item_ids = db.session.scalars(of_item).all()
+    ledger.lock(item_ids)
+    lock_states(item_ids)
     states = readings.living_states([exception.mapping_id or 0])
     if not states:
         raise RuleError("The mapping that this was about has ended.")
@@ -95,7 +97,9 @@ def _settle_drift(found: SyncException, state: SyncState, remedy: str, actor: st
     if reading is None or state.expected is None:
         raise RuleError("Shopify has not been read yet. Try again in a minute.")
     if reading.committed != state.booked_committed:
-        raise RuleError("An order is still on its way to us, so this cannot be decided yet. Try again in a minute.")
+        raise RuleError(
+            "An order is still on its way to us, so this cannot be decided yet. Try again in a minute, or say first that we go on without it."
+        )
     if push.unsettled_mappings([state.mapping_id]):
         raise RuleError("A write of ours has no answer yet, and may be what changed it. Try again in a minute.")
     drift = state.drift
@@ -141,6 +145,16 @@ def _settle_parked(found: SyncException, state: SyncState, remedy: str, actor: s
 def _settle_link(found: SyncException, state: SyncState, remedy: str, actor: str, at: datetime) -> str:
     link.choose(state, remedy, at)
     return "Linking"
+
+
+def _accept_unseen(found: SyncException, state: SyncState, remedy: str, actor: str, at: datetime) -> str:
+    """What Shopify has committed counts as booked: an order that can never be read blocks nothing any more."""
+    if state.read_committed is None:
+        raise RuleError("Shopify has not been read yet. Try again in a minute.")
+    state.booked_committed, state.next_try_at = state.read_committed, None
+    reconcile.nudge([state.mapping_id], at)
+    refresh([state.mapping.item_id])
+    return f"Going on with {state.read_committed} committed"
 
 
 def _look_again(found: SyncException, state: SyncState, remedy: str, actor: str, at: datetime) -> str:

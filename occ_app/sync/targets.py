@@ -92,7 +92,10 @@ def refresh(item_ids: Iterable[int]) -> None:
 
 
 def lock_states(item_ids: Iterable[int]) -> None:
-    """The sync states of these items' mappings are locked, in one order for everybody. Their items are locked first (`ledger.lock`)."""
+    """The sync states of these items' mappings are locked, in one order for everybody. Their items are locked first (`ledger.lock`).
+
+    All of them, also where only one is to change: what is booked refreshes the others.
+    """
     mappings = select(Mapping.id).where(Mapping.item_id.in_(list(item_ids)))
     query = select(SyncState.mapping_id).where(SyncState.mapping_id.in_(mappings)).order_by(SyncState.mapping_id)
     db.session.execute(query.with_for_update())

@@ -165,6 +165,17 @@ def _drift(name: str, facts: dict[str, Any]) -> Case:
     )
 
 
+def _unseen(name: str, facts: dict[str, Any]) -> Case:
+    more = facts["committed"] > facts["booked"]
+    words = "An order has not reached us." if more else "What was shipped or removed has not reached us."
+    words += " It is looked for again and again." + (
+        " Until it is here, our pushes never raise this number." if more else ""
+    )
+    words += " If it can no longer be read (an order of more than 60 days ago, say), go on without it."
+    title = f"{name}: Shopify has {units(facts['committed'])} committed, we have booked {units(facts['booked'])}"
+    return Case(title, words, "Order missing", "warning", (("accept", "Go on without it"),))
+
+
 def _guard(name: str, facts: dict[str, Any]) -> Case:
     return Case(
         f"{name}: {units(facts['from'])} to {units(facts['to'])} is a big step",
@@ -241,6 +252,7 @@ _CASES = {
     desk.ORDER: _order,
     desk.TASK: _task,
     desk.DRIFT: _drift,
+    desk.UNSEEN: _unseen,
     desk.GUARD: _guard,
     desk.PARKED: _parked,
     desk.LINK: _link,

@@ -56,14 +56,12 @@ def run_task(name: str, shop_id: int) -> None:
     with _app.app_context():
         try:
             function_of(name)(shop_id)
+            forget_failure(name, shop_id)
             db.session.commit()
         except Exception as error:
             db.session.rollback()
             log.exception("task failed", task=name, shop=shop_id)
             _count_failure(name, shop_id, f"{type(error).__name__}: {error}"[:500])
-        else:
-            forget_failure(name, shop_id)
-            db.session.commit()
 
 
 def work(app: Flask, *, stop_when_idle: bool = False) -> None:

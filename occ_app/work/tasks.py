@@ -74,9 +74,12 @@ def turn(engine: Engine, kind: str, shop_id: int) -> Iterator[bool]:
 
     Held by a row lock in a transaction of its own, so it is free again the moment the process dies, behind a pooler too.
     """
-    with engine.begin() as connection:
-        connection.execute(insert(Turn).values(shop_id=shop_id, kind=kind).on_conflict_do_nothing())
     with engine.connect() as connection, connection.begin():
         connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
         row = select(Turn.kind).where(Turn.shop_id == shop_id, Turn.kind == kind).with_for_update(skip_locked=True)
-        yield connection.execute(row).first() is not None
+        found = connection.execute(row).first()
+        if found is None:  # another has it, or nobody has had it yet
+            with engine.begin() as first:
+                first.execute(insert(Turn).values(shop_id=shop_id, kind=kind).on_conflict_do_nothing())
+            found = connection.execute(row).first()
+        yield found is not None

@@ -39,6 +39,10 @@ UNDER_WAY = {
     "job": "SELECT id, attempts, 'task ' || (args->>'name') FROM procrastinate_jobs WHERE status = 'doing'",
     "call": "SELECT id, tries, 'call without answer' FROM mutation WHERE state IN ('ready', 'sent')",
 }
+LEFT = (
+    "SELECT mapping_id, state, target, expected, drift, look_at::text, next_try_at::text, tries FROM sync_state"
+    " WHERE state <> 'linked' OR target <> expected OR drift <> 0 OR look_at IS NOT NULL OR next_try_at IS NOT NULL"
+)
 LONGEST_AIM = 15.0
 LATENCY_MS = 60
 
@@ -174,6 +178,7 @@ def _figures(
         "points": sum(call["actual_cost"] for call in calls),
         "runs": f"{runs}, exceptions raised and withdrawn {raised}",
         "errors": f"{_logs(product).count('task failed')} tasks failed and went on, in the logs {dict(failed)}",
+        "left": connection.execute(LEFT).fetchall(),
         "seconds": f"{lasted:.0f} of killing, {settling:.0f} until all was settled (seed {SEED})",
     }
     return "\n" + "\n".join(f"  {name:12} {value}" for name, value in rows.items())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import gc
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -23,10 +24,9 @@ from devshop.webhooks import Sender
 from devshop.world import World
 from occ_app import clock, create_app
 from occ_app.config import ROOT, Config
-from occ_app.extensions import across_shops, db
+from occ_app.extensions import db
 from occ_app.shopify import client as shopify_client
 from occ_app.shopify.transport import StandinTransport
-from occ_app.wiring import sweep
 from occ_app.work import runner, ticks
 from tests.support.bench import Bench
 from tests.support.settings import drop_database, empty_tables, make_database
@@ -77,6 +77,8 @@ class Rig:
     meanwhiles: list[Meanwhile] = field(default_factory=list)
     engine: Engine = field(init=False)
     pulled_at: datetime | None = None
+    ticked: dict[str, int] = field(default_factory=dict)
+    tasks_running: int = 0
     kills: int = 0
     deadline: float = 0.0
 
@@ -93,7 +95,7 @@ class Rig:
         transport = StandinTransport(config.standin_url or "", wire)
         app = create_app(config, database_url=url.render_as_string(hide_password=False), transport=transport)
         rig = cls(app, world, devshop)
-        wire.rig = rig
+        wire.rig, collecting = rig, gc.get_threshold()
         try:
             with app.app_context():
                 with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
@@ -102,8 +104,13 @@ class Rig:
                 upgrade()
                 db.session.remove()
                 db.engine.dispose()
+                db.engine.pool._pre_ping = False  # nobody but us ends its connections
+            gc.freeze()
+            gc.set_threshold(100_000, 50, 50)  # SQLAlchemy makes many objects that live for a moment
             yield rig
         finally:
+            gc.set_threshold(*collecting)
+            gc.unfreeze()
             with app.app_context():
                 db.session.remove()
                 db.engine.dispose()
@@ -118,8 +125,9 @@ class Rig:
         self.world.clock = self.time  # type: ignore[assignment]
         self.world.config = appconfig.load(ROOT / "shopify.app.dev.toml", self.world.app_url)
         self.kill_in, self.meanwhiles, self.kills, self.pulled_at = None, [], 0, start
+        self.ticked, self.tasks_running = {}, 0
         shopify_client._buckets.clear()
-        sender = Sender(self.world, Intake(httpx2.WSGITransport(app=self.app)))
+        sender = Sender(self.world, Intake(self, httpx2.WSGITransport(app=self.app)))
         self.devshop.extensions["devshop_sender"] = sender
         was = clock.now, time.sleep
         clock.now, time.sleep = self.time.now, self.time.advance  # type: ignore[assignment]
@@ -131,6 +139,8 @@ class Rig:
             self.touch()
 
         Session.commit = commit_between_touches  # type: ignore[method-assign]
+        run_task = runner.run_task
+        runner.run_task = lambda *of: self.at_work(run_task, *of)
         try:
             with self.app.app_context():
                 self.engine = db.engine
@@ -142,12 +152,22 @@ class Rig:
         finally:
             clock.now, time.sleep = was
             Session.commit = commit  # type: ignore[method-assign]
+            runner.run_task = run_task
 
     # What can happen to the process ---------------------------------------------------------------------------------------------
 
+    def at_work(self, act: Callable[..., Any], *of: Any) -> Any:
+        """A task, or the reception of a delivery: what is done in it touches the outside, and so does its end."""
+        self.tasks_running += 1
+        try:
+            self.touch()
+            return act(*of)
+        finally:
+            self.tasks_running -= 1
+
     def touch(self) -> None:
-        """Between two statements that touch the outside: here the process may die."""
-        if self.kill_in is None:
+        """Between two statements of a task that touch the outside: here the process may die."""
+        if self.kill_in is None or not self.tasks_running:
             return
         self.kill_in -= 1
         if self.kill_in <= 0:
@@ -194,18 +214,17 @@ class Rig:
 
     def _drain(self) -> None:
         db.session.remove()
-        with across_shops():
-            sweep()
-            db.session.commit()
         runner.drain(self.app, 60)
         db.session.remove()
 
     def pass_time(self, seconds: float, ticking: bool = True) -> None:
-        """Time passes, and the clock ticks as it would have: each tick once."""
+        """Time passes, and the clock ticks as it would have: each tick whose turn has come, once."""
         self.time.advance(seconds)
-        if ticking:
-            for tick in list(ticks._ticks):
-                self.survive(lambda tick=tick: ticks.fire(self.app, tick))
+        for tick in list(ticks._ticks) if ticking else ():
+            slot = int(self.time.now().timestamp()) // tick.seconds
+            if self.ticked.get(tick.name) != slot:
+                self.ticked[tick.name] = slot
+                ticks.fire(self.app, tick)
 
 
 class Wire(httpx2.BaseTransport):
@@ -229,13 +248,18 @@ class Wire(httpx2.BaseTransport):
 
 
 class Intake(httpx2.BaseTransport):
-    """The wire from devshop to the app: an app that dies while it listens gives no answer."""
+    """The wire from devshop to the app: an app that dies while it listens, or before it has answered, gives no answer."""
 
-    def __init__(self, inner: httpx2.BaseTransport) -> None:
-        self._inner = inner
+    def __init__(self, rig: Rig, inner: httpx2.BaseTransport) -> None:
+        self.rig, self._inner = rig, inner
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         try:
-            return contextvars.Context().run(self._inner.handle_request, request)
+            return contextvars.Context().run(self.rig.at_work, self._receive, request)
         except Killed as error:
             raise httpx2.ReadError("the app died", request=request) from error
+
+    def _receive(self, request: httpx2.Request) -> httpx2.Response:
+        response = self._inner.handle_request(request)
+        self.rig.touch()
+        return response

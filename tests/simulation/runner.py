@@ -11,6 +11,7 @@ from typing import Any
 
 import structlog
 
+from devshop import inventory
 from devshop.faults import Faults
 from occ_app import clock
 from occ_app.errors import RuleError
@@ -18,11 +19,11 @@ from occ_app.extensions import db
 from occ_app.orders.models import Order
 from occ_app.shops import settings
 from occ_app.shops.models import Shop
-from occ_app.sync import settle, targets
+from occ_app.sync import approvals, settle, targets
 from occ_app.sync.models import PushLine, SyncException, SyncState
 from tests.simulation import oracle
 from tests.simulation.rig import Rig
-from tests.simulation.steps import SKUS, Life, Shape, Step, do, draw
+from tests.simulation.steps import POPUP, SKUS, Life, Shape, Step, do, draw
 from tests.support.settings import find_server, make_config
 
 STARTS = (
@@ -33,7 +34,7 @@ STARTS = (
     (datetime(2026, 6, 15, 13, 0, tzinfo=UTC), "Pacific/Auckland"),
     (datetime(2026, 6, 15, 9, 0, tzinfo=UTC), "UTC"),
 )
-LENGTH = 45
+LENGTH = 26
 MOST_EXTRA = 4
 MOST_SHRUNK = 2
 
@@ -63,7 +64,9 @@ def plan(seed: int) -> Plan:
     rng = Random(seed)
     start, zone = rng.choice(STARTS)
     rule = rng.choice(("ask", "ask", "hub", "shopify"))
-    shape = Shape(start, zone, rule, (rng.choice((3, 8, 20, 60)), rng.choice((2, 10, 30))), rng.random() < 0.5, "hub")
+    stocks = (rng.choice((3, 8, 20, 60)), rng.choice((2, 10, 30)))
+    fails_alone, link, guard = rng.random() < 0.5, rng.choice(("hub", "shopify")), rng.choice((1_000_000, 1_000_000, 4))
+    shape = Shape(start, zone, rule, stocks, fails_alone, link, guard, rng.random() < 0.3)
     return Plan(seed, shape, tuple(draw(rng) for _ in range(LENGTH)))
 
 
@@ -92,7 +95,7 @@ def live(rig: Rig, given: Plan) -> Outcome:
 
 def _open_shop(life: Life) -> None:
     bench = life.bench
-    bench.store.add_location("Pop-up stand")
+    bench.store.add_location(POPUP)
     bench.product("BAR", available=life.shape.stocks[0])
     bench.product("BOX", available=life.shape.stocks[0] // 6)
     bench.product("TIN", available=life.shape.stocks[1])
@@ -101,7 +104,7 @@ def _open_shop(life: Life) -> None:
         shop = db.session.get_one(Shop, targets.shop().id)
         for name, value in (
             ("drift_rule", life.shape.drift_rule),
-            ("guard_units", "1000000"),
+            ("guard_units", str(life.shape.guard_units)),
             ("drift_grace_seconds", "30"),
         ):
             settings.put(shop, name, value)
@@ -110,7 +113,11 @@ def _open_shop(life: Life) -> None:
         bench.item(sku)
         bench.lot(sku, stock)
     for sku, (item, units) in SKUS.items():
-        bench.map(item, "hub", sku, units)
+        bench.map(item, life.shape.first_link if sku == "TIN" else "hub", sku, units)
+    if life.shape.has_popup:
+        inventory.set_available(life.store, bench.level("TIN", life.popup), 4, who="admin", why="stocked")
+        bench.lot("TIN", 6, where=life.popup)
+        bench.map("TIN", life.shape.first_link, where=life.popup)
     bench.settle()
     life.store.faults = Faults(fails_alone=life.shape.fails_alone)
     life.tell(f"a shop opens with {life.shape}")
@@ -138,8 +145,14 @@ def _is_quiet(life: Life) -> bool:
     with life.bench.scope():
         if db.session.get_one(Shop, targets.shop().id).status != "active":
             return False
+        for_people = db.select(SyncException.mapping_id).where(
+            SyncException.settled_at.is_(None), SyncException.kind.in_(("drift", "link", "guard"))
+        )
         waits = db.select(SyncState.mapping_id).where(
-            SyncState.look_at.is_not(None) | SyncState.next_try_at.is_not(None)
+            SyncState.state.in_(("linked", "awaiting_link")),
+            SyncState.look_at.is_not(None)
+            | (SyncState.next_try_at.is_not(None) & SyncState.target.is_distinct_from(SyncState.expected)),
+            SyncState.mapping_id.not_in(for_people.where(SyncException.mapping_id.is_not(None))),
         )
         lines = db.select(PushLine.id).where(PushLine.state.in_(("waiting", "ambiguous")))
         orders = db.select(Order.id).where(Order.due_at.is_not(None))
@@ -157,6 +170,12 @@ def _decide(life: Life) -> bool:
     if not life.bench.place.is_active:
         do(life, Step("location_switched"))
     with life.bench.scope():
+        asked = [row.id for row in approvals.waiting()]
+        if asked:
+            approvals.approve(asked, actor="somebody", at=clock.now())
+            db.session.commit()
+            done = True
+            life.tell(f"somebody approves {len(asked)} numbers")
         query = db.select(SyncException).where(SyncException.settled_at.is_(None)).order_by(SyncException.id)
         for found in list(db.session.scalars(query)):
             remedies = [name for name in settle.REMEDIES.get(found.kind, ()) if name not in ("stop", "reject")]

@@ -13,28 +13,32 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
+from sqlalchemy.orm import joinedload
 
 from devshop import inventory, oauth, orders, products
 from devshop.faults import CallFault, Faults
-from devshop.world import DevshopError, Order, Variant
+from devshop.world import DevshopError, Location, Order, Variant
 from occ_app import clock
 from occ_app.catalog import mapping as mappings
 from occ_app.catalog.models import Item, Mapping
+from occ_app.catalog.models import Location as Place
 from occ_app.catalog.models import Variant as KnownVariant
 from occ_app.errors import RuleError
 from occ_app.extensions import db
 from occ_app.shops import settings
 from occ_app.shops.models import Shop
+from occ_app.stock import allocations
 from occ_app.stock.models import Balance
 from occ_app.stock.rules import LOT_PLACES
-from occ_app.sync import settle, targets
+from occ_app.sync import approvals, settle, targets
 from occ_app.sync.models import SyncException
 from tests.simulation.rig import Meanwhile, Rig
 
 ITEMS = ("BAR", "TIN")
 SKUS = {"BAR": ("BAR", 1), "BOX": ("BAR", 6), "TIN": ("TIN", 1)}
 PLACES = ("released", "released", "released", "in_review", "completed", "on_hold")
-MODES = ("released", "released", "completed", "packaged", "none")
+MODES = ("released", "released", "completed", "packaged", "manual", "manual", "allocation", "none")
+POPUP = "Pop-up stand"
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,8 @@ class Shape:
     stocks: tuple[int, int]
     fails_alone: bool
     first_link: str
+    guard_units: int = 1_000_000
+    has_popup: bool = False  # tins are sold at a second location too
 
 
 @dataclass(frozen=True)
@@ -67,9 +73,8 @@ class Life:
     rig: Rig
     shape: Shape
     story: list[str] = field(default_factory=list)
-    hands: dict[str, list[tuple[datetime, int]]] = field(
-        default_factory=dict
-    )  # SKU -> (when, change made in Shopify by hand)
+    # (SKU, location's number) -> (when, change made in Shopify by hand)
+    hands: dict[tuple[str, int], list[tuple[datetime, int]]] = field(default_factory=dict)
     violations: list[str] = field(default_factory=list)
 
     @property
@@ -79,6 +84,15 @@ class Life:
     @property
     def store(self) -> Any:
         return self.rig.bench.store
+
+    @property
+    def popup(self) -> Location:
+        """The second location."""
+        return next(place for place in self.store.locations.values() if place.name == POPUP)
+
+    def place_of(self, sku: str, number: int) -> Location:
+        """A location at which the SKU is mapped."""
+        return self.popup if self.shape.has_popup and sku == "TIN" and number % 2 else self.bench.place
 
     def variant(self, number: int) -> Variant | None:
         """A variant that Shopify still has."""
@@ -144,7 +158,7 @@ def lot_made(life: Life, item: int, place: str, quantity: int, expires_in: int |
         shop = db.session.get_one(Shop, targets.shop().id)
         today = targets.today(shop)
     expires_on = today + timedelta(days=expires_in) if expires_in else None
-    life.bench.lot(ITEMS[item], quantity, place, expires_on)
+    life.bench.lot(ITEMS[item], quantity, place, expires_on, where=life.place_of(ITEMS[item], quantity))
     return f"a lot of {quantity} {ITEMS[item]} stands at {place}" + (f", good until {expires_on}" if expires_on else "")
 
 
@@ -184,6 +198,33 @@ def mode(life: Life, name: str, item: int | None) -> str:
     return f"sync mode {name} for {'the shop' if item is None else ITEMS[item]}"
 
 
+@step(4, lambda r: (r.randrange(2), r.choice((0, 2, 5, 12))))
+def allocated(life: Life, item: int, units: int) -> str:
+    """Units are promised to Shopify; they count under the mode `allocation`, and no longer under the others."""
+    with life.bench.scope():
+        found = db.session.scalars(select(Item).where(Item.sku == ITEMS[item])).one()
+        where = db.session.scalars(select(Place).where(Place.location_gid == life.bench.place.gid)).one()
+        day, at = targets.today(db.session.get_one(Shop, targets.shop().id)), clock.now()
+        allocations.set_amounts(found, where.id, {"shopify": units}, today=day, actor="somebody", at=at)
+        db.session.commit()
+    return f"{units} {ITEMS[item]} are allocated to Shopify"
+
+
+@step(5, lambda r: (r.random() < 0.8,))
+def answered(life: Life, yes: bool) -> str | None:
+    """A person goes through the numbers that wait for approval."""
+    with life.bench.scope():
+        ids = [row.id for row in approvals.waiting()]
+        if not ids:
+            return None
+        if yes:
+            approvals.approve(ids, actor="somebody", at=clock.now())
+        else:
+            approvals.reject(ids, reason="not now", actor="somebody", at=clock.now())
+        db.session.commit()
+    return f"somebody {'approves' if yes else 'rejects'} what waits"
+
+
 @step(2, lambda r: (r.randrange(2), r.choice((0, 1, 3))))
 def safety(life: Life, item: int, units: int) -> str:
     with life.bench.scope():
@@ -203,23 +244,29 @@ def mapped_anew(life: Life, number: int, wait: int) -> str | None:
         return None
     item_sku, units = SKUS[sku]
     with life.bench.scope():
-        query = select(Mapping).join(KnownVariant, KnownVariant.id == Mapping.variant_id)
+        query = select(Mapping).join(KnownVariant, KnownVariant.id == Mapping.variant_id).order_by(Mapping.id)
+        query = query.options(joinedload(Mapping.location))
         living = db.session.scalars(query.where(Mapping.ended_at.is_(None), KnownVariant.sku == sku)).first()
+        here = living is None or living.location.location_gid == life.bench.place.gid
         if living is not None:
             mappings.end(living, clock.now())
             db.session.commit()
+    where = life.bench.place if here else life.popup
+    life.hands.pop((sku, where.id), None)
     if wait == 1 and living is not None:
-        life.hands.pop(sku, None)
-        return f"{sku} is unmapped"
-    life.bench.map(item_sku, "hub", sku, units)
-    life.hands.pop(sku, None)
-    return f"{sku} is mapped anew"
+        return f"{sku} at {where.name} is unmapped"
+    choice = life.shape.first_link if sku == "TIN" else "hub"
+    life.bench.map(item_sku, choice, sku, units, where=where)
+    return f"{sku} is mapped anew at {where.name}, {choice}"
 
 
 # Orders -----------------------------------------------------------------------------------------------------------------------------
 
 
 def _order(life: Life, lines: list[dict[str, Any]]) -> str:
+    for row in lines:
+        if life.shape.has_popup and row.get("sku") == "TIN" and row["quantity"] % 2:
+            row["location_gid"] = life.popup.gid
     order = orders.create(life.store, {"lines": lines})
     words = ", ".join(f"{row['quantity']} {row.get('sku', 'without a product')}" for row in lines)
     return f"{order.name} is placed: {words}"
@@ -326,8 +373,8 @@ def unshipped(life: Life, number: int) -> str | None:
 # Shopify ----------------------------------------------------------------------------------------------------------------------------
 
 
-def _by_hand(life: Life, sku: str, change: int) -> None:
-    life.hands.setdefault(sku, []).append((life.rig.time.now(), change))
+def _by_hand(life: Life, sku: str, where: Location, change: int) -> None:
+    life.hands.setdefault((sku, where.id), []).append((life.rig.time.now(), change))
 
 
 @step(4, lambda r: (r.randrange(9), r.choice((-3, -1, 1, 2, 5))))
@@ -335,10 +382,11 @@ def edited_by_hand(life: Life, number: int, change: int) -> str | None:
     variant = life.variant(number)
     if variant is None:
         return None
-    level = life.bench.level(variant.sku)
-    _by_hand(life, variant.sku, change)
+    where = life.place_of(variant.sku, number)
+    level = life.bench.level(variant.sku, where)
+    _by_hand(life, variant.sku, where, change)
     inventory.set_available(life.store, level, level.quantities["available"] + change, who="admin", why="edit")
-    return f"somebody types {level.quantities['available']} for {variant.sku} in Shopify ({change:+d})"
+    return f"somebody types {level.quantities['available']} for {variant.sku} at {where.name} in Shopify ({change:+d})"
 
 
 @step(2, lambda r: (r.randrange(9),))
@@ -346,7 +394,7 @@ def damaged(life: Life, number: int) -> str | None:
     variant = life.variant(number)
     if variant is None:
         return None
-    _by_hand(life, variant.sku, -1)
+    _by_hand(life, variant.sku, life.bench.place, -1)
     inventory.move(life.store, life.bench.level(variant.sku), "available", "damaged", 1, who="admin")
     return f"somebody moves 1 {variant.sku} to damaged in Shopify"
 
@@ -402,7 +450,7 @@ def decided(life: Life, number: int, remedy: int) -> str | None:
                 select(SyncException).where(SyncException.settled_at.is_(None)).order_by(SyncException.id)
             )
         )
-        found = [each for each in found if settle.REMEDIES.get(each.kind) and each.kind != "parked"]
+        found = [each for each in found if settle.REMEDIES.get(each.kind) and each.kind not in ("parked", "unseen")]
         if not found:
             return None
         chosen = found[number % len(found)]
@@ -426,6 +474,9 @@ SWITCHES: tuple[dict[str, Any], ...] = (
     {"stale_seconds": 3},
     {"stale_seconds": 20},
     {"refuses_renewal": True},
+    {"latency_ms": 4000},
+    {"falls_forward": "2027-01"},
+    {"refuses_topics": True},
 )
 CALL_FAULTS = (
     "lost_before",
@@ -438,6 +489,7 @@ CALL_FAULTS = (
     "throttled",
     "garbage",
     "version",
+    "unauthorized",
 )
 
 
@@ -470,7 +522,7 @@ def killed(life: Life, touches: int) -> str:
 @step(10, lambda r: (r.randrange(2), r.choice((2, 6, 12)), r.choice(CALL_FAULTS), r.choice((1, 1, 2, 8))))
 def release_fails(life: Life, item: int, quantity: int, name: str, times: int) -> str:
     """The very write that carries new stock meets a fault."""
-    life.bench.lot(ITEMS[item], quantity)
+    life.bench.lot(ITEMS[item], quantity, where=life.place_of(ITEMS[item], times))
     life.store.faults.upcoming.extend([CallFault(name, "mutation")] * times)
     life.rig.work()
     return f"{quantity} {ITEMS[item]} are released, and the next {times} writes meet: {name}"

@@ -120,7 +120,7 @@ def target_is_floored(patch: pytest.MonkeyPatch) -> None:
 def drift_is_overwritten(patch: pytest.MonkeyPatch) -> None:
     """A number that we do not expect is put right at first sight, before anybody asked for orders."""
     agrees = reconcile._agrees
-    patch.setattr(reconcile, "_agrees", lambda state, reading, at, _: agrees(state, reading, at, True))
+    patch.setattr(reconcile, "_agrees", lambda state, reading, at, *_, **__: agrees(state, reading, at, True))
     patch.setattr(reconcile, "is_foreign", lambda *_: True)
     patch.setattr(reconcile, "_decide", lambda state, reading, at: reconcile.set_shopify_right(state))
 

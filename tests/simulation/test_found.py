@@ -9,17 +9,19 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from devshop import inventory, orders
+from devshop import inventory, orders, products
 from devshop.faults import CallFault
 from occ_app import clock
+from occ_app.catalog import mapping as mappings
 from occ_app.catalog.models import Mapping
+from occ_app.errors import RuleError
 from occ_app.extensions import db
 from occ_app.orders import booking
 from occ_app.orders.models import OrderLine
 from occ_app.orders.rules import RETURNED, Step
 from occ_app.stock.ledger import Move
-from occ_app.sync import reconcile
-from occ_app.sync.models import SyncException
+from occ_app.sync import readings, reconcile, settle
+from occ_app.sync.models import SyncException, SyncRun
 from tests.simulation import oracle, runner
 from tests.simulation.rig import Rig
 from tests.simulation.steps import Life, Shape
@@ -78,14 +80,62 @@ def test_a_drift_whose_order_never_comes_is_named_and_looked_at_ever_less(life: 
     sells_what_nobody_can_read(life)
     goes_on(life, 61, 70)
     with life.bench.scope():
-        found = db.session.scalars(db.select(SyncException).where(SyncException.settled_at.is_(None))).all()
-        told = [(each.kind, each.facts["why"]) for each in found]
+        query = db.select(SyncException).where(SyncException.settled_at.is_(None)).order_by(SyncException.kind)
+        told = [(each.kind, each.facts.get("why")) for each in db.session.scalars(query)]
     words = "Shopify has 1 committed and we have booked 0: an order has not reached us yet."
     life.store.calls.clear()
 
-    assert told == [("drift", words)]
+    assert told == [("drift", words), ("unseen", None)]
     assert goes_on(life, 15, 80)["inventoryReadings"] <= 20
     assert life.bench.show("TIN")["drift"] == -1
+
+
+def decide(life: Life, kind: str, remedy: str) -> None:
+    """Somebody settles the open exception of that kind."""
+    with life.bench.scope():
+        query = db.select(SyncException.id).where(SyncException.settled_at.is_(None), SyncException.kind == kind)
+        settle.settle(db.session.scalars(query).one(), remedy, actor="somebody", at=clock.now())
+        db.session.commit()
+
+
+def test_what_an_unreadable_order_took_can_be_decided_by_going_on_without_it(life: Life) -> None:
+    sells_what_nobody_can_read(life)
+    goes_on(life, 61, 70)
+    with pytest.raises(RuleError, match="go on without it"):
+        decide(life, "drift", "shopify")
+    db.session.rollback()
+    decide(life, "unseen", "accept")
+    goes_on(life, 61, 2)
+    shown = life.bench.show("TIN")
+
+    assert (life.bench.available("TIN"), shown["target"], shown["drift"]) == (9, 9, 0)
+    assert life.bench.exceptions() == []
+
+
+def test_units_that_nobody_explains_block_a_rise_only_until_somebody_goes_on_without_their_order(life: Life) -> None:
+    inventory.change(life.store, life.bench.level("TIN"), {"committed": 1}, who="order", why="not readable")
+    life.bench.lot("TIN", 5)
+    goes_on(life, 61, 4)
+    blocked = (life.bench.available("TIN"), life.bench.exceptions())
+    decide(life, "unseen", "accept")
+    goes_on(life, 5, 3)
+
+    assert blocked == (10, ["unseen"])
+    assert (life.bench.available("TIN"), life.bench.exceptions()) == (15, [])
+
+
+def test_a_first_link_whose_order_cannot_be_read_ends_when_somebody_goes_on_without_it(life: Life) -> None:
+    life.bench.item("JAR")
+    life.bench.product("JAR", available=3)
+    life.bench.settle()
+    level = life.bench.level("JAR")
+    inventory.change(life.store, level, {"available": -1, "committed": 1}, who="order", why="not readable")
+    life.bench.map("JAR", "hub")
+    goes_on(life, 61, 62)
+    decide(life, "unseen", "accept")
+    goes_on(life, 61, 2)
+
+    assert (life.bench.show("JAR")["state"], life.bench.exceptions()) == ("linked", [])
 
 
 def test_a_first_link_whose_order_never_comes_does_not_ask_all_the_time(life: Life) -> None:
@@ -100,6 +150,50 @@ def test_a_first_link_whose_order_never_comes_does_not_ask_all_the_time(life: Li
     life.store.calls.clear()
 
     assert goes_on(life, 5, 24)["ordersChanged"] <= 6
+
+
+def test_a_link_whose_first_reading_was_old_sets_shopify_to_our_number_and_not_on_top_of_it(life: Life) -> None:
+    life.bench.item("JAR")
+    life.bench.product("JAR", available=30)
+    life.bench.settle()
+    life.store.faults.stale_seconds = 20
+    life.bench.lot("JAR", 30)
+    life.bench.map("JAR", "hub")
+    goes_on(life, 1, 2)
+    life.bench.lot("JAR", 6)
+    goes_on(life, 5, 10)
+    level, most, shown = life.bench.level("JAR"), 0, 0
+    for change in level.history:
+        shown += change["changes"].get("available", 0)
+        most = max(most, shown)
+
+    assert (level.quantities["available"], most) == (36, 36)
+
+
+@pytest.mark.parametrize("end", ["deleted", "unmapped", "not linked"])
+def test_a_number_that_nobody_can_compare_is_not_looked_at_all_the_time(life: Life, end: str) -> None:
+    if end == "not linked":
+        life.bench.item("JAR")
+        life.bench.product("JAR", available=3)
+        life.bench.settle()
+        life.bench.map("JAR", None)
+    if end == "deleted":
+        products.delete_variant(life.store, life.store.variant("TIN"))
+    with life.bench.scope():
+        states = {state.mapping.variant.sku: state for state in readings.living_states()}
+        reconcile.nudge([states["JAR" if end == "not linked" else "TIN"].mapping_id], clock.now())
+        db.session.commit()
+        if end == "unmapped":
+            mappings.end(states["TIN"].mapping, clock.now())
+            db.session.commit()
+    goes_on(life, 5, 2)
+    with life.bench.scope():
+        before = db.session.scalar(db.select(db.func.count(SyncRun.id)))
+    goes_on(life, 5, 12)
+    with life.bench.scope():
+        after = db.session.scalar(db.select(db.func.count(SyncRun.id)))
+
+    assert after - before <= 2
 
 
 def test_the_pause_between_looks_grows_to_five_minutes() -> None:

@@ -12,6 +12,7 @@ from sqlalchemy import event
 from devshop import inventory, oauth, orders, products
 from devshop.webhooks import Sender
 from devshop.world import Level, Order, Store, World
+from devshop.world import Location as Place
 from occ_app import clock
 from occ_app.catalog import mapping as mappings
 from occ_app.catalog import pull
@@ -92,9 +93,9 @@ class Bench:
         variant = {"sku": sku, "price": "6.50", "available": available, **more}
         products.create(self.store, {"title": f"Product {sku}", "variants": [variant]})
 
-    def level(self, sku: str) -> Level:
+    def level(self, sku: str, where: Place | None = None) -> Level:
         """Shopify's own numbers of a SKU."""
-        return inventory.level(self.store, self.store.variant(sku), self.place)
+        return inventory.level(self.store, self.store.variant(sku), where or self.place)
 
     def available(self, sku: str) -> int:
         """Shopify's available."""
@@ -122,17 +123,24 @@ class Bench:
             return item.id
 
     def lot(
-        self, sku: str, quantity: int, place: str = "released", expires_on: date | None = None, number: str = ""
+        self,
+        sku: str,
+        quantity: int,
+        place: str = "released",
+        expires_on: date | None = None,
+        number: str = "",
+        where: Place | None = None,
     ) -> int:
         """A lot of ours; returns its id."""
         with self.scope():
             item = db.session.scalars(db.select(Item).where(Item.sku == sku)).one()
-            where = db.session.scalars(db.select(Location).where(Location.location_gid == self.place.gid)).one()
+            gid = (where or self.place).gid
+            at = db.session.scalars(db.select(Location).where(Location.location_gid == gid)).one()
             now = clock.now()
             lot = lots.make(
                 item,
                 quantity,
-                location_id=where.id,
+                location_id=at.id,
                 place=place,
                 lot_number=number,
                 made_on=date(2020, 1, 1) if expires_on else None,
@@ -144,14 +152,21 @@ class Bench:
             db.session.commit()
             return lot.id
 
-    def map(self, sku: str, choice: str | None = "hub", variant_sku: str = "", units: int = 1) -> int:
+    def map(
+        self,
+        sku: str,
+        choice: str | None = "hub",
+        variant_sku: str = "",
+        units: int = 1,
+        where: Place | None = None,
+    ) -> int:
         """The item sells through the variant; with a choice the first link ends. Returns the mapping's id."""
         with self.scope():
             item = db.session.scalars(db.select(Item).where(Item.sku == sku)).one()
             variant = db.session.scalars(db.select(Variant).where(Variant.sku == (variant_sku or sku))).one()
-            where = pull.find_location(self.place.gid)
-            assert where is not None
-            mapping = mappings.make(item, variant, where, units_per_variant=units, at=clock.now())
+            at = pull.find_location((where or self.place).gid)
+            assert at is not None
+            mapping = mappings.make(item, variant, at, units_per_variant=units, at=clock.now())
             if choice:
                 state = db.session.get_one(SyncState, mapping.id)
                 state.mapping = mapping

@@ -93,6 +93,12 @@ def test_a_reading_tells_whether_a_write_arrived(drift: int, drift_then: int, ch
     assert was_applied(drift, drift_then, change, is_patient=True) is applied
 
 
+def test_a_drift_that_nothing_was_booked_about_is_there_whole() -> None:
+    assert was_applied(1, 2, -1, is_patient=True) is None
+    assert was_applied(1, 2, -1, is_patient=True, is_unbooked=True) is True
+    assert was_applied(2, 2, -1, is_patient=True, is_unbooked=True) is False
+
+
 @pytest.mark.parametrize(
     ("drift", "drift_then", "change", "applied"),
     [
