@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 Day = float | None
 Week = tuple[float, ...]  # seven days, from the day after the stop
@@ -275,12 +275,10 @@ def forecast(values: Sequence[Day], candidates: Sequence[str] | None = None) -> 
 def backtest(values: Sequence[Day], most: int = STOPS) -> dict[str, Score]:
     """Each method's score over the last weeks of the series, each forecast from what was known before it."""
     last = len(values) - WEEK
-    stops = [stop for stop in range(last, FIRST_STOP - 1, -WEEK)][:most][::-1]
+    stops = list(range(last, FIRST_STOP - 1, -WEEK))[:most][::-1]
     scale_day, scale_week = _naive_scale(values)
     actual = [values[stop : stop + WEEK] for stop in stops]
-    return {
-        name: _score(run(values, stops), actual, scale_day, scale_week) for name, (_, run) in METHODS.items()
-    }
+    return {name: _score(run(values, stops), actual, scale_day, scale_week) for name, (_, run) in METHODS.items()}
 
 
 def _naive_scale(values: Sequence[Day]) -> tuple[float, float]:
@@ -291,7 +289,7 @@ def _naive_scale(values: Sequence[Day]) -> tuple[float, float]:
 
 
 def _step(values: Sequence[float]) -> float:
-    steps = [abs(after - before) for before, after in zip(values, values[1:], strict=False)]
+    steps = [abs(after - before) for before, after in pairwise(values)]
     return (sum(steps) / len(steps) if steps else 0.0) or 1.0
 
 

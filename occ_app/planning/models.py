@@ -95,6 +95,7 @@ class ItemPlan(ShopScoped, db.Model):
     method: Mapped[str | None] = mapped_column(Text)
     week: Mapped[list[Any]] = mapped_column(default=list)  # expected units per day, from `forecast_from` on
     forecast_from: Mapped[date | None]
+    b2b_daily: Mapped[Decimal | None] = mapped_column(Numeric(14, 4))  # of it to businesses, units a day
     spread: Mapped[Decimal | None] = mapped_column(Numeric(14, 4))  # standard deviation of one day, units
     error: Mapped[Decimal | None] = mapped_column(Numeric(14, 4))  # mean absolute error of a day in the backtest
     naive_error: Mapped[Decimal | None] = mapped_column(Numeric(14, 4))
@@ -104,6 +105,7 @@ class ItemPlan(ShopScoped, db.Model):
     point: Mapped[int | None] = mapped_column(BigInteger)  # the reorder point in force, units
     stock: Mapped[int] = mapped_column(BigInteger, default=0)  # sellable, all locations; or Shopify's number if less
     coming: Mapped[int] = mapped_column(BigInteger, default=0)  # runs, lots on their way to release, purchases
+    run_units: Mapped[int] = mapped_column(BigInteger, default=0)  # of it from open runs
     cover: Mapped[int | None]  # days that the stock lasts
     gone_on: Mapped[date | None]  # when it most likely runs out, nothing done
     price: Mapped[Decimal | None] = mapped_column(Numeric(14, 2))  # of one unit, shop's currency
@@ -223,7 +225,9 @@ class Notice(ShopScoped, db.Model):
     """A mail to be sent. Gone out when `sent_at` is set; after some tries it is given up with its cause."""
 
     __tablename__ = "notice"
-    __table_args__ = (Index("ix_notice_due", "shop_id", postgresql_where=text("sent_at IS NULL AND given_up_at IS NULL")),)
+    __table_args__ = (
+        Index("ix_notice_due", "shop_id", postgresql_where=text("sent_at IS NULL AND given_up_at IS NULL")),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     kind: Mapped[str] = mapped_column(Text)  # digest | sold_out

@@ -22,7 +22,9 @@ FOREVER = 3650  # days of cover beyond which nobody looks
 def factor(service_level: float) -> float:
     """How many standard deviations cover a share of `service_level` per cent of all cases (z). Raises RuleError."""
     if not LEAST_SERVICE <= service_level <= MOST_SERVICE:
-        raise RuleError(f"Give a service level from {LEAST_SERVICE:g} to {MOST_SERVICE:g} per cent.", field="service_level")
+        raise RuleError(
+            f"Give a service level from {LEAST_SERVICE:g} to {MOST_SERVICE:g} per cent.", field="service_level"
+        )
     return NormalDist().inv_cdf(service_level / 100)
 
 
@@ -31,13 +33,20 @@ def spread_over(days: float, spread: float, daily: float = 0.0, days_spread: flo
     return math.sqrt(days * spread**2 + daily**2 * days_spread**2)
 
 
-def safety_stock(service_level: float, days: float, spread: float, daily: float = 0.0, days_spread: float = 0.0) -> float:
+def safety_stock(
+    service_level: float, days: float, spread: float, daily: float = 0.0, days_spread: float = 0.0
+) -> float:
     """The cushion so that `service_level` per cent of periods of `days` end without a stock-out: z times the spread over them."""
     return factor(service_level) * spread_over(days, spread, daily, days_spread)
 
 
 def reorder_point(
-    service_level: float, daily: float, spread: float, lead_days: float, review_days: float = 0.0, days_spread: float = 0.0
+    service_level: float,
+    daily: float,
+    spread: float,
+    lead_days: float,
+    review_days: float = 0.0,
+    days_spread: float = 0.0,
 ) -> float:
     """The stock at which to act: demand over lead time and review period, and the safety stock for that time.
 
