@@ -13,6 +13,7 @@ from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Date, cast, func, or_, select
+from sqlalchemy.dialects.postgresql import distinct_on
 
 from occ_app.catalog.models import Mapping, Variant
 from occ_app.extensions import db
@@ -78,7 +79,7 @@ def _past(item_ids: Collection[int] | None, time_zone: str, since: datetime):  #
     sells = (
         select(Variant.variant_gid, Mapping.item_id, Mapping.units_per_variant)
         .join(Mapping, Mapping.variant_id == Variant.id)
-        .distinct(Variant.variant_gid)
+        .ext(distinct_on(Variant.variant_gid))
         .order_by(Variant.variant_gid, Mapping.ended_at.desc().nulls_first(), Mapping.id.desc())
         .subquery()
     )
