@@ -173,8 +173,7 @@ def _unused(item_id: int, stock: Sequence[Stock]) -> Line:
 
 def _needs(lines: dict[int, Line], items: dict[int, Item], graph: Graph, today: date) -> list[Need]:
     suppliers = {
-        row.item_id: row.supplier
-        for row in db.session.scalars(select(Ingredient).where(Ingredient.item_id.in_(lines)))
+        row.item_id: row.supplier for row in db.session.scalars(select(Ingredient).where(Ingredient.item_id.in_(lines)))
     }
     prices = costs.prices(lines)
     found = []
@@ -190,7 +189,15 @@ def _needs(lines: dict[int, Line], items: dict[int, Item], graph: Graph, today: 
         cost = price * buy if price is not None and buy else None
         found.append(
             Need(
-                item, line, suppliers.get(item_id, ""), item.lead_time_days, buy, order_by, cost, item_id in graph, is_low
+                item,
+                line,
+                suppliers.get(item_id, ""),
+                item.lead_time_days,
+                buy,
+                order_by,
+                cost,
+                item_id in graph,
+                is_low,
             )
         )
     far = date.max

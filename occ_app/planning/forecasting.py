@@ -4,9 +4,10 @@ A series is a list of days, oldest first: units, or None where there was nothing
 once and says at each of the `stops` (so many days seen) what it would have forecast there: a *week*, seven daily numbers from the day after.
 So a backtest costs no more than a forecast.
 
-Sources: moving averages and exponential smoothing, Hyndman and Athanasopoulos, "Forecasting: Principles and Practice" (3rd ed., chapters 5, 8);
-Croston (1972), Operational Research Quarterly 23; SBA, Syntetos and Boylan (2005), International Journal of Forecasting 21; TSB, Teunter, Syntetos
-and Babai (2011), European Journal of Operational Research 214; MASE, Hyndman and Koehler (2006), International Journal of Forecasting 22.
+Sources: moving averages and exponential smoothing, Hyndman and Athanasopoulos, "Forecasting: Principles and Practice" (3rd ed., 5 and 8);
+Croston (1972), Operational Research Quarterly 23; SBA, Syntetos and Boylan (2005), International Journal of Forecasting 21; TSB, Teunter,
+Syntetos and Babai (2011), European Journal of Operational Research 214; MASE, Hyndman and Koehler (2006), International Journal of
+Forecasting 22.
 """
 
 from __future__ import annotations

@@ -79,7 +79,11 @@ class Line:
 
 
 def plan(
-    plans: Sequence[Plan], formulas: Graph, stock: Mapping[int, Sequence[Stock]], lead_days: Mapping[int, int], today: date
+    plans: Sequence[Plan],
+    formulas: Graph,
+    stock: Mapping[int, Sequence[Stock]],
+    lead_days: Mapping[int, int],
+    today: date,
 ) -> dict[int, Line]:
     """Every component that the plans need, those made here before what goes into them."""
     wants: dict[int, list[tuple[date, int, str]]] = defaultdict(list)
@@ -115,7 +119,10 @@ def _explode(
 
 def _order(items: Collection[int], formulas: Graph) -> list[int]:
     """All components, each after everything that it goes into."""
-    top = {**formulas, 0: Making(1, [Part(item, 1) for item in sorted(items)])}  # made of all of them; no item has the id 0
+    top = {
+        **formulas,
+        0: Making(1, [Part(item, 1) for item in sorted(items)]),
+    }  # made of all of them; no item has the id 0
     return [one for one in makers_first(0, top) if one]
 
 
@@ -149,14 +156,14 @@ def _make_first(
     _explode(formulas[line.component], line.makings * size, on, for_what, wants)
 
 
-def most_today(item: int, formulas: Graph, stock: Mapping[int, Sequence[Stock]], today: date, limit: int = 10_000) -> int:
+def most_today(
+    item: int, formulas: Graph, stock: Mapping[int, Sequence[Stock]], today: date, limit: int = 10_000
+) -> int:
     """How many whole makings of an item today's stock suffices for, parts made here included; 0 without a formula."""
     making = formulas.get(item)
     if making is None or not making.parts:
         return 0
-    here = {
-        component: [one for one in there if one.since is None] for component, there in stock.items()
-    }
+    here = {component: [one for one in there if one.since is None] for component, there in stock.items()}
 
     def is_enough(times: int) -> bool:
         lines = plan([Plan(item, times * making.yield_quantity, today, "")], formulas, here, {}, today)

@@ -120,12 +120,12 @@ def catch_up(at: datetime) -> int:
     open_runs = select(func.coalesce(func.sum(ProductionRun.planned_quantity), 0)).where(
         ProductionRun.item_id == ItemPlan.item_id, ProductionRun.state.in_(supply.OPEN_RUNS)
     )
-    shown = (SyncState.expected + SyncState.drift) * Mapping.units_per_variant
+    shown = SyncState.sellable + func.least(0, SyncState.drift) * Mapping.units_per_variant
     is_low = (
         select(SyncState.mapping_id)
         .join(Mapping, Mapping.id == SyncState.mapping_id)
         .where(Mapping.item_id == ItemPlan.item_id, Mapping.ended_at.is_(None))
-        .where(func.least(shown, SyncState.sellable) <= ItemPlan.point)
+        .where(shown <= ItemPlan.point)
     )
     stale = or_(open_runs.scalar_subquery() != ItemPlan.run_units, (ItemPlan.stock > ItemPlan.point) & is_low.exists())
     ids = list(

@@ -26,7 +26,8 @@ OPEN_RUNS = (DRAFT, PLANNED, IN_PROGRESS)
 
 @dataclass
 class Supply:
-    """One item's supply, units. `shopify`: what Shopify shows; None where some location of it is not linked. `lots`: (units, first day on
+    """One item's supply, units. `shopify`: what Shopify will show when our pushes are there; None where some
+    location of it is not linked. `lots`: (units, first day on
     which they may not be sold). `on_the_way`: units that still take steps to release. `price`: of one unit. `yield_quantity`: None without a
     formula."""
 
@@ -112,7 +113,8 @@ def _lots(there: Iterable[Holding], counted: Collection[str], units: int, today:
 
 
 def _add_shopify(found: dict[int, Supply], ids: Sequence[int]) -> None:
-    """Shopify's number and the price of one unit, from the item's living mappings: the smallest pack tells both best."""
+    """Shopify's number, once our pushes have arrived, differs from ours by the drift; with the price of one unit it is taken from the item's
+    smallest pack at each location."""
     query = (
         select(Mapping.item_id, Mapping.location_id, Mapping.units_per_variant)
         .add_columns(Variant.price, SyncState.expected, SyncState.drift)
@@ -123,12 +125,12 @@ def _add_shopify(found: dict[int, Supply], ids: Sequence[int]) -> None:
     )
     shown: dict[int, dict[int, int | None]] = defaultdict(dict)
     for item_id, location_id, per_variant, price, expected, drift in db.session.execute(query):
-        shown[item_id][location_id] = None if expected is None else (expected + drift) * per_variant
+        shown[item_id][location_id] = None if expected is None else drift * per_variant
         if price is not None:
             found[item_id].price = price / per_variant
     for item_id, places in shown.items():
         if all(units is not None for units in places.values()):
-            found[item_id].shopify = sum(units or 0 for units in places.values())
+            found[item_id].shopify = found[item_id].sellable + sum(units or 0 for units in places.values())
 
 
 def open_purchases(item_ids: Collection[int] | None = None) -> list[tuple[Purchase, int]]:

@@ -74,7 +74,9 @@ class Workshop:
         db.session.remove()
         with self.bench.scope():
             query = db.select(Suggestion).order_by(Suggestion.id)
-            return list(db.session.scalars(query.where(Suggestion.item_id == self.kitchen.item(sku).id) if sku else query))
+            return list(
+                db.session.scalars(query.where(Suggestion.item_id == self.kitchen.item(sku).id) if sku else query)
+            )
 
     def see(self, path: str, status: int = 200, **options: Any) -> str:
         """The words of a page, without its markup."""
