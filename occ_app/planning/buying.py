@@ -30,7 +30,7 @@ MOST_PLANS = 2000
 class Need:
     """A component over all plans, and what to do about it. `buy`: to be bought (or made, where `is_made_here`), smallest amounts.
 
-    `order_by`: the last day to order what is short; in the past where it is too late for some of it.
+    What is ordered already and comes too late is not bought again. `order_by`: the last day to order what is short; in the past where it is too late for some of it.
     """
 
     item: Item
@@ -179,12 +179,12 @@ def _needs(lines: dict[int, Line], items: dict[int, Item], graph: Graph, today: 
     found = []
     for item_id, line in lines.items():
         item = items[item_id]
-        left = line.here + line.coming - line.spoils - (line.needed - line.short)
+        left = line.here + line.coming - line.spoils - line.needed
         is_low = item.reorder_point is not None and left <= item.reorder_point
         fill = max(0, (item.target_stock or item.reorder_point or 0) - left) if is_low else 0
-        buy = line.short + fill
+        buy = max(line.short - line.late, fill)
         lead = timedelta(days=item.lead_time_days or 0)
-        order_by = line.short_on - lead if line.short_on else today if is_low and buy else None
+        order_by = None if not buy else line.short_on - lead if line.short_on else today
         price = prices.get(item_id)
         cost = price * buy if price is not None and buy else None
         found.append(

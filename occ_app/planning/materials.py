@@ -60,6 +60,7 @@ class Line:
     here: int = 0
     coming: int = 0
     spoils: int = 0  # of what is here: will be past its date before it is needed
+    late: int = 0  # of what is short: comes after the day on which it is needed
     makings: int = 0
 
     @property
@@ -96,7 +97,7 @@ def plan(
             continue
         line = _net(component, wants[component], [Stock(**vars(one)) for one in stock.get(component, ())], today)
         lines[component] = line
-        if line.short and component in formulas:
+        if line.short > line.late and component in formulas:
             _make_first(line, formulas, wants, lead_days.get(component, 0), today)
     return lines
 
@@ -140,6 +141,7 @@ def _net(component: int, wants: Sequence[tuple[date, int, str]], stock: list[Sto
                 one.quantity -= given
                 left -= given
         line.wanted.append(Wanted(amount, on, name, left))
+    line.late = min(line.short, sum(one.quantity for one in stock if one.since is not None))
     last = max(on for on, _, _ in wants)
     line.spoils = sum(one.quantity for one in stock if one.since is None and one.expires_on and one.expires_on <= last)
     return line
@@ -150,7 +152,7 @@ def _make_first(
 ) -> None:
     """What is short of a component made here has to be made in whole makings, before the first of it is needed."""
     size = formulas[line.component].yield_quantity
-    line.makings = math.ceil(line.short / size)
+    line.makings = math.ceil((line.short - line.late) / size)
     on = max(today, (line.short_on or today) - timedelta(days=lead_days))
     for_what = ", ".join(dict.fromkeys(each.name for each in line.wanted if each.short))
     _explode(formulas[line.component], line.makings * size, on, for_what, wants)

@@ -85,7 +85,7 @@ def _list(*, error: str = "", error_for: int = 0, status: int = 200, toast: str 
         "pull": history.newest(),
         "replanned_at": overview.replanned_at(),
         "error": error,
-        "error_for": error_for,
+        "error_for": error_for if error_for in {row.id for row in rows} else 0,
         "today": on,
     }
     return page("planning/index.html", "planning/_suggestions.html", status=status, toast=toast, **facts)
