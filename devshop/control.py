@@ -264,6 +264,13 @@ def one_order(store: Store, key: str) -> Response:
     return jsonify(_order(store.order(key)))
 
 
+@blueprint.post("/shops/<domain>/orders/past")
+@locked
+def add_past(store: Store) -> Response:
+    """Orders of the past, as given."""
+    return jsonify({"orders": orders.past(store, body()["orders"])})
+
+
 @blueprint.post("/shops/<domain>/orders/history")
 @locked
 def add_history(store: Store) -> Response:

@@ -41,6 +41,9 @@ class Config:
         "grant"  # how a partner's store comes in: `grant` (our link) or `install` (Shopify's install page)
     )
 
+    smtp_url: str | None = None  # smtp://user:password@host:587 or smtps://...; without it no mail is sent
+    mail_from: str = "OCC Inventory Hub <hub@localhost>"
+
     @property
     def api_secrets(self) -> tuple[str, ...]:
         """The secrets that a signature may be made with: the present one, and during a rotation the old one."""
@@ -77,6 +80,8 @@ def load(environ: dict[str, str] | None = None) -> Config:
         standin_url=(values.get("SHOPIFY_STANDIN_URL") or "").rstrip("/") or None,
         app_bridge_url=values.get("APP_BRIDGE_URL") or APP_BRIDGE_CDN,
         instance=instance,
+        smtp_url=_smtp(values),
+        mail_from=values.get("MAIL_FROM") or Config.mail_from,
         partner_link=_one_of(values, "PARTNER_LINK", ("grant", "install")),
     )
 
@@ -91,6 +96,15 @@ def _required(values: dict[str, str], name: str) -> str:
     if not values.get(name):
         raise NotConfiguredError(f"{name} is not set. README.md says where to find it.")
     return values[name]
+
+
+def _smtp(values: dict[str, str]) -> str | None:
+    url = values.get("SMTP_URL") or None
+    if url is not None and (urlsplit(url).scheme not in ("smtp", "smtps") or not urlsplit(url).hostname):
+        raise NotConfiguredError(
+            "SMTP_URL is no address of a mail server. Give one such as smtp://user:password@host:587."
+        )
+    return url
 
 
 def _one_of(values: dict[str, str], name: str, choices: tuple[str, ...]) -> str:

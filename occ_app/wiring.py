@@ -38,6 +38,8 @@ from occ_app.partners.models import (
     PartnerPull,
     PartnerVariant,
 )
+from occ_app.planning import history, notices, replan
+from occ_app.planning.models import ItemPlan, Notice, PlanState, SalesPull
 from occ_app.shopify.client import Client
 from occ_app.shopify.errors import ShopifyAccessError, ShopifyUnavailableError
 from occ_app.shops import install, privacy
@@ -107,6 +109,8 @@ def _product_changed(delivery: Delivery, payload: dict[str, Any]) -> None:
 
 def _bulk_finished(delivery: Delivery, payload: dict[str, Any]) -> None:
     tasks.ask("variants", delivery.shop_id or 0)
+    if history.unfinished() is not None:
+        tasks.ask("past_sales", delivery.shop_id or 0)
     with across_shops():
         merchants = select(Partner.shop_id).join(PartnerPull, PartnerPull.partner_id == Partner.id)
         at_it = merchants.where(Partner.partner_shop_id == delivery.shop_id, PartnerPull.finished_at.is_(None))
@@ -255,14 +259,43 @@ def _hourly(shop: Shop, client: Client) -> None:
 
 
 def _variants(shop: Shop, client: Client) -> None:
-    """The pull of variants is at its end. It asks Shopify every second, or when Shopify says that it is done."""
+    """The pull of variants is at its end."""
+    _to_the_end(catalog_pull.advance, client)
+
+
+@of_own_stock
+def _past_sales(shop: Shop, client: Client) -> None:
+    """The reading of past orders is at its end, and what follows from them is replanned."""
+    _to_the_end(history.advance, client)
+    tasks.ask("replan", shop.id)
+
+
+def _to_the_end(advance: Callable[[Client], bool], client: Client) -> None:
+    """A bulk operation is done and taken in. Shopify is asked every second, or when it says that it is done."""
     import time
 
     end = time.monotonic() + 240
-    while catalog_pull.advance(client):
+    while advance(client):
         if time.monotonic() > end:
             return  # the sweep asks again
         time.sleep(catalog_pull.LOOK_EVERY.total_seconds())
+
+
+@of_own_stock
+def _replan(shop: Shop, client: Client) -> None:
+    replan.replan_due(clock.now())
+    replan.catch_up(clock.now())
+    db.session.commit()
+
+
+@of_own_stock
+def _notices(shop: Shop, client: Client) -> None:
+    at = clock.now()
+    if notices.is_digest_due(shop, replan.state(), at):
+        replan.replan_due(at)
+        notices.write_digest(shop, replan.state(), at)
+    db.session.commit()
+    notices.send_due(at)
 
 
 def reconcile_now(shop_id: int) -> None:
@@ -339,6 +372,9 @@ def _first_day(shop: Shop, client: Client) -> None:
     catalog_pull.pull_facts(client)
     catalog_pull.start(clock.now())
     tasks.ask("variants", shop.id)
+    if history.newest() is None and not supplies.only_supplies(shop.id):
+        history.start(clock.now())
+        tasks.ask("past_sales", shop.id)
 
 
 def _partner_catalogue(shop: Shop, client: Client) -> None:
@@ -378,6 +414,9 @@ def register_tasks() -> None:
         ("variants", _variants, "variants"),
         ("partner_goods", _partner_goods, "partner_goods"),
         ("audit", _audit, "audit"),
+        ("past_sales", _past_sales, "past_sales"),
+        ("replan", _replan, "replan"),
+        ("notices", _notices, "notices"),
         ("recount", _recount, "orders"),
         ("keep_alive", _keep_alive, "keep_alive"),
         ("subscriptions", _subscriptions, "subscriptions"),
@@ -405,6 +444,18 @@ def _ask_drafting() -> None:
     drafted = select(ImportedProduct.shop_id).where(ImportedProduct.status_before.is_not(None))
     for shop_id in db.session.scalars(by_rule.union(drafted)):
         tasks.ask("partner_goods", shop_id)
+
+
+def _ask_planning() -> None:
+    """Shops where a new day began, and those whose hour of the digest has come."""
+    at = clock.now()
+    rows = db.session.execute(
+        select(Shop, PlanState).outerjoin(PlanState, PlanState.shop_id == Shop.id).where(Shop.status == ACTIVE)
+    )
+    for shop, row in list(rows):
+        tasks.ask("replan", shop.id)
+        if notices.is_digest_due(shop, row, at):
+            tasks.ask("notices", shop.id)
 
 
 def sweep() -> None:
@@ -454,6 +505,11 @@ def _due(at: datetime) -> list[tuple[str, int]]:
         "variants": select(VariantPull.shop_id).where(
             VariantPull.finished_at.is_(None), VariantPull.next_look_at <= at
         ),
+        "past_sales": select(SalesPull.shop_id).where(SalesPull.finished_at.is_(None), SalesPull.next_look_at <= at),
+        "replan": select(ItemPlan.shop_id).where(ItemPlan.due_at.is_not(None)).distinct(),
+        "notices": select(Notice.shop_id)
+        .where(Notice.sent_at.is_(None), Notice.given_up_at.is_(None), Notice.next_try_at <= at)
+        .distinct(),
         "partner_catalogue": select(PartnerPull.shop_id).where(
             PartnerPull.kind == CATALOGUE, PartnerPull.finished_at.is_(None), PartnerPull.next_look_at <= at
         ),
@@ -534,6 +590,7 @@ def set_clock() -> None:
     ticks.every(300, "reconcile", _ask_all("reconcile"))
     ticks.every(3600, "hourly", _ask_all("hourly"))
     ticks.every(300, "partner_goods", _ask_drafting)
+    ticks.every(300, "planning", _ask_planning)
     ticks.every(86_400, "audit", _ask_all("audit"))
     ticks.every(86_400, "recount", _ask_all("recount"))
     ticks.every(86_400, "keep_alive", _ask_all("keep_alive"))
@@ -548,6 +605,7 @@ def _stock_changed(item_ids: set[int]) -> None:
     booking.fill_backorders(item_ids)
     booking.tell_backorders(item_ids)
     targets.refresh(item_ids)
+    replan.note(item_ids, clock.now())
 
 
 def _partner_line_booked(line: OrderLine, mapping: Mapping) -> None:

@@ -7,7 +7,19 @@ import sys
 import click
 from flask.cli import FlaskGroup
 
-from occ_app.cli import lots, operating, partner_goods, partners, production, settings, sheets, stock, syncing, tracing
+from occ_app.cli import (
+    lots,
+    operating,
+    partner_goods,
+    partners,
+    planning,
+    production,
+    settings,
+    sheets,
+    stock,
+    syncing,
+    tracing,
+)
 from occ_app.cli.shared import occ
 from occ_app.errors import OccError
 
@@ -18,6 +30,7 @@ __all__ = [
     "operating",
     "partner_goods",
     "partners",
+    "planning",
     "production",
     "settings",
     "sheets",

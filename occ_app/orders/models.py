@@ -34,6 +34,7 @@ class Order(ShopScoped, db.Model):
     fulfillment_status: Mapped[str] = mapped_column(Text, default="")
     currency: Mapped[str] = mapped_column(Text, default="")
     is_test: Mapped[bool] = mapped_column(default=False)
+    is_b2b: Mapped[bool] = mapped_column(default=False, server_default=text("false"))  # a business bought, by its tags
     news_of: Mapped[datetime | None]  # the newest state (Shopify's updatedAt) that news has told of
     due_at: Mapped[datetime | None]
     tries: Mapped[int] = mapped_column(default=0)
@@ -57,6 +58,7 @@ class OrderLine(ShopScoped, db.Model):
         CheckConstraint("taken >= restocked + lost + shipped", name="booked_adds_up"),
         CheckConstraint("returned <= shipped", name="returned_was_shipped"),
         Index("ix_order_line_order", "order_id"),
+        Index("ix_order_line_mapping", "mapping_id"),
         Index("ix_order_line_number", "shop_id", "line_number"),  # how the sources of moves name a line
         Index("ix_order_line_waiting", "shop_id", "variant_gid", postgresql_where=text("waits_for_mapping")),
     )

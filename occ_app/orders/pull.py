@@ -16,7 +16,7 @@ from occ_app.extensions import db
 from occ_app.orders import booking
 from occ_app.orders.booking import LineState, OrderState
 from occ_app.orders.models import Order
-from occ_app.orders.rules import LineSnapshot, Removal
+from occ_app.orders.rules import LineSnapshot, Removal, is_b2b
 from occ_app.shopify.client import Client
 from occ_app.shopify.errors import ShopifyAccessError, ShopifyError, ShopifyUnavailableError
 from occ_app.sync.rules import chunks, retry_after
@@ -182,6 +182,7 @@ def _state(client: Client, node: dict[str, Any]) -> OrderState:
         fulfillment_status=node["displayFulfillmentStatus"] or "",
         currency=node["currencyCode"],
         is_test=node["test"],
+        is_b2b=is_b2b(node["tags"]),
         lines=lines,
     )
 

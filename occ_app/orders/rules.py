@@ -8,6 +8,7 @@ from datetime import datetime
 
 TAKEN, RESTOCKED, LOST, SHIPPED, RETURNED = "taken", "restocked", "lost", "shipped", "returned"
 FLOWS = (TAKEN, RESTOCKED, LOST, SHIPPED, RETURNED)
+B2B_TAGS = ("b2b", "wholesale")  # tags of an order that a business placed
 # What one unit of each flow does to Shopify's (available, committed).
 EFFECTS = {TAKEN: (-1, 1), RESTOCKED: (1, -1), LOST: (0, -1), SHIPPED: (0, -1), RETURNED: (1, 0)}
 
@@ -54,6 +55,11 @@ class Step:
     flow: str
     change: int
     at: datetime
+
+
+def is_b2b(tags: Sequence[str]) -> bool:
+    """Whether a business placed the order, as its tags say."""
+    return any(tag.strip().lower() in B2B_TAGS for tag in tags)
 
 
 def wanted(line: LineSnapshot, booked: Booked) -> Booked:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,8 @@ from occ_app.shops.models import Shop
 
 MODES = ("released", "completed", "packaged", "manual", "allocation", "none")
 DRIFT_RULES = ("ask", "hub", "shopify")
+MAIL = re.compile(r"[A-Za-z0-9._%+'-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+")
+MOST_MAILS = 10
 STEPS = ("completed", "packaged", "in_review", "released")  # of a lot, in their order; the last one is always used
 LABEL_SIZES = ("62x29", "57x32", "100x50", "a4-24", "a4-65")  # millimetres of a roll's label; labels of an A4 sheet
 
@@ -59,6 +62,13 @@ def _location(text: str) -> str:
     return text
 
 
+def _mails(text: str) -> str:
+    given = [mail.strip() for mail in text.split(",") if mail.strip()]
+    if len(given) > MOST_MAILS or not all(MAIL.fullmatch(mail) and len(mail) <= 254 for mail in given):
+        raise RuleError(f"Give up to {MOST_MAILS} addresses such as mara@example.com, with commas between them.")
+    return ",".join(dict.fromkeys(given))
+
+
 def _lot_numbers(text: str) -> str:
     rest = text
     for name in ("item", "yyyymmdd", "yymmdd", "yyyy", "mm", "dd"):
@@ -89,6 +99,13 @@ SETTINGS: dict[str, Setting] = {
     "time_zone": Setting(_time_zone, "UTC", "When a day begins and a lot expires"),
     "lot_number_pattern": Setting(_lot_numbers, "{item}-{yyyymmdd}-{n}", "How lots are numbered"),
     "batch_hour": Setting(_whole(0, 23), 6, "The hour of the daily batch, in the shop's time zone"),
+    "plan_service_level": Setting(_whole(50, 99), 95, "In so many of 100 lead times the stock should last"),
+    "plan_lead_days": Setting(_whole(0, 365), 3, "Days from deciding to having it, where an item says nothing else"),
+    "plan_review_days": Setting(_whole(0, 365), 1, "Days between two looks at what to make"),
+    "plan_cover_days": Setting(_whole(1, 730), 14, "A run should last for so many days"),
+    "digest_to": Setting(_mails, "", "Who gets the planning digest by mail, with commas between them"),
+    "digest_hour": Setting(_whole(0, 23), 7, "The hour of the digest, in the shop's time zone"),
+    "sold_out_mail": Setting(_one_of("yes", "no"), "yes", "Whether a mail goes out at once when something sells out"),
     "fulfilment_centre": Setting(_location, "", "Where partners ship to"),
 }
 

@@ -1,0 +1,360 @@
+"""Forecasts in plain values: simple methods for short and lumpy series, and which of them was right most often.
+
+A series is a list of days, oldest first: units, or None where there was nothing to sell (unknown, not zero). Every method runs over the series
+once and says at each of the `stops` (so many days seen) what it would have forecast there: a *week*, seven daily numbers from the day after.
+So a backtest costs no more than a forecast.
+
+Sources: moving averages and exponential smoothing, Hyndman and Athanasopoulos, "Forecasting: Principles and Practice" (3rd ed., 5 and 8);
+Croston (1972), Operational Research Quarterly 23; SBA, Syntetos and Boylan (2005), International Journal of Forecasting 21; TSB, Teunter,
+Syntetos and Babai (2011), European Journal of Operational Research 214; MASE, Hyndman and Koehler (2006), International Journal of
+Forecasting 22.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
+
+Day = float | None
+Week = tuple[float, ...]  # seven days, from the day after the stop
+Run = Callable[[Sequence[Day], Sequence[int]], list[Week]]
+
+WEEK = 7
+MOST_DAYS = 730
+FEWEST_DAYS = 14  # below that many days with stock there is no choice to make: their average, over 14 days at least
+FIRST_STOP = 28  # days seen before a method is first asked
+STOPS = 26  # at most so many weeks are forecast again
+FEWEST_STOPS = 4
+UNUSUAL = 3.0  # times the next largest day
+
+
+# Methods --------------------------------------------------------------------------------------------------------------------------
+
+
+def naive(values: Sequence[Day], stops: Sequence[int]) -> list[Week]:
+    """Tomorrow is as the last known day."""
+    found, last, at = [], 0.0, 0
+    for stop in stops:
+        for value in values[at:stop]:
+            last = last if value is None else value
+        at = stop
+        found.append((last,) * WEEK)
+    return found
+
+
+def moving_average(window: int) -> Run:
+    """The mean of the last `window` days, as far as they are known."""
+
+    def run(values: Sequence[Day], stops: Sequence[int]) -> list[Week]:
+        sums = [0.0, *accumulate(value or 0.0 for value in values)]
+        known = [0, *accumulate(int(value is not None) for value in values)]
+        return [(_mean(sums, known, max(0, stop - window), stop),) * WEEK for stop in stops]
+
+    return run
+
+
+def _mean(sums: Sequence[float], known: Sequence[int], start: int, stop: int) -> float:
+    days = known[stop] - known[start]
+    if days:
+        return (sums[stop] - sums[start]) / days
+    return sums[stop] / known[stop] if known[stop] else 0.0
+
+
+def smoothing(alpha: float) -> Run:
+    """Simple exponential smoothing, begun at the first known day."""
+
+    def run(values: Sequence[Day], stops: Sequence[int]) -> list[Week]:
+        found: list[Week] = []
+        level: float | None = None
+        at = 0
+        for stop in stops:
+            for value in values[at:stop]:
+                if value is not None:
+                    level = value if level is None else level + alpha * (value - level)
+            at = stop
+            found.append((level or 0.0,) * WEEK)
+        return found
+
+    return run
+
+
+def croston(factor: float = 1.0, alpha: float = 0.1) -> Run:
+    """Croston: size and distance of the demands are smoothed apart. `factor` 0.95 takes off its bias (SBA, alpha 0.1)."""
+
+    def run(values: Sequence[Day], stops: Sequence[int]) -> list[Week]:
+        found: list[Week] = []
+        size = gap = 0.0
+        since, at = 0, 0
+        for stop in stops:
+            for value in values[at:stop]:
+                if value is None:
+                    continue
+                since += 1
+                if value > 0:
+                    size, gap = (
+                        (size + alpha * (value - size), gap + alpha * (since - gap)) if gap else (value, float(since))
+                    )
+                    since = 0
+            at = stop
+            found.append((factor * size / gap if gap else 0.0,) * WEEK)
+        return found
+
+    return run
+
+
+def tsb(alpha_size: float = 0.2, alpha_chance: float = 0.1) -> Run:
+    """Teunter, Syntetos, Babai: the chance of a demand is smoothed on each day, so what has stopped selling falls."""
+
+    def run(values: Sequence[Day], stops: Sequence[int]) -> list[Week]:
+        found: list[Week] = []
+        size = chance = None
+        at = 0
+        for stop in stops:
+            for value in values[at:stop]:
+                if value is None:
+                    continue
+                seen = 1.0 if value > 0 else 0.0
+                chance = seen if chance is None else chance + alpha_chance * (seen - chance)
+                if value > 0:
+                    size = value if size is None else size + alpha_size * (value - size)
+            at = stop
+            found.append(((chance or 0.0) * (size or 0.0),) * WEEK)
+        return found
+
+    return run
+
+
+def weekday_average(weeks: int) -> Run:
+    """Each weekday is as its last `weeks` were on average."""
+
+    def run(values: Sequence[Day], stops: Sequence[int]) -> list[Week]:
+        return [tuple(_weekday_mean(values, stop, ahead, weeks) for ahead in range(WEEK)) for stop in stops]
+
+    return run
+
+
+def _weekday_mean(values: Sequence[Day], stop: int, ahead: int, weeks: int) -> float:
+    same = [values[number] for number in range(stop + ahead - WEEK, -1, -WEEK)[:weeks]]
+    known = [value for value in same if value is not None]
+    return sum(known) / len(known) if known else 0.0
+
+
+def weekday_smoothing(alpha: float) -> Run:
+    """Exponential smoothing of each weekday by itself."""
+
+    def run(values: Sequence[Day], stops: Sequence[int]) -> list[Week]:
+        found: list[Week] = []
+        levels: list[float | None] = [None] * WEEK
+        at = 0
+        for stop in stops:
+            for number in range(at, stop):
+                value, place = values[number], number % WEEK
+                if value is not None:
+                    level = levels[place]
+                    levels[place] = value if level is None else level + alpha * (value - level)
+            at = stop
+            found.append(tuple(levels[(stop + ahead) % WEEK] or 0.0 for ahead in range(WEEK)))
+        return found
+
+    return run
+
+
+def shared_by_weekday(window: int, profile: int = 182) -> Run:
+    """The mean of the last `window` days, shared out as the weekdays of the last `profile` days were."""
+
+    def run(values: Sequence[Day], stops: Sequence[int]) -> list[Week]:
+        by_day = [_sums_of(values, place) for place in range(WEEK)]
+        sums = [0.0, *accumulate(value or 0.0 for value in values)]
+        known = [0, *accumulate(int(value is not None) for value in values)]
+        found = []
+        for stop in stops:
+            mean, start = _mean(sums, known, max(0, stop - window), stop), max(0, stop - profile)
+            means = [_mean(*by_day[(stop + ahead) % WEEK], start, stop) for ahead in range(WEEK)]
+            total = sum(means)
+            found.append(tuple(mean * WEEK * each / total if total else mean for each in means))
+        return found
+
+    return run
+
+
+def _sums_of(values: Sequence[Day], place: int) -> tuple[list[float], list[int]]:
+    """Running sums and known days of one weekday."""
+    mine = [value if number % WEEK == place else None for number, value in enumerate(values)]
+    return [0.0, *accumulate(v or 0.0 for v in mine)], [0, *accumulate(int(v is not None) for v in mine)]
+
+
+NAIVE, THIRTY_DAYS = "naive", "average_30"
+METHODS: dict[str, tuple[str, Run]] = {
+    NAIVE: ("the last day again", naive),
+    "average_7": ("average of the last 7 days", moving_average(7)),
+    "average_28": ("average of the last 4 weeks", moving_average(28)),
+    THIRTY_DAYS: ("average of the last 30 days", moving_average(30)),
+    "average_91": ("average of the last 13 weeks", moving_average(91)),
+    "smoothing_05": ("slow exponential smoothing", smoothing(0.05)),
+    "smoothing_10": ("exponential smoothing", smoothing(0.1)),
+    "smoothing_30": ("quick exponential smoothing", smoothing(0.3)),
+    "croston": ("Croston, for now-and-then sales", croston()),
+    "sba": ("Croston without its bias (SBA), for now-and-then sales", croston(0.95)),
+    "tsb": ("TSB, for now-and-then sales that may stop", tsb()),
+    "weekday_4": ("each weekday's average of 4 weeks", weekday_average(4)),
+    "weekday_8": ("each weekday's average of 8 weeks", weekday_average(8)),
+    "weekday_smoothing": ("exponential smoothing of each weekday", weekday_smoothing(0.2)),
+    "week_28": ("average of 4 weeks, shared out by weekday", shared_by_weekday(28)),
+    "week_91": ("average of 13 weeks, shared out by weekday", shared_by_weekday(91)),
+}
+BENCHMARKS = (NAIVE, THIRTY_DAYS)  # measured for comparison, never chosen
+BY_HAND, SIMILAR, SHORT = "by_hand", "similar", "short"
+
+
+# Which one ------------------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Score:
+    """How a method did: its error of single days and of whole weeks, each as a share of the naive forecast's in the series (MASE), and the
+    root mean square of what it was off by over a week."""
+
+    day: float
+    week: float
+    off_by_week: float
+    off_by_day: float
+
+    @property
+    def both(self) -> float:
+        """What decides: single days alone would reward forecasting nothing for what sells now and then, weeks alone cannot see a weekday."""
+        return (self.day + self.week) / 2
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """`week`: expected units on the seven days from the day after the series. `spread`: standard deviation of a day's error, from whole weeks.
+
+    `error` and `naive_error`: mean absolute error of a day in the backtest, units; None where there was none. `days`: days with stock.
+    """
+
+    method: str
+    week: Week
+    spread: float
+    days: int
+    mase: float | None = None
+    error: float | None = None
+    naive_error: float | None = None
+
+    @property
+    def daily(self) -> float:
+        """Expected units a day, the mean of the week."""
+        return sum(self.week) / WEEK
+
+
+def forecast(values: Sequence[Day], candidates: Sequence[str] | None = None) -> Forecast | None:
+    """The forecast by the method that was closest in the backtest; None where no day is known."""
+    values = [None if value is None else max(0.0, value) for value in values[-MOST_DAYS:]]
+    known = [value for value in values if value is not None]
+    if not known:
+        return None
+    if len(known) < FEWEST_DAYS or len(values) < FIRST_STOP + WEEK * FEWEST_STOPS or not any(known):
+        mean = sum(known) / max(FEWEST_DAYS, len(known))
+        return Forecast(SHORT, (mean,) * WEEK, _spread_of(known, mean), len(known))
+    scores = backtest(values)
+    chosen = min(candidates or [name for name in METHODS if name not in BENCHMARKS], key=lambda name: scores[name].both)
+    week = METHODS[chosen][1](values, [len(values)])[0]
+    best = scores[chosen]
+    spread = max(best.off_by_week / math.sqrt(WEEK), 0.5 * math.sqrt(sum(week) / WEEK))
+    return Forecast(
+        chosen,
+        week,
+        spread,
+        len(known),
+        mase=best.day,
+        error=best.off_by_day,
+        naive_error=scores[NAIVE].off_by_day,
+    )
+
+
+def backtest(values: Sequence[Day], most: int = STOPS) -> dict[str, Score]:
+    """Each method's score over the last weeks of the series, each forecast from what was known before it."""
+    last = len(values) - WEEK
+    stops = list(range(last, FIRST_STOP - 1, -WEEK))[:most][::-1]
+    scale_day, scale_week = _naive_scale(values)
+    actual = [values[stop : stop + WEEK] for stop in stops]
+    return {name: _score(run(values, stops), actual, scale_day, scale_week) for name, (_, run) in METHODS.items()}
+
+
+def _naive_scale(values: Sequence[Day]) -> tuple[float, float]:
+    """The naive forecast's mean absolute error within the series: of a day by the day before, of a week by the week before."""
+    known = [value for value in values if value is not None]
+    weeks = [sum(known[start : start + WEEK]) for start in range(0, len(known) - WEEK + 1, WEEK)]
+    return _step(known), _step(weeks)
+
+
+def _step(values: Sequence[float]) -> float:
+    steps = [abs(after - before) for before, after in pairwise(values)]
+    return (sum(steps) / len(steps) if steps else 0.0) or 1.0
+
+
+def _score(weeks: Sequence[Week], actual: Sequence[Sequence[Day]], scale_day: float, scale_week: float) -> Score:
+    off_day = off_week = squares = 0.0
+    days = counted = 0
+    for week, seen in zip(weeks, actual, strict=True):
+        pairs = [(guess, value) for guess, value in zip(week, seen, strict=True) if value is not None]
+        if not pairs:
+            continue
+        off_day += sum(abs(guess - value) for guess, value in pairs)
+        days += len(pairs)
+        total = sum(guess - value for guess, value in pairs) * WEEK / len(pairs)
+        off_week += abs(total)
+        squares += total * total
+        counted += 1
+    if not counted:
+        return Score(math.inf, math.inf, 0.0, 0.0)
+    return Score(
+        off_day / days / scale_day, off_week / counted / scale_week, math.sqrt(squares / counted), off_day / days
+    )
+
+
+def _spread_of(known: Sequence[float], mean: float) -> float:
+    """Of too few days to try anything: their own spread, at least that of chance arrivals (Poisson)."""
+    around = sum((value - mean) ** 2 for value in known) / len(known)
+    return max(math.sqrt(around), math.sqrt(mean))
+
+
+# Before the forecast --------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A series ready to forecast from, and what was changed: (day number, units sold, units counted) of unusual days."""
+
+    values: list[Day]
+    unusual: list[tuple[int, float, float]]
+
+
+def prepare(sold: Sequence[float], unknown: Sequence[bool], uplift: Sequence[float]) -> Prepared:
+    """The series with events taken out, unknown days marked, and a burst that nothing else comes near cut down.
+
+    A day without stock counts only if it sold at least the mean of days with stock: then demand was at least that.
+    """
+    plain = [max(0.0, units) / (factor or 1.0) for units, factor in zip(sold, uplift, strict=True)]
+    with_stock = [units for units, out in zip(plain, unknown, strict=True) if not out]
+    usual = sum(with_stock) / len(with_stock) if with_stock else 0.0
+    values: list[Day] = [
+        None if out and units < max(usual, 1e-9) else units for units, out in zip(plain, unknown, strict=True)
+    ]
+    return _cut_bursts(values)
+
+
+def _cut_bursts(values: list[Day]) -> Prepared:
+    positive = sorted((value for value in values if value), reverse=True)
+    most_cut = max(1, len(values) // 100)
+    if len(positive) <= most_cut + 3:
+        return Prepared(values, [])
+    limit = UNUSUAL * positive[most_cut]
+    unusual = [(number, value, limit) for number, value in enumerate(values) if value is not None and value > limit]
+    return Prepared([value if value is None else min(value, limit) for value in values], unusual)
+
+
+def ahead(week: Week, uplift: Sequence[float], skip: int = 0) -> list[float]:
+    """Expected units on each of the coming days, `week` repeated and multiplied by that day's uplift. `skip`: days since the forecast."""
+    return [week[(number + skip) % WEEK] * factor for number, factor in enumerate(uplift)]

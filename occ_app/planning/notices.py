@@ -1,0 +1,118 @@
+"""Notices by mail: a digest at the shop's hour when something changed, and word at once when something sells out. A row before a mail."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import date, datetime, timedelta
+
+from flask import current_app
+from sqlalchemy import select
+from sqlalchemy.orm import joinedload
+
+from occ_app import clock
+from occ_app.config import Config
+from occ_app.errors import OutsideError
+from occ_app.extensions import db
+from occ_app.planning import mail, words
+from occ_app.planning.models import DIGEST, OPEN, SOLD_OUT, ItemPlan, Notice, PlanState, Suggestion
+from occ_app.planning.supply import Supply
+from occ_app.shops import settings
+from occ_app.shops.models import Shop
+from occ_app.work import tasks
+
+MOST_TRIES = 6
+MOST_LINES = 30
+KEPT = timedelta(days=90)
+
+
+def recipients(shop: Shop) -> list[str]:
+    """Who gets notices; nobody where there is no mail server."""
+    given = settings.get(shop, "digest_to")
+    return given.split(",") if given and mail.is_on() else []
+
+
+def tell_sold_out(plan: ItemPlan, of: Supply, shop: Shop, at: datetime) -> None:
+    """A mail that the item has just sold out is on its way, unless nobody wants it."""
+    to = recipients(shop)
+    if not to or settings.get(shop, "sold_out_mail") != "yes":
+        return
+    coming = "\n".join(words.arrivals(of, clock.local_date(at, settings.get(shop, "time_zone"))))
+    body = (
+        f"{plan.item.name} ({plan.item.sku}) is sold out. {coming or 'Nothing of it is on its way.'}\n\n{_link(shop)}\n"
+    )
+    _add(SOLD_OUT, f"Sold out: {plan.item.name}", body, to, shop, at, plan.item_id)
+
+
+def _add(
+    kind: str, subject: str, body: str, to: list[str], shop: Shop, at: datetime, item_id: int | None = None
+) -> None:
+    subject = " ".join(subject.split())[:200]
+    db.session.add(
+        Notice(kind=kind, item_id=item_id, recipients=to, subject=subject, body=body, created_at=at, next_try_at=at)
+    )
+    tasks.ask("notices", shop.id)
+
+
+def _link(shop: Shop) -> str:
+    config: Config = current_app.extensions["occ_config"]
+    return f"https://{shop.domain}/admin/apps/{config.api_key}/planning"
+
+
+def is_digest_due(shop: Shop, row: PlanState | None, at: datetime) -> bool:
+    """Whether the shop's hour has come and the day's digest has not been looked at."""
+    if not settings.get(shop, "digest_to") or not mail.is_on():
+        return False
+    here = words.local(at, settings.get(shop, "time_zone"))
+    is_done = row is not None and row.digest_on == here.date()
+    return not is_done and here.hour >= settings.get(shop, "digest_hour")
+
+
+def write_digest(shop: Shop, row: PlanState, at: datetime) -> bool:
+    """The day's digest is on its way. False where it would say what the last one said: then nobody is disturbed."""
+    today = words.local(at, settings.get(shop, "time_zone")).date()
+    row.digest_on = today
+    found = open_suggestions(today)
+    said = hashlib.sha256("\n".join(_gist(each) for each in found).encode()).hexdigest()
+    if said == row.digest_said or (not found and row.digest_said is None):
+        return False
+    row.digest_said = said
+    shown = [f"- {words.line(each, shop.currency, today)}" for each in found[:MOST_LINES]]
+    more = [f"... and {len(found) - MOST_LINES} more."] if len(found) > MOST_LINES else []
+    head = (
+        f"{len(found)} to make or order next, most money lost per day first:" if found else "Nothing to make or order."
+    )
+    body = "\n".join([head, "", *shown, *more, "", _link(shop), ""])
+    _add(DIGEST, f"{shop.name or shop.domain}: {len(found)} to make or order next", body, recipients(shop), shop, at)
+    return True
+
+
+def _gist(row: Suggestion) -> str:
+    """What makes a suggestion another one: not that it is a day later."""
+    return f"{row.item_id}:{row.quantity}:{row.gone_on}"
+
+
+def open_suggestions(today: date) -> list[Suggestion]:
+    """Suggestions that ask for something now, most money lost per day first."""
+    query = select(Suggestion).where(Suggestion.state == OPEN, Suggestion.ended_at.is_(None))
+    query = query.where(Suggestion.snoozed_until.is_(None) | (Suggestion.snoozed_until <= today))
+    order = (Suggestion.loss.desc().nulls_last(), Suggestion.act_by, Suggestion.id)
+    return list(db.session.scalars(query.options(joinedload(Suggestion.item)).order_by(*order)))
+
+
+def send_due(at: datetime) -> int:
+    """Every notice that is due has been sent, or waits with its cause; after some tries it is given up. Commits one by one."""
+    due = select(Notice.id).where(Notice.sent_at.is_(None), Notice.given_up_at.is_(None), Notice.next_try_at <= at)
+    sent = 0
+    for notice_id in list(db.session.scalars(due.order_by(Notice.id).limit(200))):
+        notice = db.session.get_one(Notice, notice_id)
+        try:
+            mail.send(notice.recipients, notice.subject, notice.body)
+        except OutsideError as error:
+            notice.tries, notice.cause = notice.tries + 1, str(error)
+            notice.next_try_at = at + timedelta(minutes=2**notice.tries)
+            notice.given_up_at = at if notice.tries >= MOST_TRIES else None
+        else:
+            notice.sent_at, notice.cause = at, None
+            sent += 1
+        db.session.commit()
+    return sent

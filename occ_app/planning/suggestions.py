@@ -1,0 +1,114 @@
+"""What people do with suggestions: draft the run, order from the partner, snooze, dismiss, bring back."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+
+from sqlalchemy import select
+from sqlalchemy.orm import joinedload
+
+from occ_app.catalog import pull
+from occ_app.catalog.models import Item
+from occ_app.errors import NotFoundError, RuleError
+from occ_app.extensions import db
+from occ_app.planning import purchases, supply
+from occ_app.planning.models import DISMISSED, DRAFTED, OPEN, ORDERED, Purchase, Suggestion
+from occ_app.production import formulas, runs
+from occ_app.production.models import ProductionRun
+
+LONGEST_REASON = 500
+FARTHEST_SNOOZE = 365  # days
+
+
+def get(suggestion_id: int) -> Suggestion:
+    """The shop's suggestion that has not ended, locked. Raises NotFoundError."""
+    query = select(Suggestion).where(Suggestion.id == suggestion_id).options(joinedload(Suggestion.item))
+    row = db.session.scalar(query.with_for_update(of=Suggestion).execution_options(populate_existing=True))
+    if row is None:
+        raise NotFoundError("There is no such suggestion here.")
+    return row
+
+
+def find(sku: str) -> Suggestion:
+    """The suggestion of the item with that SKU, locked. Raises NotFoundError."""
+    query = select(Suggestion.id).join(Item, Item.id == Suggestion.item_id)
+    found = db.session.scalar(query.where(Item.sku == sku.strip(), Suggestion.ended_at.is_(None)))
+    if found is None:
+        raise NotFoundError(f"Nothing is suggested for {sku} at the moment.")
+    return get(found)
+
+
+def draft(row: Suggestion, quantity: int | None = None, *, today: date, actor: str, at: datetime) -> ProductionRun:
+    """A run is drafted for the suggestion, in whole makings. Raises RuleError where one cannot be, or was already."""
+    _check_open(row)
+    if supply.is_partners(row.item):
+        raise RuleError(f"{row.item.name} comes from a partner. Order it instead.")
+    units = row.quantity if quantity is None else quantity
+    formula = formulas.current_of(row.item_id)
+    if formula is not None and units % formula.yield_quantity:
+        raise RuleError(
+            f"One making gives {formula.yield_quantity:,}. Give a multiple of it, such as {row.quantity:,}.",
+            field="quantity",
+        )
+    place = pull.default_location()
+    if place is None:
+        raise RuleError("No location is set yet. It comes with the first pull of your store; try again in a minute.")
+    ready_on = max(today, row.act_by) + timedelta(days=row.facts.get("lead_days") or 0)
+    note = "Suggested by planning."
+    run = runs.draft(row.item, units, location=place, planned_on=ready_on, note=note, today=today, actor=actor, at=at)
+    row.state, row.run_id, row.settled_by, row.changed_at = DRAFTED, run.id, actor, at
+    db.session.flush()
+    return run
+
+
+def order(row: Suggestion, quantity: int | None = None, *, today: date, actor: str, at: datetime) -> Purchase:
+    """It was ordered from the partner and is expected after its lead time. Raises RuleError."""
+    _check_open(row)
+    if not supply.is_partners(row.item):
+        raise RuleError(f"{row.item.name} is made here. Draft a run instead.")
+    due_on = today + timedelta(days=row.facts.get("lead_days") or 0)
+    units = row.quantity if quantity is None else quantity
+    made = purchases.add(row.item, units, purchases.partner_of(row.item_id), due_on, today=today, actor=actor, at=at)
+    row.state, row.purchase_id, row.settled_by, row.changed_at = ORDERED, made.id, actor, at
+    db.session.flush()
+    return made
+
+
+def snooze(row: Suggestion, until: date, *, today: date, actor: str, at: datetime) -> None:
+    """The suggestion is not shown before that day. Raises RuleError."""
+    _check_open(row)
+    if not today < until <= today + timedelta(days=FARTHEST_SNOOZE):
+        raise RuleError("Give a day after today and within a year.", field="until")
+    row.snoozed_until, row.settled_by, row.changed_at = until, actor, at
+    db.session.flush()
+
+
+def dismiss(row: Suggestion, reason: str, *, actor: str, at: datetime) -> None:
+    """The suggestion is not shown until it was untrue once. Raises RuleError."""
+    _check_open(row)
+    reason = reason.strip()
+    if not reason or len(reason) > LONGEST_REASON:
+        raise RuleError(
+            f"Say why, in {LONGEST_REASON} characters or fewer, such as: sold out for the season.", field="reason"
+        )
+    row.state, row.reason, row.settled_by, row.changed_at = DISMISSED, reason, actor, at
+    db.session.flush()
+
+
+def bring_back(row: Suggestion, *, actor: str, at: datetime) -> None:
+    """A snoozed or dismissed suggestion is shown again."""
+    if row.ended_at is not None or (row.state != DISMISSED and row.snoozed_until is None):
+        raise RuleError(f"The suggestion for {row.item.name} is shown already, or was withdrawn.")
+    row.state, row.snoozed_until, row.reason, row.settled_by, row.changed_at = OPEN, None, "", actor, at
+    db.session.flush()
+
+
+def _check_open(row: Suggestion) -> None:
+    if row.state == DRAFTED:
+        raise RuleError(f"A run for {row.item.name} is drafted already.")
+    if row.state == ORDERED:
+        raise RuleError(f"{row.item.name} is ordered already.")
+    if row.ended_at is not None:
+        raise RuleError(f"The suggestion for {row.item.name} is no longer true: its stock is above its reorder point.")
+    if row.state == DISMISSED:
+        raise RuleError(f"Somebody dismissed the suggestion for {row.item.name}: {row.reason}")

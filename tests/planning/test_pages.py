@@ -1,0 +1,60 @@
+"""The pages of planning, over HTTP: the whole way from a sale to a finished run, and what is said where something cannot be."""
+
+from __future__ import annotations
+
+import pytest
+
+from occ_app.extensions import db
+from occ_app.production.models import ProductionRun
+from tests.planning.workshop import Workshop
+
+
+def newest_run(workshop: Workshop) -> ProductionRun:
+    db.session.remove()
+    with workshop.bench.scope():
+        return db.session.scalars(db.select(ProductionRun).order_by(ProductionRun.id.desc())).first()
+
+
+def test_from_a_sale_to_the_run_that_withdraws_its_suggestion(bars: Workshop) -> None:
+    bench = bars.bench
+    bench.sell_in("BAR", 25)
+    bench.settle()
+    listed = bars.see("/planning")
+    assert "15 sellable, 3 days of cover. 5 expected a day. It takes 3 days." in listed
+    assert "£32.50 lost a day from" in listed
+    assert "Cocoa short by" in listed
+    [row] = bars.suggestions("BAR")
+    told = bars.post(f"/planning/{row.id}/draft", **{})
+    assert told.status_code == 303
+    run = newest_run(bars)
+    assert run.planned_quantity % 24 == 0
+    assert "Nothing to make next" in bars.see("/planning")
+    assert f"Run {run.number} makes" in bars.see("/planning?view=hand")
+    assert "Short" in bars.see(f"/production/runs/{run.id}")
+    assert "Finca" in bars.see("/planning/buy")
+    bars.kitchen.receive("COCOA", "9", "C-2")
+    assert "Finca" not in bars.see("/planning/buy")
+    assert "No ingredient is at risk" in bars.see("/planning/ingredients")
+    with bench.scope():
+        from occ_app import clock
+        from occ_app.production import completing, runs
+
+        planned = runs.find(run.number)
+        when = {"today": bars.today, "actor": "test", "at": clock.now()}
+        runs.plan(planned, **when)
+        made = completing.complete(planned, [completing.Output(run.planned_quantity)], **when)
+        lot_id = made[0].id
+        db.session.commit()
+    bench.settle()
+    assert bars.suggestions("BAR")[0].state == "drafted"
+    bench.move(lot_id, "released")
+    bench.settle()
+
+    assert [(one.state, one.ended_at is not None) for one in bars.suggestions("BAR")] == [("withdrawn", True)]
+
+
+@pytest.mark.parametrize("path", ["items", "ingredients", "buy", "calendar", "settings", "buy.csv", "history"])
+def test_every_page_answers_with_and_without_data(workshop: Workshop, path: str) -> None:
+    workshop.open()
+
+    assert workshop.bench.open(f"/planning/{path}").status_code == 200
