@@ -20,10 +20,10 @@ from occ_app.orders import booking
 from occ_app.orders.models import OrderLine
 from occ_app.orders.rules import RETURNED, Step
 from occ_app.stock.ledger import Move
-from occ_app.sync import readings, reconcile, settle
+from occ_app.sync import push, readings, reconcile, settle
 from occ_app.sync.models import SyncException, SyncRun
 from tests.simulation import oracle, runner
-from tests.simulation.rig import Rig
+from tests.simulation.rig import Killed, Rig
 from tests.simulation.steps import Life, Shape
 
 
@@ -168,6 +168,24 @@ def test_a_link_whose_first_reading_was_old_sets_shopify_to_our_number_and_not_o
         most = max(most, shown)
 
     assert (level.quantities["available"], most) == (36, 36)
+
+
+def test_a_refused_write_whose_process_dies_before_its_rows_are_told_is_settled_later(
+    life: Life, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dies(*_: object) -> None:
+        monkeypatch.undo()
+        raise Killed
+
+    monkeypatch.setattr(push, "settle_by_reading", dies)
+    life.store.faults.stale_seconds = 20
+    goes_on(life, 30, 1)
+    life.bench.edit_by_hand("TIN", 12)
+    life.bench.lot("TIN", 5)
+    life.rig.work()
+    runner._heal(life)
+
+    assert (life.bench.available("TIN"), life.bench.show("TIN")["target"]) == (17, 17)
 
 
 @pytest.mark.parametrize("end", ["deleted", "unmapped", "not linked"])
