@@ -19,8 +19,10 @@ from occ_app.extensions import db
 from occ_app.orders import booking
 from occ_app.orders.models import OrderLine
 from occ_app.orders.rules import RETURNED, Step
+from occ_app.shops import settings
+from occ_app.shops.models import Shop
 from occ_app.stock.ledger import Move
-from occ_app.sync import push, readings, reconcile, settle
+from occ_app.sync import push, readings, reconcile, settle, targets
 from occ_app.sync.models import SyncException, SyncRun
 from tests.simulation import oracle, runner
 from tests.simulation.rig import Killed, Rig
@@ -186,6 +188,23 @@ def test_a_refused_write_whose_process_dies_before_its_rows_are_told_is_settled_
     runner._heal(life)
 
     assert (life.bench.available("TIN"), life.bench.show("TIN")["target"]) == (17, 17)
+
+
+def test_a_step_that_waited_leaves_the_desk_when_the_rule_for_drift_has_decided(life: Life) -> None:
+    with life.bench.scope():
+        shop = db.session.get_one(Shop, targets.shop().id)
+        settings.put(shop, "drift_rule", "hub")
+        settings.put(shop, "guard_units", "4")
+        db.session.commit()
+    goes_on(life, 301, 1)
+    life.bench.lot("TIN", 10)
+    goes_on(life, 5, 1)
+    asked = life.bench.exceptions()
+    life.bench.edit_by_hand("TIN", 12)
+    goes_on(life, 20, 5)
+
+    assert asked == ["guard"]
+    assert (life.bench.available("TIN"), life.bench.exceptions()) == (20, [])
 
 
 @pytest.mark.parametrize("end", ["deleted", "unmapped", "not linked"])
