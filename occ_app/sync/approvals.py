@@ -82,6 +82,8 @@ def _no_longer(state: SyncState, last: Approval | None, at: datetime) -> None:
         return
     is_replaced = state.state == m.LINKED and state.target != state.expected
     _settle(last, m.SUPERSEDED if is_replaced else m.GONE, "", at)
+    if last.kind == desk.GUARD:
+        desk.withdraw(desk.GUARD, desk.subject_of(state.mapping_id), at)
 
 
 def _asked_anew(state: SyncState, last: Approval | None, at: datetime) -> dict[str, object]:
@@ -89,6 +91,8 @@ def _asked_anew(state: SyncState, last: Approval | None, at: datetime) -> dict[s
     if last is not None and last.state == m.ASKED:
         _settle(last, m.SUPERSEDED, "", at)
     kind = desk.GUARD if state.cause == TOO_BIG else m.MANUAL
+    if last is not None and last.kind == desk.GUARD != kind:
+        desk.withdraw(desk.GUARD, desk.subject_of(state.mapping_id), at)
     state.cause = TOO_BIG if kind == desk.GUARD else None
     row = {"shop_id": state.shop_id, "mapping_id": state.mapping_id, "kind": kind, "quantity": state.target}
     return row | {"expected": state.expected, "since": since, "asked_at": at, "state": m.ASKED, "reason": ""}

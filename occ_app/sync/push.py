@@ -440,7 +440,11 @@ def settle_open(client: Client) -> None:
 
     Later than that the number may have come back to what the call compares with, by sales, and a key may be forgotten by then.
     """
-    query = select(Mutation).where(Mutation.operation == "inventory_set", Mutation.state.in_((READY, SENT, AMBIGUOUS)))
+    unsettled = select(PushLine.mutation_id).where(PushLine.state.in_((m.WAITING, m.AMBIGUOUS)))
+    query = select(Mutation).where(
+        Mutation.operation == "inventory_set",
+        Mutation.state.in_((READY, SENT, AMBIGUOUS)) | Mutation.id.in_(unsettled),
+    )
     for mutation in db.session.scalars(query.order_by(Mutation.id)).all():
         try:
             _settle_one(client, mutation)
@@ -453,7 +457,7 @@ def _settle_one(client: Client, mutation: Mutation) -> None:
     lines, at = open_lines(mutation.id), clock.now()
     if not lines:
         mutation.state = APPLIED if mutation.state == SENT else mutation.state
-    elif mutation.state == AMBIGUOUS:
+    elif mutation.state in (AMBIGUOUS, REFUSED):  # refused, and the process ended before its rows were told so
         settle_by_reading(client, mutation, (mutation.answer or {}).get("userErrors") or [])
     elif mutation.state == READY or mutation.sent_at is None:
         _never_sent(mutation, lines, at)

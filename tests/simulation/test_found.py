@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextvars
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -19,11 +22,13 @@ from occ_app.extensions import db
 from occ_app.orders import booking
 from occ_app.orders.models import OrderLine
 from occ_app.orders.rules import RETURNED, Step
+from occ_app.shops import settings
+from occ_app.shops.models import Shop
 from occ_app.stock.ledger import Move
-from occ_app.sync import readings, reconcile, settle
-from occ_app.sync.models import SyncException, SyncRun
+from occ_app.sync import push, readings, reconcile, settle, targets
+from occ_app.sync.models import PushLine, SyncException, SyncRun
 from tests.simulation import oracle, runner
-from tests.simulation.rig import Rig
+from tests.simulation.rig import Killed, Rig
 from tests.simulation.steps import Life, Shape
 
 
@@ -168,6 +173,101 @@ def test_a_link_whose_first_reading_was_old_sets_shopify_to_our_number_and_not_o
         most = max(most, shown)
 
     assert (level.quantities["available"], most) == (36, 36)
+
+
+def test_a_refused_write_whose_process_dies_before_its_rows_are_told_is_settled_later(
+    life: Life, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dies(*_: object) -> None:
+        monkeypatch.undo()
+        raise Killed
+
+    monkeypatch.setattr(push, "settle_by_reading", dies)
+    life.store.faults.stale_seconds = 20
+    goes_on(life, 30, 1)
+    life.bench.edit_by_hand("TIN", 12)
+    life.bench.lot("TIN", 5)
+    life.rig.work()
+    runner._heal(life)
+
+    assert (life.bench.available("TIN"), life.bench.show("TIN")["target"]) == (17, 17)
+
+
+def test_a_step_that_waited_leaves_the_desk_when_the_rule_for_drift_has_decided(life: Life) -> None:
+    with life.bench.scope():
+        shop = db.session.get_one(Shop, targets.shop().id)
+        settings.put(shop, "drift_rule", "hub")
+        settings.put(shop, "guard_units", "4")
+        db.session.commit()
+    goes_on(life, 301, 1)
+    life.bench.lot("TIN", 10)
+    goes_on(life, 5, 1)
+    asked = life.bench.exceptions()
+    life.bench.edit_by_hand("TIN", 12)
+    goes_on(life, 20, 5)
+
+    assert asked == ["guard"]
+    assert (life.bench.available("TIN"), life.bench.exceptions()) == (20, [])
+
+
+def test_a_write_without_an_answer_is_not_repeated_on_a_number_that_sales_have_brought_back(life: Life) -> None:
+    life.store.faults.forgets_keys = True
+    life.store.faults.webhooks = "lost"
+    life.store.faults.upcoming.append(CallFault("lost_after", "mutation"))
+    life.bench.lot("TIN", 6)
+    life.rig.work()
+    life.bench.sell_in("TIN", 6)
+    goes_on(life, 30, 8)
+    ours = [change["changes"].get("available") for change in life.bench.level("TIN").history if change["who"] == "app"]
+
+    assert (life.bench.available("TIN"), ours) == (10, [6])
+
+
+def test_a_line_of_a_push_keeps_the_numbers_that_it_was_planned_with(
+    life: Life, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = push._write
+
+    def sells_meanwhile(*given: Any) -> Any:
+        monkeypatch.undo()
+        life.bench.sell_in("TIN", 2)
+        contextvars.Context().run(life.rig._elsewhere, lambda: goes_on(life, 0, 1))
+        return write(*given)
+
+    monkeypatch.setattr(push, "_write", sells_meanwhile)
+    life.bench.lot("TIN", 6)
+    life.rig.work()
+    with life.bench.scope():
+        line = db.session.scalars(db.select(PushLine).where(PushLine.target == 16).order_by(PushLine.id)).first()
+        planned = line and (line.change_from, line.expected)
+
+    assert planned == (10, 10)
+
+
+def test_a_decision_and_a_refresh_of_all_targets_do_not_lock_each_other_out(life: Life) -> None:
+    def refreshes() -> None:
+        with life.rig.app.app_context(), life.bench.scope():
+            targets.refresh_all()
+            db.session.commit()
+            db.session.remove()
+
+    with life.bench.scope():
+        box = next(state for state in readings.living_states() if state.mapping.variant.sku == "BOX")
+        db.session.rollback()
+        settle._state(SyncException(mapping_id=box.mapping_id))
+        other = threading.Thread(target=contextvars.Context().run, args=(refreshes,))
+        other.start()
+        with life.rig.engine.connect() as connection:
+            waits = (
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            )
+            while other.is_alive() and not connection.scalar(db.text(waits)):
+                connection.rollback()
+        targets.refresh([box.mapping.item_id])
+        db.session.commit()
+        other.join(10)
+
+    assert not other.is_alive()
 
 
 @pytest.mark.parametrize("end", ["deleted", "unmapped", "not linked"])
