@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 import tomllib
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import Request, urlopen
@@ -114,11 +114,25 @@ def _first_data(occ: list[str], environment: dict[str, str]) -> None:
     kitchen = [sys.executable, str(ROOT / "scripts" / "kitchen.py"), SHOP]
     subprocess.run(kitchen, env={**environment, "PYTHONPATH": str(ROOT)}, check=True)
     _wait_until_linked(occ, environment)
+    _plan(occ, environment)
+
+
+def _plan(occ: list[str], environment: dict[str, str]) -> None:
+    """Advent is marked as an event, the days without stock are told, and all is planned by the two years."""
     year = _today().year
     advent = ["--name", "Advent", "--since", f"{year}-12-01", "--until", f"{year}-12-23", "--factor", "1.7"]
     subprocess.run(
         [*occ, "plan", "event", "--shop", SHOP, *advent], env=environment, check=True, stdout=subprocess.DEVNULL
     )
+    from devshop import past as sales
+
+    for sku, seller in sales.SELLERS.items():
+        if seller.out:
+            first, last = (str(_today() - timedelta(days=age)) for age in seller.out)
+            out = ["--item", sku, "--since", first, "--until", last]
+            subprocess.run(
+                [*occ, "plan", "no-stock", "--shop", SHOP, *out], env=environment, check=True, stdout=subprocess.DEVNULL
+            )
     subprocess.run([*occ, "plan", "replan", "--shop", SHOP], env=environment, check=True, stdout=subprocess.DEVNULL)
 
 
