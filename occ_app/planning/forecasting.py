@@ -161,19 +161,16 @@ def weekday_smoothing(alpha: float) -> Run:
     return run
 
 
-def shared_by_weekday(window: int, profile: int = 182) -> Run:
-    """The mean of the last `window` days, shared out as the weekdays of the last `profile` days were."""
+def shared_by_weekday(level: Run, profile: int = 182) -> Run:
+    """The level of another method, shared out as the weekdays of the last `profile` days were."""
 
     def run(values: Sequence[Day], stops: Sequence[int]) -> list[Week]:
         by_day = [_sums_of(values, place) for place in range(WEEK)]
-        sums = [0.0, *accumulate(value or 0.0 for value in values)]
-        known = [0, *accumulate(int(value is not None) for value in values)]
         found = []
-        for stop in stops:
-            mean, start = _mean(sums, known, max(0, stop - window), stop), max(0, stop - profile)
-            means = [_mean(*by_day[(stop + ahead) % WEEK], start, stop) for ahead in range(WEEK)]
+        for stop, week in zip(stops, level(values, stops), strict=True):
+            means = [_mean(*by_day[(stop + ahead) % WEEK], max(0, stop - profile), stop) for ahead in range(WEEK)]
             total = sum(means)
-            found.append(tuple(mean * WEEK * each / total if total else mean for each in means))
+            found.append(tuple(sum(week) * each / total for each in means) if total else week)
         return found
 
     return run
@@ -215,12 +212,13 @@ METHODS: dict[str, tuple[str, Run]] = {
     "weekday_4": ("each weekday's average of 4 weeks", weekday_average(4)),
     "weekday_8": ("each weekday's average of 8 weeks", weekday_average(8)),
     "weekday_smoothing": ("exponential smoothing of each weekday", weekday_smoothing(0.2)),
-    "week_28": ("average of 4 weeks, shared out by weekday", shared_by_weekday(28)),
+    "week_28": ("average of 4 weeks, shared out by weekday", shared_by_weekday(moving_average(28))),
     MIXED: (
         "the mean of four methods (4 weeks by weekday, 13 weeks, slow smoothing, SBA)",
-        mean_of(shared_by_weekday(28), moving_average(91), smoothing(0.05), croston(0.95)),
+        mean_of(shared_by_weekday(moving_average(28)), moving_average(91), smoothing(0.05), croston(0.95)),
     ),
-    "week_91": ("average of 13 weeks, shared out by weekday", shared_by_weekday(91)),
+    "week_smoothing": ("slow exponential smoothing, shared out by weekday", shared_by_weekday(smoothing(0.05))),
+    "week_91": ("average of 13 weeks, shared out by weekday", shared_by_weekday(moving_average(91))),
 }
 BENCHMARKS = (NAIVE, THIRTY_DAYS)  # measured for comparison, never chosen
 BY_HAND, SIMILAR, SHORT = "by_hand", "similar", "short"
