@@ -8,10 +8,13 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from urllib.error import URLError
 from urllib.parse import urlencode
 from urllib.request import HTTPCookieProcessor, Request, build_opener, urlopen
+from zoneinfo import ZoneInfo
 
 ROOT = Path(__file__).resolve().parent.parent
 DEVSHOP_PORT, APP_PORT = int(os.environ.get("DEVSHOP_PORT", "9290")), int(os.environ.get("PORT", "8000"))
@@ -94,7 +97,16 @@ def _forget_old_shop(settings: object) -> None:
 
 def _first_data(occ: list[str], environment: dict[str, str]) -> None:
     """The store opens the app once, its variants are pulled, and items, lots and mappings are there; first links ask."""
-    token = _post(f"/_devshop/shops/{SHOP}/install", {}) and _post(f"/_devshop/shops/{SHOP}/id-token", {})["id_token"]
+    _sell_for_two_years()
+    toml = tomllib.loads((ROOT / "shopify.app.dev.toml").read_text(encoding="utf-8"))
+    scopes = [
+        *toml["access_scopes"]["scopes"].split(","),
+        "read_all_orders",
+    ]  # else Shopify shows the orders of 60 days
+    token = (
+        _post(f"/_devshop/shops/{SHOP}/install", {"scopes": scopes})
+        and _post(f"/_devshop/shops/{SHOP}/id-token", {})["id_token"]
+    )
     urlopen(Request(f"{APP}/", headers={"Authorization": f"Bearer {token}"}), timeout=20).read()
     for name, value in QUICK.items():
         subprocess.run([*occ, "settings", "set", "--shop", SHOP, name, value], env=environment, check=True)
@@ -112,6 +124,39 @@ def _first_data(occ: list[str], environment: dict[str, str]) -> None:
     kitchen = [sys.executable, str(ROOT / "scripts" / "kitchen.py"), SHOP]
     subprocess.run(kitchen, env={**environment, "PYTHONPATH": str(ROOT)}, check=True)
     _wait_until_linked(occ, environment)
+    _plan(occ, environment)
+
+
+def _plan(occ: list[str], environment: dict[str, str]) -> None:
+    """Advent is marked as an event, the days without stock are told, and all is planned by the two years."""
+    year = _today().year
+    advent = ["--name", "Advent", "--since", f"{year}-12-01", "--until", f"{year}-12-23", "--factor", "1.7"]
+    subprocess.run(
+        [*occ, "plan", "event", "--shop", SHOP, *advent], env=environment, check=True, stdout=subprocess.DEVNULL
+    )
+    from devshop import past as sales
+
+    for sku, seller in sales.SELLERS.items():
+        if seller.out:
+            first, last = (str(_today() - timedelta(days=age)) for age in seller.out)
+            out = ["--item", sku, "--since", first, "--until", last]
+            subprocess.run(
+                [*occ, "plan", "no-stock", "--shop", SHOP, *out], env=environment, check=True, stdout=subprocess.DEVNULL
+            )
+    subprocess.run([*occ, "plan", "replan", "--shop", SHOP], env=environment, check=True, stdout=subprocess.DEVNULL)
+
+
+def _today() -> date:
+    return datetime.now(ZoneInfo("Europe/London")).date()
+
+
+def _sell_for_two_years() -> None:
+    """The store has two years of orders before the app is installed."""
+    from devshop import past as sales
+
+    past = list(sales.orders(_today()))
+    for start in range(0, len(past), 1000):
+        _post(f"/_devshop/shops/{SHOP}/orders/past", {"orders": past[start : start + 1000]})
 
 
 def _join_roasters(occ: list[str], environment: dict[str, str]) -> None:

@@ -148,7 +148,7 @@ def _run(place: Location, today: date) -> None:
         _item("CB-BAR-SS70-80"), 120, location=place, planned_on=today + timedelta(days=2), at=clock.now(), **when
     )
     runs.plan(bars, at=clock.now(), **when)
-    runs.draft(_item("CB-TRF-HP-12"), 60, location=place, planned_on=today + timedelta(days=4), at=clock.now(), **when)
+    runs.draft(_item("CB-TRF-HP-12"), 20, location=place, planned_on=today + timedelta(days=4), at=clock.now(), **when)
 
 
 if __name__ == "__main__":

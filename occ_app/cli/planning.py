@@ -188,6 +188,21 @@ def event(domain: str, sku: str | None, name: str, since: datetime, until: datet
     click.echo(f"{name} x {factor} from {since.date()}")
 
 
+@plan.command("no-stock")
+@with_shop
+@click.option("--item", "sku", required=True)
+@click.option("--since", type=DAY, required=True)
+@click.option("--until", type=DAY)
+@says_why
+def no_stock(domain: str, sku: str, since: datetime, until: datetime | None) -> None:
+    """On past days there was nothing to sell; they do not count as no demand."""
+    with of_shop(domain):
+        row = item_rules.find(sku)
+        item_rules.mark_out(row, since.date(), until.date() if until else None, overview.today())
+        replan.items([row.item_id], clock.now())
+    click.echo(f"{sku}: no stock from {since.date()}")
+
+
 @plan.command("buy-list")
 @with_shop
 @says_why

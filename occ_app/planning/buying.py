@@ -28,9 +28,10 @@ MOST_PLANS = 2000
 
 @dataclass(frozen=True)
 class Need:
-    """A component over all plans, and what to do about it. `buy`: to be bought (or made, where `is_made_here`), smallest amounts.
+    """A component over all plans, and what to do about it.
 
-    What is ordered already and comes too late is not bought again. `order_by`: the last day to order what is short; in the past where it is too late for some of it.
+    `buy`: to be bought (or made, where `is_made_here`), smallest amounts; what is ordered already and comes too late is not bought again.
+    `order_by`: the last day to order what is short; in the past where it is too late for some of it.
     """
 
     item: Item

@@ -185,8 +185,8 @@ class Outlook:
 
     @property
     def daily(self) -> float:
-        """Expected units a day over the next four weeks."""
-        return sum(self.days[:28]) / 28 if self.days else 0.0
+        """Expected units a day over the next week."""
+        return sum(self.days[:WEEK]) / WEEK if self.days else 0.0
 
 
 def outlook(
@@ -384,6 +384,9 @@ def _suggest(
     row.gone_on = plan.gone_on
     row.act_by = max(today, (plan.gone_on or today) - timedelta(days=rules.lead_days)) if plan.gone_on else today
     row.facts, row.changed_at = facts(plan, of, seen, rules, row.quantity), at
+    last = today + timedelta(days=rules.lead_days + rules.review_days + rules.cover_days)
+    soon = [event for event in events if event.since <= last and event.until >= today]
+    row.facts["events"] = [[event.name, float(event.factor), str(event.since)] for event in soon]
 
 
 def _in_hand(row: Suggestion, of: Supply, at: datetime) -> None:

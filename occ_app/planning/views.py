@@ -237,7 +237,7 @@ def ingredients() -> Response:
         pages=_pages(len(shown), number, f"/planning/ingredients?view={view}&"),
         view="all" if view == "all" else "risk",
         views=[("risk", "At risk", len(at_risk)), ("all", "All", len(plan.needs))],
-        names=names,
+        called=lambda name: " and ".join(names.get(part, part) for part in name.split(", ")),
         makeable=makeable,
         today=on,
     )

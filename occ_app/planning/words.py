@@ -41,6 +41,8 @@ def days(count: int | None) -> str:
     """A number of days."""
     if count is None or count >= FOREVER:
         return "a long time"
+    if count == 0:
+        return "less than a day"
     return "1 day" if count == 1 else f"{count} days"
 
 
@@ -80,8 +82,10 @@ def _stock(known: dict[str, Any], trigger: str) -> str:
 def _demand(known: dict[str, Any]) -> str:
     if not known["daily"]:
         return "No sales to reckon with yet."
-    b2b = f", {number(known['b2b_daily'])} of them to businesses" if known["b2b_daily"] else ""
-    return f"{number(known['daily'])} expected a day{b2b}."
+    is_much = known["b2b_daily"] >= known["daily"] / 20
+    b2b = f", {number(known['b2b_daily'])} of them to businesses" if is_much else ""
+    lifts = "".join(f" {name} (× {factor:g}) is counted in." for name, factor, _ in known.get("events", ()))
+    return f"{number(known['daily'])} expected a day{b2b}.{lifts}"
 
 
 def _quantity(quantity: int, known: dict[str, Any]) -> str:

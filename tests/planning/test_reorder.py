@@ -59,7 +59,7 @@ def test_a_lead_time_of_nothing_needs_no_stock() -> None:
 
 @pytest.mark.parametrize("level", [0, 49.9, 100, 200, -5])
 def test_a_service_level_that_cannot_be_is_refused(level: float) -> None:
-    with pytest.raises(RuleError, match="from 50 to 99.99"):
+    with pytest.raises(RuleError, match=r"from 50 to 99\.99"):
         reorder.factor(level)
 
 
