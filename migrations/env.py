@@ -7,7 +7,8 @@ import importlib
 from alembic import context
 from flask import current_app
 
-PACKAGES = ("work", "inbox", "outbox", "shops", "catalog", "stock", "production", "sync", "orders", "partners")
+PACKAGES = ("work", "inbox", "outbox", "shops", "catalog", "stock", "production", "sync", "orders", "partners", "b2b")
+importlib.import_module("occ_app.stock.channel_models")
 for package in PACKAGES:
     importlib.import_module(f"occ_app.{package}.models")
 

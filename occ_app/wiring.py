@@ -12,6 +12,8 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import ProgrammingError
 
 from occ_app import clock
+from occ_app.b2b import asked, levels
+from occ_app.b2b import orders as wholesale
 from occ_app.catalog import mapping as mappings
 from occ_app.catalog import pull as catalog_pull
 from occ_app.catalog.models import PARTNER, Mapping, Variant, VariantPull
@@ -43,7 +45,7 @@ from occ_app.shopify.errors import ShopifyAccessError, ShopifyUnavailableError
 from occ_app.shops import install, privacy
 from occ_app.shops.connection import Connections
 from occ_app.shops.models import ACTIVE, Shop, ShopToken
-from occ_app.stock import ledger
+from occ_app.stock import ledger, splits
 from occ_app.sync import approvals, desk, link, push, reconcile, settle, targets
 from occ_app.sync.models import AWAITING_LINK, LINKED, OFF, SyncException, SyncRun, SyncState
 from occ_app.sync.rules import retry_after
@@ -329,6 +331,17 @@ def _subscriptions(shop: Shop, client: Client) -> None:
 
 
 @of_own_stock
+def _asked_sync(shop: Shop, client: Client) -> None:
+    link.link_waiting(client, orders_pull.pull_for_link)
+    asked.work_off(client, orders_pull.pull_changed)
+
+
+def _give_back(shop: Shop, client: Client) -> None:
+    splits.give_back_due(clock.now())
+    db.session.commit()
+
+
+@of_own_stock
 def _recount(shop: Shop, client: Client) -> None:
     orders_pull.recount(client)
 
@@ -378,6 +391,8 @@ def register_tasks() -> None:
         ("partner_goods", _partner_goods, "partner_goods"),
         ("audit", _audit, "audit"),
         ("recount", _recount, "orders"),
+        ("asked_sync", _asked_sync, "sync"),
+        ("give_back", _give_back, "give_back"),
         ("keep_alive", _keep_alive, "keep_alive"),
         ("subscriptions", _subscriptions, "subscriptions"),
         ("first_day", _first_day, "variants"),
@@ -538,6 +553,7 @@ def set_clock() -> None:
 def _stock_changed(item_ids: set[int]) -> None:
     booking.fill_backorders(item_ids)
     booking.tell_backorders(item_ids)
+    wholesale.fill(item_ids)
     targets.refresh(item_ids)
 
 
@@ -613,7 +629,9 @@ def wire(app: Flask) -> None:
     """Everybody knows whom to call."""
     register_tasks()
     set_clock()
+    ledger.after_release(splits.distribute)
     ledger.after_booking(_stock_changed)
+    targets.after_refresh(levels.refresh)
     targets.terms_come_from(PARTNER, goods.terms_of)
     standing.after_change(_partner_changed)
     booking.after_partner_line(_partner_line_booked)

@@ -89,6 +89,14 @@ SETTINGS: dict[str, Setting] = {
     "time_zone": Setting(_time_zone, "UTC", "When a day begins and a lot expires"),
     "lot_number_pattern": Setting(_lot_numbers, "{item}-{yyyymmdd}-{n}", "How lots are numbered"),
     "batch_hour": Setting(_whole(0, 23), 6, "The hour of the daily batch, in the shop's time zone"),
+    "b2b_when_short": Setting(
+        _one_of("refuse", "pool", "backorder"),
+        "refuse",
+        "What happens to a wholesale order that wholesale has too little for",
+    ),
+    "api_requests_per_minute": Setting(
+        _whole(1, 1_000_000), 600, "How many requests an API token may make in a minute"
+    ),
     "fulfilment_centre": Setting(_location, "", "Where partners ship to"),
 }
 
