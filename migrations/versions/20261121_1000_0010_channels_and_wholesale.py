@@ -31,6 +31,7 @@ TABLES = (
 
 def upgrade() -> None:
     """The tables are there."""
+    op.execute("CREATE SEQUENCE b2b_level_version")
     op.create_table(
         "api_answer",
         sa.Column("id", sa.BigInteger(), nullable=False),
@@ -197,7 +198,7 @@ def upgrade() -> None:
         sa.Column("b2b_stock", sa.BigInteger(), nullable=False),
         sa.Column("b2c_stock", sa.BigInteger(), nullable=False),
         sa.Column("is_split", sa.Boolean(), nullable=False),
-        sa.Column("version", sa.BigInteger(), nullable=False),
+        sa.Column("version", sa.BigInteger(), nullable=True),
         sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("shop_id", sa.Integer(), nullable=False),
         sa.ForeignKeyConstraint(["item_id"], ["item.id"]),
@@ -205,7 +206,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("item_id"),
     )
     op.create_index("ix_b2b_level_shop_id", "b2b_level", ["shop_id"], unique=False)
-    op.create_index("ix_b2b_level_version", "b2b_level", ["shop_id", "version", "item_id"], unique=False)
+    op.create_index("ix_b2b_level_version", "b2b_level", ["shop_id", "version"], unique=False)
     op.create_table(
         "b2b_order",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -352,3 +353,4 @@ def downgrade() -> None:
     """The tables are gone."""
     for table in reversed(TABLES):
         op.drop_table(table)
+    op.execute("DROP SEQUENCE b2b_level_version")

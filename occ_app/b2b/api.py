@@ -27,6 +27,7 @@ from occ_app.errors import NotFoundError, RuleError
 from occ_app.extensions import db, shop_scope
 from occ_app.shops import settings
 from occ_app.shops.models import Shop
+from occ_app.stock.rules import RELEASED
 from occ_app.web import MOST_ID
 
 log = structlog.get_logger()
@@ -190,7 +191,8 @@ def _query(type_: Any) -> Any:
     given: dict[str, Any] = {}
     for name, values in request.args.lists():
         if name not in type_.__struct_fields__:
-            continue
+            known = ", ".join(type_.__struct_fields__)
+            raise RefusedError(400, "query", f"There is no parameter {name[:80]!r}. Give some of: {known}.")
         if name not in lists and len(values) > 1:
             raise RefusedError(400, "query", f"{name} stands {len(values)} times. Give it once.")
         given[name] = values if name in lists else values[0]
@@ -208,7 +210,7 @@ def _body(type_: Any) -> tuple[Any, bytes]:
         raise RefusedError(415, "json", "Send JSON, with `Content-Type: application/json`.")
     data = request.get_data(cache=False)
     try:
-        body = msgspec.json.decode(data, type=type_)
+        body = msgspec.convert(_whole(msgspec.json.decode(data)), type_)
     except msgspec.ValidationError as error:
         words, _, path = str(error).partition(" - at `")
         raise RefusedError(400, "body", f"{error}.", [c.Fault(_pointer(path.rstrip("`")), words)]) from error
@@ -217,6 +219,15 @@ def _body(type_: Any) -> tuple[Any, bytes]:
     if any(CONTROL.search(text) for text in _texts(msgspec.to_builtins(body))):
         raise RefusedError(400, "body", "A text holds a control character, such as a line break. Take it out.")
     return body, data
+
+
+def _whole(value: Any) -> Any:
+    """The same with 5.0 as 5: in JSON Schema both are integers."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, list):
+        return [_whole(part) for part in value]
+    return {name: _whole(part) for name, part in value.items()} if isinstance(value, dict) else value
 
 
 def _pointer(path: str) -> str:
@@ -258,7 +269,7 @@ def _stock(items: list[Item]) -> list[c.StockItem]:
     found = []
     for item in items:
         now, stands = stock[item.id], standing.get(item.id, levels.Standing(False, None, None))
-        channels = {name: units for name, units in given.get(item.id, {}).items() if units}
+        channels = {name: units for name, units in given.get(item.id, {}).items() if units and name != RELEASED}
         mode = "split" if now.is_split else "pool"
         about = (stands.is_enabled, stands.synced_at, stands.error)
         found.append(c.StockItem(item.sku, item.name, item.unit, mode, now.b2b, now.b2c, channels, *about))  # type: ignore[arg-type]
@@ -314,15 +325,14 @@ def stock_of(sku: str) -> Response:
 def stock_changes() -> Response:
     """Numbers that changed after a cursor, in the order of the changes. Ask again with `next_cursor` as often as you like; none is missed."""
     asked_for = _query(c.ChangesQuery)
-    since = _cursor(asked_for.cursor, 2) or (0, 0)
-    if since[0] > levels.newest_transaction():
-        raise RefusedError(410, "cursor", "This cursor is of another database. Begin again without one.")
-    found = levels.changes(*since, asked_for.limit + 1)  # type: ignore[misc]
+    since = _cursor(asked_for.cursor, 1) or (0,)
+    levels.number_changes()
+    found = levels.changes(since[0], asked_for.limit + 1)
     shown = found[: asked_for.limit]
     items = {
         item.id: item for item in db.session.scalars(select(Item).where(Item.id.in_([row.item_id for row in shown])))
     }
-    following = _as_cursor(shown[-1].version, shown[-1].item_id) if shown else asked_for.cursor or _as_cursor(0, 0)
+    following = _as_cursor(shown[-1].version or 0) if shown else _as_cursor(*since)
     rows = [_change(row, items[row.item_id].sku) for row in shown]
     return _json(c.StockChanges(rows, following, len(found) > len(shown)))
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import BigInteger, Text, cast, exists, func, select
+from sqlalchemy import exists, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from occ_app import clock
@@ -150,20 +150,14 @@ def _differs(level: Level | None, stock: Stock) -> bool:
     return level is None or (level.b2b_stock, level.b2c_stock, level.is_split) != (stock.b2b, stock.b2c, stock.is_split)
 
 
-def transaction_number() -> object:
-    """The number of the present transaction. Of two, the one that began to write later has the higher."""
-    return cast(cast(func.pg_current_xact_id(), Text), BigInteger)
-
-
 def _write(changed: dict[int, Stock]) -> None:
     shop_id, at = current_shop_id(), clock.now()
     statement = insert(Level)
     numbers = ("b2b_stock", "b2c_stock", "is_split", "version", "changed_at")
     again = {name: getattr(statement.excluded, name) for name in numbers}
-    version = db.session.scalar(select(transaction_number()))
     rows = [
         {"shop_id": shop_id, "item_id": item_id, "b2b_stock": stock.b2b, "b2c_stock": stock.b2c}
-        | {"is_split": stock.is_split, "version": version, "changed_at": at}
+        | {"is_split": stock.is_split, "version": None, "changed_at": at}
         for item_id, stock in sorted(changed.items())
     ]
     db.session.execute(statement.on_conflict_do_update(index_elements=["item_id"], set_=again), rows)
@@ -175,19 +169,22 @@ def _is_used() -> bool:
     return any(db.session.scalar(select(one)) for one in used)
 
 
-def changes(version: int, item_id: int, limit: int) -> Sequence[Level]:
-    """Levels that changed after (version, item id), in the order of the transactions that changed them.
+def number_changes() -> None:
+    """Every change that is committed has a number, in an order in which a reader who goes on from a number misses none. Commits.
 
-    Only of transactions before which none is still under way: a reader that goes on from the last one has missed nothing.
-    Source: PostgreSQL, "System Information Functions" (pg_current_snapshot, pg_snapshot_xmin).
+    Numbers are given here, one reader at a time, and not where the change is made: two changes may end in another order than they began.
     """
-    settled = cast(cast(func.pg_snapshot_xmin(func.pg_current_snapshot()), Text), BigInteger)
-    after = (Level.version > version) | ((Level.version == version) & (Level.item_id > item_id))
-    query = select(Level).where(after, Level.version < settled).order_by(Level.version, Level.item_id)
+    shop_id = current_shop_id()
+    db.session.execute(text("SELECT pg_advisory_xact_lock(hashtext('b2b levels'), :shop)"), {"shop": shop_id})
+    waiting = select(Level.item_id).where(Level.version.is_(None)).order_by(Level.changed_at, Level.item_id)
+    ids = db.session.scalars(waiting.with_for_update(skip_locked=True)).all()
+    for item_id in ids:
+        number = update(Level).where(Level.item_id == item_id).values(version=func.nextval("b2b_level_version"))
+        db.session.execute(number.execution_options(synchronize_session=False))
+    db.session.commit()
+
+
+def changes(version: int, limit: int) -> Sequence[Level]:
+    """Levels whose last change has a number above `version`, in the order of the numbers."""
+    query = select(Level).where(Level.version > version).order_by(Level.version)
     return db.session.scalars(query.limit(limit)).all()
-
-
-def newest_transaction() -> int:
-    """A number that no settled level is above."""
-    newest = func.pg_snapshot_xmax(func.pg_current_snapshot())
-    return int(db.session.scalar(select(cast(cast(newest, Text), BigInteger))) or 0)

@@ -123,17 +123,16 @@ class ApiAnswer(ShopScoped, db.Model):
 
 
 class Level(ShopScoped, db.Model):
-    """What wholesale and the webshop may each sell of an item, as of its last change. `version`: the transaction that changed it last, so
-    that a reader who has seen all transactions before a moment misses none."""
+    """What wholesale and the webshop may each sell of an item, as of its last change. `version` null: nobody has asked for changes since."""
 
     __tablename__ = "b2b_level"
-    __table_args__ = (Index("ix_b2b_level_version", "shop_id", "version", "item_id"),)
+    __table_args__ = (Index("ix_b2b_level_version", "shop_id", "version"),)
 
     item_id: Mapped[int] = mapped_column(ForeignKey("item.id"), primary_key=True)
     b2b_stock: Mapped[int] = mapped_column(BigInteger)  # units
     b2c_stock: Mapped[int] = mapped_column(BigInteger)  # units
     is_split: Mapped[bool]
-    version: Mapped[int] = mapped_column(BigInteger)
+    version: Mapped[int | None] = mapped_column(BigInteger)  # of the sequence b2b_level_version
     changed_at: Mapped[datetime]
 
 
