@@ -34,6 +34,7 @@ log = structlog.get_logger()
 blueprint = Blueprint("api", __name__)
 MOST_BYTES = 1024 * 1024
 LONGEST_KEY = 255
+CURSOR = re.compile(r"[A-Za-z0-9_-]+")
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 ID = {"type": "integer", "minimum": 1, "maximum": MOST_ID}
 SKU = {"type": "string", "minLength": 1, "maxLength": 200}
@@ -246,6 +247,8 @@ def _cursor(text: str | None, numbers: int) -> tuple[int, ...] | None:
     """The numbers in a cursor. Raises RefusedError where we never gave it."""
     if text is None:
         return None
+    if not CURSOR.fullmatch(text):
+        raise RefusedError(400, "query", "cursor holds other signs than letters, digits, - and _.")
     try:
         plain = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode("ascii")
         found = tuple(int(part) for part in plain.split(".") if part.isdigit() and len(part) < 19)

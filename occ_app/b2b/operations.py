@@ -118,6 +118,8 @@ def _parameters(said: Operation) -> list[dict[str, Any]]:
     found = [{"in": "path", "name": name, "required": True, "schema": schema} for name, schema in said.paths.items()]
     for each in msgspec.structs.fields(said.query) if said.query else ():
         schema = _schema_of(each.type)
+        given = [one for one in schema.pop("anyOf", []) if one != {"type": "null"}]  # left out is not null
+        schema = given[0] if given else {k: v for k, v in schema.items() if k != "default" or v is not None}
         parameter = {"in": "query", "name": each.name, "required": each.required, "schema": schema}
         if "description" in schema:
             parameter["description"] = schema.pop("description")
