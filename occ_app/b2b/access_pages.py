@@ -23,7 +23,12 @@ def index() -> Response:
 
 
 def _index(status: int = 200, toast: str | None = None, **given: Any) -> Response:
-    facts: dict[str, Any] = {"tokens": tokens.everyone(), "scopes": tokens.SCOPES, "kinds": notices.KINDS, "now": clock.now()}
+    facts: dict[str, Any] = {
+        "tokens": tokens.everyone(),
+        "scopes": tokens.SCOPES,
+        "kinds": notices.KINDS,
+        "now": clock.now(),
+    }
     facts |= {"endpoints": notices.endpoints(), "notices": notices.newest(), "message_id": notices.message_id}
     facts |= {"values": {}, "errors": {}, "made": None, "secret": None}
     return page("b2b/access.html", status=status, toast=toast, **(facts | given))
@@ -33,7 +38,11 @@ def _index(status: int = 200, toast: str | None = None, **given: Any) -> Respons
 def make_token() -> Response:
     """A token, shown once."""
     form = request.form
-    values = {"name": form.get("name", "")[:200], "days": form.get("days", "").strip()[:10], "scopes": form.getlist("scopes")[:10]}
+    values = {
+        "name": form.get("name", "")[:200],
+        "days": form.get("days", "").strip()[:10],
+        "scopes": form.getlist("scopes")[:10],
+    }
     try:
         days = whole(values["days"], "days", least=1) if values["days"] else None
         _, plain = tokens.make(values["name"], values["scopes"], days=days, actor=g.user, at=clock.now())

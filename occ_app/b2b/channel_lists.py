@@ -165,7 +165,13 @@ def _log(item_id: int | None, channel: str, cause: str):  # type: ignore[no-unty
             StockMove.actor.label("actor"),
             StockMove.source.label("source"),
             StockMove.id.label("number"),
-        ).where(place == channel if channel == RELEASED else place == f"allocated:{channel}" if channel else _of_channels(place))
+        ).where(
+            place == channel
+            if channel == RELEASED
+            else place == f"allocated:{channel}"
+            if channel
+            else _of_channels(place)
+        )
         side = side.where(StockMove.item_id == item_id) if item_id is not None else side
         sides.append(side.where(StockMove.reason == cause) if cause else side)
     pushed = (

@@ -86,7 +86,13 @@ def _coming() -> list[AllocationRule]:
 def claim_words(rule: AllocationRule) -> str:
     """What a rule claims: "Wholesale 30 %, at least 60"."""
     name = channels.names().get(rule.channel, rule.channel)
-    what = "the rest" if rule.takes_rest else f"{rule.fixed:,} fixed" if rule.fixed is not None else f"{rule.share_percent} %"
+    what = (
+        "the rest"
+        if rule.takes_rest
+        else f"{rule.fixed:,} fixed"
+        if rule.fixed is not None
+        else f"{rule.share_percent} %"
+    )
     least = f", at least {rule.floor:,}" if rule.floor else ""
     most = f", at most {rule.ceiling:,}" if rule.ceiling is not None else ""
     return f"{name} {what}{least}{most}"
@@ -195,7 +201,9 @@ def _given_rows() -> list[dict[str, str]]:
     """The form's rows in the order that was chosen."""
     form, rows = request.form, []
     for key in channels.names():
-        row = {name: form.get(f"{name}-{key}", "").strip()[:20] for name in ("kind", "units", "floor", "ceiling", "back")}
+        row = {
+            name: form.get(f"{name}-{key}", "").strip()[:20] for name in ("kind", "units", "floor", "ceiling", "back")
+        }
         row["kind"] = row["kind"] if row["kind"] in KINDS else "none"
         rows.append({"channel": key, "order": form.get(f"order-{key}", "")[:3], **row})
     return sorted(rows, key=lambda row: (row["kind"] == "rest", int(row["order"]) if row["order"].isdigit() else 99))
@@ -273,7 +281,12 @@ def log() -> Response:
     number = page_number()
     found = lists.log(item.id if item else None, channel, cause, limit=PER_PAGE + 1, offset=(number - 1) * PER_PAGE)
     q = search_text()
-    facts = {"rows": found[:PER_PAGE], "items": lists.items_of(found), "names": channels.names(), "causes": lists.CAUSES}
+    facts = {
+        "rows": found[:PER_PAGE],
+        "items": lists.items_of(found),
+        "names": channels.names(),
+        "causes": lists.CAUSES,
+    }
     facts |= {"channel": channel, "cause": cause, "q": q, "number": number, "has_more": len(found) > PER_PAGE}
     facts |= {"unknown": bool(q) and item is None, "free": RELEASED}
     return page("b2b/log.html", **facts)
@@ -291,7 +304,9 @@ def log_file() -> Response:
 def _filters() -> tuple[Item | None, str, str]:
     channel, cause, q = (request.args.get(name, "").strip()[:100] for name in ("channel", "cause", "q"))
     known = {*channels.names(), RELEASED}
-    query = select(Item).where(Item.kind == PRODUCT, (Item.sku == q) | Item.name.ilike(q.replace("%", "").replace("_", "\\_")))
+    query = select(Item).where(
+        Item.kind == PRODUCT, (Item.sku == q) | Item.name.ilike(q.replace("%", "").replace("_", "\\_"))
+    )
     item = db.session.scalar(query.order_by(Item.id).limit(1)) if q else None
     if q and item is None:
         return Item(id=-1), channel if channel in known else "", cause if cause in lists.CAUSES else ""

@@ -75,7 +75,9 @@ def one(day_id: int) -> Response:
 
 
 def _one(day: MarketDay, status: int = 200, toast: str | None = None, **given: Any) -> Response:
-    items = {item.id: item for item in db.session.scalars(select(Item).where(Item.id.in_([x.item_id for x in day.lines])))}
+    items = {
+        item.id: item for item in db.session.scalars(select(Item).where(Item.id.in_([x.item_id for x in day.lines])))
+    }
     facts = {"day": day, "items": items, "products": products(), "errors": {}, "values": {}}
     return page("b2b/market.html", status=status, toast=toast, **(facts | given))
 
@@ -102,7 +104,10 @@ def close(day_id: int) -> Response:
     values = {key: value[:20] for key, value in request.form.items()}
     try:
         counted = {
-            line.item_id: tuple(whole(values.get(f"{way}-{line.item_id}", "") or "0", f"{way}-{line.item_id}") for way in ("back", "sold"))
+            line.item_id: tuple(
+                whole(values.get(f"{way}-{line.item_id}", "") or "0", f"{way}-{line.item_id}")
+                for way in ("back", "sold")
+            )
             for line in day.lines
         }
         missing = markets.close(day, counted, actor=g.user, at=clock.now())  # type: ignore[arg-type]
@@ -110,7 +115,9 @@ def close(day_id: int) -> Response:
         db.session.rollback()
         return _one(markets.get(day_id), 422, errors={error.field: str(error)}, values=values)
     db.session.commit()
-    return _one(markets.get(day_id), toast=f"Counted. {missing:,} missing" if missing else "Counted. Nothing is missing")
+    return _one(
+        markets.get(day_id), toast=f"Counted. {missing:,} missing" if missing else "Counted. Nothing is missing"
+    )
 
 
 @blueprint.get("/channels/samples")

@@ -144,7 +144,9 @@ def levels_changed(changed: Sequence[Level]) -> None:
 
 def order_waits(order: WholesaleOrder) -> None:
     """`order.backordered` of the order."""
-    lines = [{"sku": x.item.sku, "quantity": x.quantity, "waiting": x.quantity - x.taken} for x in order.lines if x.waits]
+    lines = [
+        {"sku": x.item.sku, "quantity": x.quantity, "waiting": x.quantity - x.taken} for x in order.lines if x.waits
+    ]
     data = {"id": order.id, "number": order.number, "reference": order.reference, "lines": lines}
     tell(BACKORDERED, [(f"order:{order.id}", data)], clock.now())
 

@@ -46,7 +46,7 @@ def index() -> Response:
     view, q, number = request.args.get("view", "all"), search_text(), page_number()
     view = view if view in STATES else "all"
     counted = db.session.execute(select(WholesaleOrder.state, func.count()).group_by(WholesaleOrder.state))
-    counts = {state: number for state, number in counted}
+    counts = {row[0]: row[1] for row in counted}
     query = select(func.count()).select_from(WholesaleOrder)
     query = query.where(WholesaleOrder.state == view) if view != "all" else query
     total = db.session.scalar(query.where(orders.matches(q)) if q else query) or 0

@@ -31,7 +31,13 @@ def check(url: str, loopback_allowed: bool) -> SplitResult:
     except ValueError as error:
         raise RuleError("Give a whole address such as https://b2b.example.com/notices.", field="url") from error
     schemes = ("https", "http") if loopback_allowed else ("https",)
-    if parts.scheme not in ("http", "https") or not parts.hostname or len(url) > LONGEST or not url.isprintable() or " " in url:
+    if (
+        parts.scheme not in ("http", "https")
+        or not parts.hostname
+        or len(url) > LONGEST
+        or not url.isprintable()
+        or " " in url
+    ):
         raise RuleError("Give a whole address such as https://b2b.example.com/notices.", field="url")
     if parts.username or parts.password or parts.fragment:
         raise RuleError("Leave out name, password and what follows #. Notices are signed instead.", field="url")
@@ -42,7 +48,9 @@ def check(url: str, loopback_allowed: bool) -> SplitResult:
     literal = _literal(parts.hostname)
     if literal is not None and not _may(literal, loopback_allowed):
         raise RuleError("This address is inside a private network. Give one that is open to the internet.", field="url")
-    is_local = parts.hostname.lower() == "localhost" or parts.hostname.lower().endswith((".localhost", ".internal", ".local"))
+    is_local = parts.hostname.lower() == "localhost" or parts.hostname.lower().endswith(
+        (".localhost", ".internal", ".local")
+    )
     if is_local and not loopback_allowed:
         raise RuleError("This address is inside a private network. Give one that is open to the internet.", field="url")
     return parts
