@@ -134,6 +134,9 @@ def refresh(item_ids: Iterable[int] | None) -> None:
     before = {level.item_id: level for level in _levels([item.id for item in items])}
     now = of_items(items)
     changed = [item for item in items if _differs(before.get(item.id), now[item.id])]
+    if changed and item_ids is None:  # nobody has locked them yet, and what is written must still be so
+        ledger.lock(item.id for item in changed)
+        now = of_items(changed)
     if changed:
         _write({item.id: now[item.id] for item in changed})
         levels = _levels([item.id for item in changed])

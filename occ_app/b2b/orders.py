@@ -87,9 +87,12 @@ def create(
     items = _items(lines)
     _check_texts(customer=customer, customer_reference=customer_reference, reference=reference, note=note)
     place = levels.location()
+    customer_row = _customer(customer, customer_reference, at)
+    # Before the lines are there: a line's foreign key holds its item lightly, and two such holders could not lock it.
+    ledger.lock(item.id for item in items.values())
     order = WholesaleOrder(
         number="",
-        customer=_customer(customer, customer_reference, at),
+        customer=customer_row,
         location_id=place.id,
         reference=reference.strip(),
         note=note.strip(),

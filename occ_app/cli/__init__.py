@@ -7,11 +7,25 @@ import sys
 import click
 from flask.cli import FlaskGroup
 
-from occ_app.cli import lots, operating, partner_goods, partners, production, settings, sheets, stock, syncing, tracing
+from occ_app.cli import (
+    channels,
+    lots,
+    operating,
+    partner_goods,
+    partners,
+    production,
+    settings,
+    sheets,
+    stock,
+    syncing,
+    tracing,
+    wholesale,
+)
 from occ_app.cli.shared import occ
 from occ_app.errors import OccError
 
 __all__ = [
+    "channels",
     "lots",
     "main",
     "occ",
@@ -24,6 +38,7 @@ __all__ = [
     "stock",
     "syncing",
     "tracing",
+    "wholesale",
 ]
 
 

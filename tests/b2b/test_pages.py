@@ -22,22 +22,22 @@ def item_id(bench: Bench) -> int:
         return db.session.scalars(db.select(Item.id).where(Item.sku == SKU)).one()
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        "/channels",
-        "/channels?view=pool&q=bar",
-        "/channels?view=short",
-        "/channels/log",
-        "/channels/log.csv",
-        "/channels/markets",
-        "/channels/samples",
-        "/wholesale",
-        "/wholesale/new",
-        "/settings/api",
-        "/api/v1/docs",
-    ],
+PAGES = (
+    "/channels",
+    "/channels?view=pool&q=bar",
+    "/channels?view=short",
+    "/channels/log",
+    "/channels/log.csv",
+    "/channels/markets",
+    "/channels/samples",
+    "/wholesale",
+    "/wholesale/new",
+    "/settings/api",
+    "/api/v1/docs",
 )
+
+
+@pytest.mark.parametrize("path", PAGES)
 def test_every_page_opens(system: System, path: str) -> None:
     split(system.bench, SKU, HALF)
     system.order(5)
