@@ -158,11 +158,8 @@ def move_border(item_id: int) -> Response:
     """Each channel has what was typed, or nothing has changed."""
     item = item_of(item_id)
     try:
-        place = levels.location()
-        known = channels.names()
-        wanted = {key: whole(request.form[key], key) for key in known if key in request.form}
-        at = clock.now()
-        done = allocations.set_amounts(item, place.id, wanted, today=splits.today(), actor=g.user, at=at)
+        wanted = {key: whole(request.form[key], key) for key in channels.names() if key in request.form}
+        done = splitting.move_border(item, wanted, actor=g.user, at=clock.now())
     except RuleError as error:
         db.session.rollback()
         values = {key: request.form.get(key, "")[:20] for key in channels.names()}
@@ -240,8 +237,7 @@ def give_back(item_id: int) -> Response:
     """All unsold units of a channel were given back."""
     item = item_of(item_id)
     try:
-        place = levels.location()
-        done = splits.give_back(item, place.id, request.form.get("channel", ""), actor=g.user, at=clock.now())
+        done = splitting.give_back(item, request.form.get("channel", ""), actor=g.user, at=clock.now())
     except RuleError as error:
         db.session.rollback()
         return _one(item_of(item_id), 422, errors={error.field: str(error)})
@@ -254,7 +250,7 @@ def undo(change_id: int) -> Response:
     """What was moved is back, or it is told why not."""
     item_id = row_id(request.form.get("item", "")) or 0
     try:
-        splits.undo(change_id, actor=g.user, at=clock.now())
+        splitting.undo(item_of(item_id), change_id, actor=g.user, at=clock.now())
     except RuleError as error:
         db.session.rollback()
         return _one(item_of(item_id), 422, errors={None: str(error)})

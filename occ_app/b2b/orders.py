@@ -27,7 +27,7 @@ from occ_app.stock.ledger import Move
 from occ_app.stock.models import Lot, StockMove
 from occ_app.stock.rules import COMMITTED, RELEASED, Holding, take
 from occ_app.stock.rules import SHIPPED as SHIPPED_PLACE
-from occ_app.sync import targets
+from occ_app.sync import desk, targets
 
 ACTOR = "wholesale"
 MOST_LINES, MOST_UNITS = 500, 1_000_000
@@ -206,9 +206,22 @@ def confirm(order: WholesaleOrder, *, actor: str, at: datetime) -> WholesaleOrde
     order.state, order.confirmed_at = CONFIRMED, at
     _book_takes(order, parts, actor, at)
     if short:
+        _tell_waiting(order)
         for listener in _listeners:
             listener(order)
     return order
+
+
+def _tell_waiting(order: WholesaleOrder) -> None:
+    """The desk says what the order waits for, as long as it waits."""
+    waiting = [f"{line.quantity - line.taken:,} {line.item.sku}" for line in order.lines if line.waits]
+    subject = f"b2b_order:{order.id}"
+    if waiting and order.state == CONFIRMED:
+        shown = ", ".join(waiting[:3]) + (" and more" if len(waiting) > 3 else "")
+        facts = {"number": order.number, "customer": order.customer.name, "waiting": shown, "order_id": order.id}
+        desk.raise_(desk.WHOLESALE, subject, facts, clock.now())
+    else:
+        desk.withdraw(desk.WHOLESALE, subject, clock.now())
 
 
 def _shortage(
@@ -287,6 +300,7 @@ def fill(item_ids: Iterable[int]) -> None:
                 actor=ACTOR,
                 at=clock.now(),
             )
+            _tell_waiting(order)
 
 
 def ship(order: WholesaleOrder, *, actor: str, at: datetime) -> WholesaleOrder:
@@ -363,9 +377,12 @@ def cancel(order: WholesaleOrder, *, actor: str, at: datetime) -> WholesaleOrder
             Move(item.id, taken.lot_id, taken.location_id, COMMITTED, home, taken.quantity, "order_restock", source)
         )
     order.state, order.cancelled_at = CANCELLED, at
+    waited = any(line.waits for line in order.lines)
     for line in order.lines:
         line.taken, line.waits = 0, False
     db.session.flush()
+    if waited:
+        _tell_waiting(order)
     ledger.book(moves, actor=actor, at=at)
     return order
 

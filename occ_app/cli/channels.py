@@ -114,7 +114,7 @@ def allocation_back(domain: str, sku: str, name: str) -> None:
     """All unsold units of a channel go to Shopify, or into the pool."""
     with of_shop(domain):
         item = _item(sku)
-        splits.give_back(item, levels.location().id, name, actor=ACTOR, at=clock.now())
+        splitting.give_back(item, name, actor=ACTOR, at=clock.now())
         _tell(item)
 
 
@@ -132,12 +132,13 @@ def allocation_history(domain: str, sku: str) -> None:
 
 @allocation.command("undo")
 @with_shop
+@click.option("--item", "sku", required=True)
 @click.argument("change_id", type=ID)
 @says_why
-def allocation_undo(domain: str, change_id: int) -> None:
+def allocation_undo(domain: str, sku: str, change_id: int) -> None:
     """Do the opposite."""
     with of_shop(domain):
-        splits.undo(change_id, actor=ACTOR, at=clock.now())
+        splitting.undo(_item(sku), change_id, actor=ACTOR, at=clock.now())
 
 
 @occ.group()

@@ -225,9 +225,10 @@ def undone(changes: Iterable[AllocationChange]) -> set[int]:
     return {found for found in db.session.scalars(query) if found is not None}
 
 
-def undo(change_id: int, *, actor: str, at: datetime) -> AllocationChange | None:
+def undo(change_id: int, *, item_id: int, actor: str, at: datetime) -> AllocationChange | None:
     """The opposite was done, whatever has happened since. Raises RuleError where units that it needs are gone, or it was undone."""
-    change = db.session.scalar(select(AllocationChange).where(AllocationChange.id == change_id).with_for_update())
+    query = select(AllocationChange).where(AllocationChange.id == change_id, AllocationChange.item_id == item_id)
+    change = db.session.scalar(query.with_for_update())
     if change is None:
         raise NotFoundError("There is no such change here.")
     if undone([change]):

@@ -13,6 +13,7 @@ from occ_app.extensions import current_shop_id, db
 from occ_app.sync.models import SyncException
 
 DELIVERY, ORDER, TASK = "delivery", "order", "task"  # work that has stopped until somebody says "try again"
+WHOLESALE = "wholesale"  # a wholesale order waits for units
 MISSING = "missing"  # customers bought more than a partner has
 DRIFT, GUARD, PARKED, BACKORDER, LINK, AMBIGUOUS = (
     "drift",

@@ -117,6 +117,22 @@ def let_fall(item_ids: Collection[int]) -> None:
         tasks.ask("push", current_shop_id())
 
 
+def is_waiting(item_id: int) -> bool:
+    """Whether a number of the item waits for a person."""
+    mapped = select(Mapping.id).where(Mapping.item_id == item_id, Mapping.ended_at.is_(None))
+    waiting = select(SyncState.mapping_id).where(SyncState.mapping_id.in_(mapped), SyncState.state == AWAITING_APPROVAL)
+    return db.session.scalar(waiting.limit(1)) is not None
+
+
+def let_change(item_id: int) -> None:
+    """A person has just decided on the item's present numbers: the guard does not ask again."""
+    mapped = select(Mapping.id).where(Mapping.item_id == item_id, Mapping.ended_at.is_(None))
+    query = select(SyncState).where(SyncState.mapping_id.in_(mapped), SyncState.target != SyncState.expected)
+    for state in db.session.scalars(query.with_for_update()):
+        state.approved_target = state.target
+    db.session.flush()
+
+
 def lock_states(item_ids: Iterable[int]) -> None:
     """The sync states of these items' mappings are locked, in one order for everybody. Their items are locked first (`ledger.lock`)."""
     mappings = select(Mapping.id).where(Mapping.item_id.in_(list(item_ids)))

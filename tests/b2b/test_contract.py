@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import schemathesis
 from flask import Flask
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, assume, given, settings
 from schemathesis import GenerationMode
 from schemathesis.config import SchemathesisConfig
 
@@ -89,6 +89,8 @@ def test_every_answer_is_as_described(api_schema: Any, token: str, name: str, mo
     )
     @given(case=tried.as_strategy(generation_mode=mode))
     def try_out(case: Any) -> None:
+        # A parameter that is null is left out by the client: what is sent is right then.
+        assume(None not in (case.query or {}).values())
         headers = {"Authorization": f"Bearer {token}"}
         contextvars.Context().run(lambda: case.call_and_validate(headers=headers))
 
