@@ -19,7 +19,9 @@ PACKAGES = (
     "orders",
     "partners",
     "planning",
+    "b2b",
 )
+importlib.import_module("occ_app.stock.channel_models")
 for package in PACKAGES:
     importlib.import_module(f"occ_app.{package}.models")
 

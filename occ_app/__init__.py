@@ -57,6 +57,7 @@ def _wire(app: Flask, config: Config, transport: object) -> None:
 
 def _add_pages(app: Flask) -> None:
     from occ_app import web
+    from occ_app.b2b import access_pages, api, channel_pages, market_pages, order_pages
     from occ_app.cli import occ
     from occ_app.desk import activity, connection, exceptions, home, recall_pages, trace_pages
     from occ_app.inbox.intake import blueprint as inbox
@@ -75,6 +76,7 @@ def _add_pages(app: Flask) -> None:
     from occ_app.sync import views as products
 
     web.start(app, admit)
+    app.extensions["occ_api_problem"] = api.http_problem
     words.register(app)
     for blueprint in (
         inbox,
@@ -104,6 +106,11 @@ def _add_pages(app: Flask) -> None:
         partner_goods.blueprint,
         join_views.blueprint,
         supply_views.blueprint,
+        api.blueprint,
+        channel_pages.blueprint,
+        market_pages.blueprint,
+        order_pages.blueprint,
+        access_pages.blueprint,
     ):
         app.register_blueprint(blueprint)
     for name, command in occ.commands.items():

@@ -40,6 +40,7 @@ class Config:
     partner_link: str = (
         "grant"  # how a partner's store comes in: `grant` (our link) or `install` (Shopify's install page)
     )
+    notices_to_loopback: bool = False  # development: notices may go to this machine, unencrypted
 
     smtp_url: str | None = None  # smtp://user:password@host:587 or smtps://...; without it no mail is sent
     mail_from: str = "OCC Inventory Hub <hub@localhost>"
@@ -83,11 +84,12 @@ def load(environ: dict[str, str] | None = None) -> Config:
         smtp_url=_smtp(values),
         mail_from=values.get("MAIL_FROM") or Config.mail_from,
         partner_link=_one_of(values, "PARTNER_LINK", ("grant", "install")),
+        notices_to_loopback=values.get("NOTICES_TO_LOOPBACK") == "1",
     )
 
 
 def _refuse_in_production(env: str, values: dict[str, str]) -> None:
-    for name in ("SHOPIFY_STANDIN_URL", "OCC_CLOCK_FILE"):
+    for name in ("SHOPIFY_STANDIN_URL", "OCC_CLOCK_FILE", "NOTICES_TO_LOOPBACK"):
         if env == "production" and values.get(name):
             raise NotConfiguredError(f"{name} is for development and tests. Remove it, or set OCC_ENV=development.")
 

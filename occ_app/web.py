@@ -20,7 +20,8 @@ from occ_app.errors import NotFoundError, OutsideError, RuleError
 from occ_app.extensions import db, shop_scope
 
 MOST_ID = 2**31 - 1  # ids of rows are 32 bits wide
-PUBLIC = ("inbox", "health", "static", "auth", "join")
+PUBLIC = ("inbox", "health", "static", "auth", "join", "api")
+PROBLEMS_AT = ("/api/", "/sync/")  # other systems speak there: what is not found is told as a problem, not as a page
 ASSETS = ("static",)
 LAUNCH = ("embedded", "host", "shop", "locale")  # where in the admin a document stands
 
@@ -170,6 +171,8 @@ def _outside_failed(error: OutsideError) -> Response:
 
 
 def _http_error(error: HTTPException) -> Response:
+    if request.path.startswith(PROBLEMS_AT):
+        return current_app.extensions["occ_api_problem"](error)  # type: ignore[no-any-return]
     if request.blueprint in PUBLIC or error.code is None or g.get("shop_id") is None:
         return Response(error.description or error.name, error.code or 500, mimetype="text/plain")
     return page(

@@ -12,9 +12,13 @@ from sqlalchemy import literal, select, text, union
 from sqlalchemy.exc import ProgrammingError
 
 from occ_app import clock
+from occ_app.b2b import answers, asked, levels, notices, outside
+from occ_app.b2b import orders as wholesale
+from occ_app.b2b.models import WAITING as NOTICE_WAITING
+from occ_app.b2b.models import AskedSync, Notice
 from occ_app.catalog import mapping as mappings
 from occ_app.catalog import pull as catalog_pull
-from occ_app.catalog.models import PARTNER, Mapping, Variant, VariantPull
+from occ_app.catalog.models import PARTNER, Item, Mapping, Variant, VariantPull
 from occ_app.database import newest_migration
 from occ_app.desk import news
 from occ_app.errors import RuleError
@@ -38,14 +42,15 @@ from occ_app.partners.models import (
     PartnerPull,
     PartnerVariant,
 )
-from occ_app.planning import history, notices, replan
-from occ_app.planning.models import ItemPlan, Notice, PlanState, SalesPull
+from occ_app.planning import history, mails, replan
+from occ_app.planning.models import ItemPlan, PlanMail, PlanState, SalesPull
 from occ_app.shopify.client import Client
 from occ_app.shopify.errors import ShopifyAccessError, ShopifyUnavailableError
 from occ_app.shops import install, privacy
 from occ_app.shops.connection import Connections
 from occ_app.shops.models import ACTIVE, Shop, ShopToken
-from occ_app.stock import ledger
+from occ_app.stock import ledger, splits
+from occ_app.stock.channel_models import AllocationRule
 from occ_app.sync import approvals, desk, link, push, reconcile, settle, targets
 from occ_app.sync.models import AWAITING_LINK, LINKED, OFF, SyncException, SyncRun, SyncState
 from occ_app.sync.rules import retry_after
@@ -289,13 +294,13 @@ def _replan(shop: Shop, client: Client) -> None:
 
 
 @of_own_stock
-def _notices(shop: Shop, client: Client) -> None:
+def _digest(shop: Shop, client: Client) -> None:
     at = clock.now()
-    if notices.is_digest_due(shop, replan.state(), at):
+    if mails.is_digest_due(shop, replan.state(), at):
         replan.replan_due(at)
-        notices.write_digest(shop, replan.state(), at)
+        mails.write_digest(shop, replan.state(), at)
     db.session.commit()
-    notices.send_due(at)
+    mails.send_due(at)
 
 
 def reconcile_now(shop_id: int) -> None:
@@ -363,6 +368,22 @@ def _subscriptions(shop: Shop, client: Client) -> None:
 
 
 @of_own_stock
+def _asked_sync(shop: Shop, client: Client) -> None:
+    link.link_waiting(client, orders_pull.pull_for_link)
+    asked.work_off(client, orders_pull.pull_changed)
+
+
+def _notices(shop: Shop, client: Client) -> None:
+    loopback = notices.config().notices_to_loopback
+    notices.send_due(lambda url, body, headers: outside.post(url, body, headers, loopback_allowed=loopback))
+
+
+def _give_back(shop: Shop, client: Client) -> None:
+    splits.give_back_due(clock.now())
+    db.session.commit()
+
+
+@of_own_stock
 def _recount(shop: Shop, client: Client) -> None:
     orders_pull.recount(client)
 
@@ -416,8 +437,11 @@ def register_tasks() -> None:
         ("audit", _audit, "audit"),
         ("past_sales", _past_sales, "past_sales"),
         ("replan", _replan, "replan"),
-        ("notices", _notices, "notices"),
+        ("digest", _digest, "digest"),
         ("recount", _recount, "orders"),
+        ("asked_sync", _asked_sync, "sync"),
+        ("give_back", _give_back, "give_back"),
+        ("notices", _notices, "notices"),
         ("keep_alive", _keep_alive, "keep_alive"),
         ("subscriptions", _subscriptions, "subscriptions"),
         ("first_day", _first_day, "variants"),
@@ -438,6 +462,15 @@ def _ask_all(name: str, condition: Any = None) -> Callable[[], None]:
     return fire
 
 
+def _ask_giving_back() -> None:
+    """Shops with rules that end on a day. Days begin in their own time zones, so tomorrow's are looked at too."""
+    tomorrow = clock.now().date() + timedelta(days=1)
+    for shop_id in db.session.scalars(
+        select(AllocationRule.shop_id).where(AllocationRule.give_back_on <= tomorrow).distinct()
+    ):
+        tasks.ask("give_back", shop_id)
+
+
 def _ask_drafting() -> None:
     """Merchants whose partners' products become drafts by rule, or are drafts by it: readings grow old with no other event."""
     by_rule = select(Partner.shop_id).where(withdrawal.drafts_by_rule())
@@ -454,8 +487,8 @@ def _ask_planning() -> None:
     )
     for shop, row in list(rows):
         tasks.ask("replan", shop.id)
-        if notices.is_digest_due(shop, row, at):
-            tasks.ask("notices", shop.id)
+        if mails.is_digest_due(shop, row, at):
+            tasks.ask("digest", shop.id)
 
 
 def sweep() -> None:
@@ -507,8 +540,8 @@ def _due(at: datetime) -> list[tuple[str, int]]:
         ),
         "past_sales": select(SalesPull.shop_id).where(SalesPull.finished_at.is_(None), SalesPull.next_look_at <= at),
         "replan": select(ItemPlan.shop_id).where(ItemPlan.due_at.is_not(None)).distinct(),
-        "notices": select(Notice.shop_id)
-        .where(Notice.sent_at.is_(None), Notice.given_up_at.is_(None), Notice.next_try_at <= at)
+        "digest": select(PlanMail.shop_id)
+        .where(PlanMail.sent_at.is_(None), PlanMail.given_up_at.is_(None), PlanMail.next_try_at <= at)
         .distinct(),
         "partner_catalogue": select(PartnerPull.shop_id).where(
             PartnerPull.kind == CATALOGUE, PartnerPull.finished_at.is_(None), PartnerPull.next_look_at <= at
@@ -516,6 +549,8 @@ def _due(at: datetime) -> list[tuple[str, int]]:
         "partner_stock": select(PartnerPull.shop_id)
         .where(PartnerPull.kind == STOCK, PartnerPull.finished_at.is_(None))
         .union(_shops_to_look(at)),
+        "asked_sync": select(AskedSync.shop_id).where(AskedSync.finished_at.is_(None)),
+        "notices": select(Notice.shop_id).where(Notice.state == NOTICE_WAITING, Notice.next_try_at <= at),
         "partner_changes": select(PartnerChange.shop_id).where(
             PartnerChange.settled_at.is_(None), PartnerChange.is_accepted
         ),
@@ -582,6 +617,7 @@ def _tidy() -> None:
     working.forget_bodies(clock.now())
     runner.forget_old_jobs()
     partner_stock.forget_old_runs(clock.now())
+    answers.forget_old(clock.now())
 
 
 def set_clock() -> None:
@@ -591,6 +627,7 @@ def set_clock() -> None:
     ticks.every(3600, "hourly", _ask_all("hourly"))
     ticks.every(300, "partner_goods", _ask_drafting)
     ticks.every(300, "planning", _ask_planning)
+    ticks.every(300, "give_back", _ask_giving_back)
     ticks.every(86_400, "audit", _ask_all("audit"))
     ticks.every(86_400, "recount", _ask_all("recount"))
     ticks.every(86_400, "keep_alive", _ask_all("keep_alive"))
@@ -604,8 +641,16 @@ def set_clock() -> None:
 def _stock_changed(item_ids: set[int]) -> None:
     booking.fill_backorders(item_ids)
     booking.tell_backorders(item_ids)
+    wholesale.fill(item_ids)
     targets.refresh(item_ids)
     replan.note(item_ids, clock.now())
+
+
+def _exception_raised(kind: str, mapping_id: int | None, facts: dict[str, Any]) -> None:
+    """Other systems hear of an item that cannot be sent."""
+    if kind == desk.PARKED and mapping_id is not None:
+        mapping = db.session.get_one(Mapping, mapping_id)
+        notices.sync_failed(db.session.get_one(Item, mapping.item_id), str(facts.get("cause", "")))
 
 
 def _partner_line_booked(line: OrderLine, mapping: Mapping) -> None:
@@ -680,7 +725,12 @@ def wire(app: Flask) -> None:
     """Everybody knows whom to call."""
     register_tasks()
     set_clock()
+    ledger.after_release(splits.distribute)
     ledger.after_booking(_stock_changed)
+    targets.after_refresh(levels.refresh)
+    levels.after_change(notices.levels_changed)
+    wholesale.after_backorder(notices.order_waits)
+    desk.after_raising(_exception_raised)
     targets.terms_come_from(PARTNER, goods.terms_of)
     standing.after_change(_partner_changed)
     booking.after_partner_line(_partner_line_booked)

@@ -69,3 +69,11 @@ document.addEventListener("htmx:before:request", () => window.shopify?.loading?.
 document.addEventListener("htmx:after:request", () => window.shopify?.loading?.(false));
 document.addEventListener("htmx:error", () => window.shopify?.loading?.(false));
 document.addEventListener("DOMContentLoaded", tellToast);
+// A border between two amounts: dragged, both follow; typed, it follows.
+document.addEventListener("input", ({ target }) => {
+  const border = target.matches("[data-border]") ? target : document.querySelector(`[data-border~="${target.id || "-"}"]`);
+  if (!border) return;
+  const [left, right] = border.dataset.border.split(" ").map((id) => document.getElementById(id));
+  if (target === border) [left.value, right.value] = [border.value, border.max - border.value];
+  else if (target === left) border.value = left.value;
+});

@@ -8,7 +8,7 @@ from alembic import op
 from sqlalchemy.dialects.postgresql import JSONB
 
 revision = "0011"
-down_revision = "0008"
+down_revision = "0010"
 
 
 def upgrade() -> None:
@@ -145,7 +145,7 @@ def _create_item_plan() -> None:
 
 def _create_notice() -> None:
     op.create_table(
-        "notice",
+        "plan_mail",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("item_id", sa.Integer(), nullable=True),
@@ -164,13 +164,13 @@ def _create_notice() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_notice"),
     )
     op.create_index(
-        "ix_notice_due",
-        "notice",
+        "ix_plan_mail_due",
+        "plan_mail",
         ["shop_id"],
         unique=False,
         postgresql_where=sa.text("sent_at IS NULL AND given_up_at IS NULL"),
     )
-    op.create_index("ix_notice_shop_id", "notice", ["shop_id"], unique=False)
+    op.create_index("ix_plan_mail_shop_id", "plan_mail", ["shop_id"], unique=False)
 
 
 def _create_plan_event() -> None:
@@ -305,11 +305,11 @@ def downgrade() -> None:
     op.drop_index("ix_plan_event_shop_id", table_name="plan_event")
     op.drop_index("ix_plan_event_days", table_name="plan_event")
     op.drop_table("plan_event")
-    op.drop_index("ix_notice_shop_id", table_name="notice")
+    op.drop_index("ix_plan_mail_shop_id", table_name="plan_mail")
     op.drop_index(
-        "ix_notice_due", table_name="notice", postgresql_where=sa.text("sent_at IS NULL AND given_up_at IS NULL")
+        "ix_plan_mail_due", table_name="plan_mail", postgresql_where=sa.text("sent_at IS NULL AND given_up_at IS NULL")
     )
-    op.drop_table("notice")
+    op.drop_table("plan_mail")
     op.drop_index("ix_item_plan_shop_id", table_name="item_plan")
     op.drop_index("ix_item_plan_due", table_name="item_plan", postgresql_where=sa.text("due_at IS NOT NULL"))
     op.drop_table("item_plan")

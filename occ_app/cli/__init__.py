@@ -8,6 +8,7 @@ import click
 from flask.cli import FlaskGroup
 
 from occ_app.cli import (
+    channels,
     lots,
     operating,
     partner_goods,
@@ -19,11 +20,13 @@ from occ_app.cli import (
     stock,
     syncing,
     tracing,
+    wholesale,
 )
 from occ_app.cli.shared import occ
 from occ_app.errors import OccError
 
 __all__ = [
+    "channels",
     "lots",
     "main",
     "occ",
@@ -37,6 +40,7 @@ __all__ = [
     "stock",
     "syncing",
     "tracing",
+    "wholesale",
 ]
 
 

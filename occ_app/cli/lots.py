@@ -16,7 +16,6 @@ from occ_app.shops.models import Shop
 from occ_app.stock import allocations, labels, listing, lots, quality, review
 from occ_app.stock.models import NUMBER, Lot, QualityCheck
 from occ_app.stock.review import Split
-from occ_app.stock.rules import CHANNELS
 from occ_app.web import MOST_ID
 
 
@@ -193,7 +192,7 @@ def allocation() -> None:
 @allocation.command("set")
 @with_shop
 @click.option("--item", "sku", required=True)
-@click.argument("channel", type=click.Choice(CHANNELS))
+@click.argument("channel")
 @click.argument("quantity", type=int)
 @says_why
 def allocation_set(domain: str, sku: str, channel: str, quantity: int) -> None:

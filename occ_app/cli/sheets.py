@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from occ_app import clock
+from occ_app.b2b import sheets as _wholesale  # noqa: F401 - its kind of file is among the others from here on
 from occ_app.cli.shared import ACTOR, occ, of_shop, says_why, with_shop
 from occ_app.extensions import db
 from occ_app.sync import files

@@ -11,9 +11,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Select, and_, case, cast, func, or_, select, true
+from sqlalchemy import BigInteger, Select, and_, case, cast, func, or_, select, true, union_all
 from sqlalchemy.orm import joinedload
 
+from occ_app.b2b.models import WholesaleLine, WholesaleOrder
+from occ_app.catalog.models import Item
 from occ_app.extensions import db
 from occ_app.orders.models import Order, OrderLine
 from occ_app.production import trace
@@ -22,12 +24,15 @@ from occ_app.production.trace import Links, among
 from occ_app.stock.models import Balance, Lot, StockMove
 from occ_app.stock.rules import COMMITTED, SHIPPED
 
-PREFIX = "order_line:"
+PREFIX, WHOLESALE_PREFIX = "order_line:", "b2b_line:"
 
 
 @dataclass(frozen=True)
 class Sale:
-    """What an order line has of a lot, in units of the item. `returned` ones came back and are not counted as shipped."""
+    """What an order line has of a lot, in units of the item. `returned` ones came back and are not counted as shipped.
+
+    `order_id`: of a wholesale order less than zero, so that no two orders share a number.
+    """
 
     order_id: int
     order: str
@@ -40,6 +45,11 @@ class Sale:
     committed: int
     shipped: int
     returned: int
+
+    @property
+    def path(self) -> str:
+        """Where the order is: its trace, or the wholesale order."""
+        return f"/trace/orders/{self.order_id}" if self.order_id > 0 else f"/wholesale/{-self.order_id}"
 
 
 @dataclass(frozen=True)
@@ -142,10 +152,10 @@ def _standing(lot_ids: Iterable[int]) -> dict[int, dict[str, int]]:
 # Order lines by the moves that name them ----------------------------------------------------------------------------------------------
 
 
-def _line_number() -> Any:
+def _line_number(prefix: str) -> Any:
     """The number of the order line that a move's source names (`order_line:981:take:2:0`), else null."""
     number = cast(func.split_part(StockMove.source, ":", 2), BigInteger)
-    return case((StockMove.source.startswith(PREFIX, autoescape=True), number))
+    return case((StockMove.source.startswith(prefix, autoescape=True), number))
 
 
 def _net(place: str) -> Any:
@@ -156,22 +166,22 @@ def _net(place: str) -> Any:
     return func.coalesce(func.sum(change), 0)
 
 
-def _moves(condition: Any) -> Select[Any]:
+def _moves(condition: Any, prefix: str = PREFIX) -> Select[Any]:
     """Of each order line and lot: what is committed, shipped, returned. Only lines that have or had units of the lot."""
     returned = func.coalesce(func.sum(case((StockMove.reason == "order_return", StockMove.quantity))), 0)
     grouped = (
         select(
-            _line_number().label("line_number"),
+            _line_number(prefix).label("line_number"),
             StockMove.lot_id.label("lot_id"),
             _net(COMMITTED).label("committed"),
             _net(SHIPPED).label("shipped"),
             returned.label("returned"),
         )
-        .where(condition, StockMove.lot_id.is_not(None), StockMove.source.startswith(PREFIX, autoescape=True))
+        .where(condition, StockMove.lot_id.is_not(None), StockMove.source.startswith(prefix, autoescape=True))
         .group_by("line_number", StockMove.lot_id)
         .subquery("booked")
     )
-    line = _line_of(grouped.c.line_number)
+    line = (_line_of if prefix == PREFIX else _wholesale_line_of)(grouped.c.line_number)
     return (
         select(
             *line.c,
@@ -206,8 +216,29 @@ def _line_of(number: Any) -> Any:
     )
 
 
+def _wholesale_line_of(number: Any) -> Any:
+    """The same of a wholesale order."""
+    return (
+        select(
+            (-WholesaleOrder.id).label("order_id"),
+            WholesaleOrder.number.label("order_name"),
+            WholesaleOrder.created_at.label("placed_at"),
+            WholesaleOrder.cancelled_at.is_not(None).label("is_cancelled"),
+            WholesaleLine.id.label("line_id"),
+            Item.sku.label("sku"),
+            Item.name.label("title"),
+        )
+        .join(WholesaleOrder, WholesaleOrder.id == WholesaleLine.order_id)
+        .join(Item, Item.id == WholesaleLine.item_id)
+        .where(WholesaleLine.id == number)
+        .limit(1)
+        .lateral("line")
+    )
+
+
 def _lines_of(lot_ids: Iterable[int]) -> Select[Any]:
-    return _moves(among(StockMove.lot_id, lot_ids))
+    of = among(StockMove.lot_id, lot_ids)
+    return select(union_all(_moves(of), _moves(of, WHOLESALE_PREFIX)).subquery("sold"))
 
 
 def _of_lines(numbers: Sequence[int]) -> Select[Any]:

@@ -90,7 +90,7 @@ def kind_of(item: Item) -> str:
 
 def order_path(sale: Sale) -> str:
     """Where the order's own trace is."""
-    return f"/trace/orders/{sale.order_id}"
+    return sale.path
 
 
 # The graph ----------------------------------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from sqlalchemy.orm import joinedload
 
 from occ_app.catalog.models import INGREDIENT, Item
 from occ_app.extensions import db
-from occ_app.planning import materials, notices, supply
+from occ_app.planning import mails, materials, supply
 from occ_app.planning.materials import Line, Plan, Stock
 from occ_app.planning.models import ItemPlan
 from occ_app.production import costs, formulas
@@ -145,7 +145,7 @@ def _suggestions(today: date) -> list[Plan]:
             suggested(row.item_id),
             is_suggested=True,
         )
-        for row in notices.open_suggestions(today)
+        for row in mails.open_suggestions(today)
         if not supply.is_partners(row.item)
     ]
 

@@ -221,12 +221,12 @@ class PlanState(ShopScoped, db.Model):
     digest_said: Mapped[str | None] = mapped_column(Text)  # a hash of what the last digest told
 
 
-class Notice(ShopScoped, db.Model):
+class PlanMail(ShopScoped, db.Model):
     """A mail to be sent. Gone out when `sent_at` is set; after some tries it is given up with its cause."""
 
-    __tablename__ = "notice"
+    __tablename__ = "plan_mail"
     __table_args__ = (
-        Index("ix_notice_due", "shop_id", postgresql_where=text("sent_at IS NULL AND given_up_at IS NULL")),
+        Index("ix_plan_mail_due", "shop_id", postgresql_where=text("sent_at IS NULL AND given_up_at IS NULL")),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)

@@ -16,7 +16,7 @@ from sqlalchemy.orm import joinedload
 from occ_app import clock
 from occ_app.catalog.models import INGREDIENT, Item, Mapping
 from occ_app.extensions import current_shop_id, db
-from occ_app.planning import demand, forecasting, notices, reorder, supply
+from occ_app.planning import demand, forecasting, mails, reorder, supply
 from occ_app.planning.demand import Days, Sold
 from occ_app.planning.forecasting import WEEK, Forecast
 from occ_app.planning.models import (
@@ -345,7 +345,7 @@ def _mark_stock_out(plan: ItemPlan, of: Supply, outs: list[StockOut], shop: Shop
     if of.stock <= 0 and open_ is None and supply.is_planned(plan.item):
         db.session.add(StockOut(item_id=plan.item_id, since=today))
         if was > 0 and plan.is_planned:
-            notices.tell_sold_out(plan, of, shop, at)
+            mails.tell_sold_out(plan, of, shop, at)
     elif of.stock > 0 and open_ is not None:
         open_.until = max(open_.since, today)
 

@@ -15,7 +15,7 @@ from occ_app.catalog.models import Item
 from occ_app.errors import NotFoundError, RuleError
 from occ_app.extensions import db
 from occ_app.planning import buying, history, item_rules, mail, overview, purchases, replan, suggestions, supply, words
-from occ_app.planning.models import Notice, PlanEvent, Suggestion
+from occ_app.planning.models import PlanEvent, PlanMail, Suggestion
 from occ_app.production import forms, units
 from occ_app.production.formulas import unit_of
 from occ_app.shops import settings
@@ -345,7 +345,7 @@ def plan_settings() -> Response:
 
 
 def _settings(errors: dict[str | None, str] | None = None, status: int = 200, **typed: str) -> Response:
-    newest = select(Notice).order_by(Notice.id.desc()).limit(5)
+    newest = select(PlanMail).order_by(PlanMail.id.desc()).limit(5)
     events = select(PlanEvent).where(PlanEvent.item_id.is_(None)).order_by(PlanEvent.since.desc()).limit(50)
     return page(
         "planning/settings.html",
@@ -354,7 +354,7 @@ def _settings(errors: dict[str | None, str] | None = None, status: int = 200, **
         event={name: request.form.get(name, "")[:200] for name in ("name", "since", "until", "factor")},
         errors=errors or {},
         events=db.session.scalars(events).all(),
-        notices=db.session.scalars(newest).all(),
+        mails=db.session.scalars(newest).all(),
         mail_is_on=mail.is_on(),
         today=overview.today(),
         pull=history.newest(),

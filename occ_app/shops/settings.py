@@ -106,6 +106,14 @@ SETTINGS: dict[str, Setting] = {
     "digest_to": Setting(_mails, "", "Who gets the planning digest by mail, with commas between them"),
     "digest_hour": Setting(_whole(0, 23), 7, "The hour of the digest, in the shop's time zone"),
     "sold_out_mail": Setting(_one_of("yes", "no"), "yes", "Whether a mail goes out at once when something sells out"),
+    "b2b_when_short": Setting(
+        _one_of("refuse", "pool", "backorder"),
+        "refuse",
+        "What happens to a wholesale order that wholesale has too little for",
+    ),
+    "api_requests_per_minute": Setting(
+        _whole(1, 1_000_000), 600, "How many requests an API token may make in a minute"
+    ),
     "fulfilment_centre": Setting(_location, "", "Where partners ship to"),
 }
 

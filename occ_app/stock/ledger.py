@@ -19,9 +19,10 @@ from occ_app.catalog.models import Item
 from occ_app.errors import RuleError
 from occ_app.extensions import current_shop_id, db
 from occ_app.stock.models import Balance, Lot, StockMove
-from occ_app.stock.rules import REASONS, VIRTUAL_PLACES, Holding, is_place
+from occ_app.stock.rules import REASONS, RELEASED, VIRTUAL_PLACES, Holding, is_place
 
 _listeners: list[Callable[[set[int]], None]] = []
+_release_listeners: list[Callable[[set[tuple[int, int]]], None]] = []
 USES = ("reserve", "consume", "release")  # what nobody may do with units of a recalled lot
 
 
@@ -58,6 +59,15 @@ def after_booking(listener: Callable[[set[int]], None]) -> None:
         _listeners.append(listener)
 
 
+def after_release(listener: Callable[[set[tuple[int, int]]], None]) -> None:
+    """`listener` is called with (item id, location id) of units that became free for sale, within the transaction; before all others.
+
+    Units that a channel gave back are not among them.
+    """
+    if listener not in _release_listeners:
+        _release_listeners.append(listener)
+
+
 def book(moves: Sequence[Move], *, actor: str, at: datetime) -> None:
     """All moves are booked, or none. Raises RuleError where a physical place would go below zero, or a recalled lot would be used.
 
@@ -82,6 +92,9 @@ def book(moves: Sequence[Move], *, actor: str, at: datetime) -> None:
         if "physical_not_negative" in str(error.orig):
             raise RuleError("There are not that many units at that place any more. Load the page again.") from error
         raise
+    released = {(m.item_id, m.location_id) for m in moves if m.to_place == RELEASED and m.reason != "allocate"}
+    for listener in _release_listeners if released else ():
+        listener(released)
     changed({move.item_id for move in moves})
 
 

@@ -52,6 +52,10 @@ REASONS = (
     "reserve",
     "unreserve",
     "consume",
+    "market_out",
+    "market_back",
+    "market_sale",
+    "handout",
 )
 COUNTED = {
     "released": (RELEASED,),

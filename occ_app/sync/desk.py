@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import literal_column, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from occ_app.extensions import current_shop_id, db
@@ -14,6 +14,7 @@ from occ_app.sync.models import SyncException
 
 DELIVERY, ORDER, TASK = "delivery", "order", "task"  # work that has stopped until somebody says "try again"
 UNSEEN = "unseen"  # Shopify has more committed than we have booked, or less, and no order tells why
+WHOLESALE = "wholesale"  # a wholesale order waits for units
 MISSING = "missing"  # customers bought more than a partner has
 DRIFT, GUARD, PARKED, BACKORDER, LINK, AMBIGUOUS = (
     "drift",
@@ -23,6 +24,15 @@ DRIFT, GUARD, PARKED, BACKORDER, LINK, AMBIGUOUS = (
     "link",
     "ambiguous",
 )
+
+
+_listeners: list[Callable[[str, int | None, dict[str, Any]], None]] = []
+
+
+def after_raising(listener: Callable[[str, int | None, dict[str, Any]], None]) -> None:
+    """`listener` is called with kind, mapping and facts of an exception that was not open before, within the transaction."""
+    if listener not in _listeners:
+        _listeners.append(listener)
 
 
 def raise_(kind: str, subject: str, facts: dict[str, Any], at: datetime, mapping_id: int | None = None) -> None:
@@ -36,13 +46,15 @@ def raise_(kind: str, subject: str, facts: dict[str, Any], at: datetime, mapping
         "mapping_id": mapping_id,
     }
     statement = insert(SyncException).values(row)
-    db.session.execute(
+    is_new = db.session.scalar(
         statement.on_conflict_do_update(
             index_elements=["shop_id", "kind", "subject"],
             index_where=SyncException.settled_at.is_(None),
             set_={"facts": statement.excluded.facts},
-        )
+        ).returning(literal_column("xmax = 0"))
     )
+    for listener in _listeners if is_new else ():
+        listener(kind, mapping_id, facts)
 
 
 def tell_unseen(mapping_id: int, committed: int, booked: int, at: datetime) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Select, select
 from sqlalchemy.orm import joinedload
@@ -16,9 +17,9 @@ from occ_app.catalog.sheets import Line, day, read, take_all, whole, write
 from occ_app.errors import RuleError
 from occ_app.extensions import db
 from occ_app.production import sheets as production
-from occ_app.stock import lots
+from occ_app.stock import allocations, channels, lots
 from occ_app.stock.models import Balance, Lot
-from occ_app.stock.rules import LOT_PLACES, OPENING
+from occ_app.stock.rules import LOT_PLACES, OPENING, RELEASED
 from occ_app.sync import link, targets
 from occ_app.sync.models import SyncState
 
@@ -34,6 +35,7 @@ ITEMS = (
     "lead_time_days",
 )
 LOTS = ("lot_number", "item_sku", "quantity", "place", "location_gid", "made_on", "expires_on")
+ALLOCATIONS = ("item_sku", "channel", "quantity")
 MAPPINGS = ("item_sku", "variant_gid", "variant_sku", "location_gid", "units_per_variant", "sync_enabled", "first_link")
 
 
@@ -287,10 +289,67 @@ def _text(line: Line, column: str, *, needed: bool = False) -> str:
     return text
 
 
+def _take_allocations(data: bytes, actor: str, at: datetime) -> int:
+    """Each named channel has so many units of the item, at the default location; channels that are not named keep theirs."""
+    lines = read(data, ALLOCATIONS, ALLOCATIONS)
+    named = {line.cells["item_sku"] for line in lines}
+    query = select(Item).where(Item.kind == PRODUCT, Item.sku.in_(named))
+    items = {item.sku: item for item in db.session.scalars(query)}
+    known, place = channels.names(), pull.default_location()
+    if place is None:
+        raise RuleError("No location is set yet. It comes with the first pull of your store; try again in a minute.")
+    wanted: dict[str, dict[str, int]] = {}
+    first: dict[str, Line] = {}
+
+    def look(line: Line) -> None:
+        sku, channel = line.cells["item_sku"], line.cells["channel"]
+        if sku not in items:
+            raise RuleError(f"There is no item {sku!r}. Import items first.")
+        if channel not in known:
+            raise RuleError(f"channel is {channel!r}. Give one of {', '.join(known)}.")
+        mine = wanted.setdefault(sku, {})
+        if channel in mine:
+            raise RuleError(f"{sku} has {channel} twice in the file.")
+        units = whole(line, "quantity", most=lots.MOST_UNITS)
+        if units is None:
+            raise RuleError("quantity is empty.")
+        mine[channel] = units
+        first.setdefault(sku, line)
+
+    take_all(lines, look)
+    today = targets.today(targets.shop())
+    facts = {"today": today, "actor": actor, "at": at, "cause": "csv"}
+    take_all(
+        [first[sku] for sku in wanted],
+        lambda line: _set_amounts(items[line.cells["item_sku"]], place.id, wanted[line.cells["item_sku"]], facts),
+    )
+    return len(lines)
+
+
+def _set_amounts(item: Item, location_id: int, wanted: dict[str, int], facts: dict[str, Any]) -> None:
+    allocations.set_amounts(item, location_id, wanted, **facts)
+
+
+def _give_allocations() -> str:
+    place = pull.default_location()
+    items = {
+        item.id: item.sku for item in db.session.scalars(select(Item).where(Item.kind == PRODUCT).order_by(Item.sku))
+    }
+    given = allocations.amounts_of(list(items), place.id) if place else {}
+    rows = (
+        (sku, channel, units)
+        for item_id, sku in items.items()
+        for channel, units in given.get(item_id, {}).items()
+        if units and channel != RELEASED
+    )
+    return write(ALLOCATIONS, rows)
+
+
 KINDS = {
     "items": Kind(_take_items, _give_items),
     "ingredients": Kind(production.take_ingredients, production.give_ingredients),
     "formulas": Kind(production.take_formulas, production.give_formulas),
     "lots": Kind(_take_lots, _give_lots),
     "mappings": Kind(_take_mappings, _give_mappings),
+    "allocations": Kind(_take_allocations, _give_allocations),
 }

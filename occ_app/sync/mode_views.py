@@ -14,8 +14,7 @@ from occ_app.catalog.models import INGREDIENT, Item, Location
 from occ_app.errors import NotFoundError, RuleError
 from occ_app.extensions import db
 from occ_app.shops import settings
-from occ_app.stock import allocations
-from occ_app.stock.rules import CHANNELS
+from occ_app.stock import allocations, channels
 from occ_app.sync import modes, targets
 from occ_app.sync.views import PER_PAGE, page_number, pages_of
 from occ_app.web import page, row_id, see_other
@@ -103,7 +102,7 @@ def save_allocations(item_id: int) -> Response:
             raise RuleError(
                 "No location is set yet. It comes with the first pull of your store; try again in a minute."
             )
-        wanted = {channel: _units(channel) for channel in CHANNELS if channel in request.form}
+        wanted = {channel: _units(channel) for channel in channels.names() if channel in request.form}
         today = targets.today(g.shop)
         allocations.set_amounts(item, place.id, wanted, today=today, actor=g.user, at=clock.now())
     except RuleError as error:

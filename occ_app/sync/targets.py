@@ -22,6 +22,7 @@ from occ_app.work import tasks
 
 TermsSource = Callable[[Collection[int]], dict[tuple[int, int], list[Term]]]
 _sources: dict[str, TermsSource] = {}
+_listeners: list[Callable[[Collection[int] | None], None]] = []
 
 
 def shop() -> Shop:
@@ -82,6 +83,12 @@ def equation(
     return [*beside, *held] or [Term("partner_available", 0)]
 
 
+def after_refresh(listener: Callable[[Collection[int] | None], None]) -> None:
+    """`listener` is called with the ids of items whose targets were computed anew (None: of all), within the transaction."""
+    if listener not in _listeners:
+        _listeners.append(listener)
+
+
 def refresh(item_ids: Iterable[int]) -> None:
     """The targets of these items' mappings are right, and a push is asked for where one is due. Two statements, whatever their number."""
     ids = sorted(set(item_ids))
@@ -89,6 +96,41 @@ def refresh(item_ids: Iterable[int]) -> None:
         _recompute(
             SyncState.mapping_id.in_(select(Mapping.id).where(Mapping.item_id.in_(ids), Mapping.ended_at.is_(None)))
         )
+        for listener in _listeners:
+            listener(ids)
+
+
+def let_fall(item_ids: Collection[int]) -> None:
+    """Where units of these items were sold elsewhere, the lower number waits neither for the guard nor for approval: it is no plan, it is so."""
+    if not item_ids:
+        return
+    mappings = select(Mapping.id).where(Mapping.item_id.in_(sorted(item_ids)), Mapping.ended_at.is_(None))
+    query = select(SyncState).where(SyncState.mapping_id.in_(mappings), SyncState.target < SyncState.expected)
+    fallen = db.session.scalars(query.options(joinedload(SyncState.mapping)).with_for_update(of=SyncState)).all()
+    for state in fallen:
+        state.approved_target = state.target
+        if state.state == AWAITING_APPROVAL:
+            _ask_anew(state)
+    db.session.flush()
+    approvals.follow(list(fallen), clock.now())
+    if any(state.state == LINKED and state.is_pushed for state in fallen):
+        tasks.ask("push", current_shop_id())
+
+
+def is_waiting(item_id: int) -> bool:
+    """Whether a number of the item waits for a person."""
+    mapped = select(Mapping.id).where(Mapping.item_id == item_id, Mapping.ended_at.is_(None))
+    waiting = select(SyncState.mapping_id).where(SyncState.mapping_id.in_(mapped), SyncState.state == AWAITING_APPROVAL)
+    return db.session.scalar(waiting.limit(1)) is not None
+
+
+def let_change(item_id: int) -> None:
+    """A person has just decided on the item's present numbers: the guard does not ask again."""
+    mapped = select(Mapping.id).where(Mapping.item_id == item_id, Mapping.ended_at.is_(None))
+    query = select(SyncState).where(SyncState.mapping_id.in_(mapped), SyncState.target != SyncState.expected)
+    for state in db.session.scalars(query.with_for_update()):
+        state.approved_target = state.target
+    db.session.flush()
 
 
 def lock_states(item_ids: Iterable[int]) -> None:
@@ -104,6 +146,8 @@ def lock_states(item_ids: Iterable[int]) -> None:
 def refresh_all() -> None:
     """All targets of the shop are right: lots expire, and days begin, with no other event."""
     _recompute(SyncState.mapping_id.in_(select(Mapping.id).where(Mapping.ended_at.is_(None))))
+    for listener in _listeners:
+        listener(None)
 
 
 def _recompute(condition) -> None:  # type: ignore[no-untyped-def]

@@ -19,6 +19,7 @@ COLUMNS = {
     "formulas": files.production.FORMULAS,
     "lots": files.LOTS,
     "mappings": files.MAPPINGS,
+    "allocations": files.ALLOCATIONS,
 }
 SEEN_AT = {
     "items": "/products",
@@ -26,6 +27,7 @@ SEEN_AT = {
     "formulas": "/production/formulas",
     "lots": "/lots",
     "mappings": "/mapping?view=mapped",
+    "allocations": "/channels",
 }
 
 

@@ -24,6 +24,8 @@ KEYS = {
     "formulas": ("item_sku", "ingredient_code"),
     "lots": ("lot_number", "place", "location_gid"),
     "mappings": ("variant_gid", "location_gid"),
+    "allocations": ("item_sku", "channel"),
+    "b2b-orders": ("order_reference", "item_sku"),
 }
 
 

@@ -246,6 +246,12 @@ def _task(name: str, facts: dict[str, Any]) -> Case:
     )
 
 
+def _wholesale(name: str, facts: dict[str, Any]) -> Case:
+    words = f"{facts['customer']} ordered them, and wholesale has too few. They go to the order as soon as wholesale has some: release a lot,"
+    words += " move the border, or cancel the order. It ends by itself."
+    return Case(f"Order {facts['number']} waits for {facts['waiting']}", words, "Waits", "warning", ())
+
+
 RETRY = (("retry", "Try again"),)
 _CASES = {
     desk.DELIVERY: _delivery,
@@ -259,6 +265,7 @@ _CASES = {
     desk.AMBIGUOUS: _ambiguous,
     desk.BACKORDER: _backorder,
     desk.MISSING: _missing,
+    desk.WHOLESALE: _wholesale,
 }
 
 

@@ -11,8 +11,8 @@ import pytest
 from occ_app import clock
 from occ_app.errors import NotConfiguredError
 from occ_app.extensions import db
-from occ_app.planning import notices, replan
-from occ_app.planning.models import Notice
+from occ_app.planning import mails, replan
+from occ_app.planning.models import PlanMail
 from occ_app.sync import targets
 from tests.planning.workshop import HERE, Workshop
 from tests.support.postbox import Postbox
@@ -34,10 +34,10 @@ def look(workshop: Workshop, at: datetime) -> int:
     db.session.remove()
     with workshop.bench.scope():
         shop, row = targets.shop(), replan.state()
-        if notices.is_digest_due(shop, row, at):
-            notices.write_digest(shop, row, at)
+        if mails.is_digest_due(shop, row, at):
+            mails.write_digest(shop, row, at)
         db.session.commit()
-        return notices.send_due(at)
+        return mails.send_due(at)
 
 
 def hour(days: int, hour: int) -> datetime:
@@ -76,10 +76,10 @@ def test_a_mail_that_is_refused_waits_and_is_given_up_with_its_cause(bars: Works
     postbox.refuses = True
     bars.bench.sell_in("BAR", 40)
     bars.bench.settle()
-    for number in range(notices.MOST_TRIES):
+    for number in range(mails.MOST_TRIES):
         look(bars, clock.now() + timedelta(hours=2 * number + 2))
     with bars.bench.scope():
-        row = db.session.scalars(db.select(Notice)).first()
+        row = db.session.scalars(db.select(PlanMail)).first()
 
     assert postbox.mails == []
     assert (row.given_up_at is not None, "451" in row.cause) == (True, True)
@@ -90,7 +90,7 @@ def test_without_a_mail_server_nothing_is_written(bars: Workshop) -> None:
     bars.bench.sell_in("BAR", 40)
     bars.bench.settle()
     with bars.bench.scope():
-        kept = db.session.scalar(db.select(db.func.count()).select_from(Notice))
+        kept = db.session.scalar(db.select(db.func.count()).select_from(PlanMail))
 
     assert kept == 0
     assert "No mail goes out" in bars.see("/planning/settings")

@@ -14,7 +14,7 @@ from occ_app.config import Config
 from occ_app.errors import OutsideError
 from occ_app.extensions import db
 from occ_app.planning import mail, words
-from occ_app.planning.models import DIGEST, OPEN, SOLD_OUT, ItemPlan, Notice, PlanState, Suggestion
+from occ_app.planning.models import DIGEST, OPEN, SOLD_OUT, ItemPlan, PlanMail, PlanState, Suggestion
 from occ_app.planning.supply import Supply
 from occ_app.shops import settings
 from occ_app.shops.models import Shop
@@ -48,9 +48,9 @@ def _add(
 ) -> None:
     subject = " ".join(subject.split())[:200]
     db.session.add(
-        Notice(kind=kind, item_id=item_id, recipients=to, subject=subject, body=body, created_at=at, next_try_at=at)
+        PlanMail(kind=kind, item_id=item_id, recipients=to, subject=subject, body=body, created_at=at, next_try_at=at)
     )
-    tasks.ask("notices", shop.id)
+    tasks.ask("digest", shop.id)
 
 
 def _link(shop: Shop) -> str:
@@ -101,18 +101,20 @@ def open_suggestions(today: date) -> list[Suggestion]:
 
 def send_due(at: datetime) -> int:
     """Every notice that is due has been sent, or waits with its cause; after some tries it is given up. Commits one by one."""
-    due = select(Notice.id).where(Notice.sent_at.is_(None), Notice.given_up_at.is_(None), Notice.next_try_at <= at)
+    due = select(PlanMail.id).where(
+        PlanMail.sent_at.is_(None), PlanMail.given_up_at.is_(None), PlanMail.next_try_at <= at
+    )
     sent = 0
-    for notice_id in list(db.session.scalars(due.order_by(Notice.id).limit(200))):
-        notice = db.session.get_one(Notice, notice_id)
+    for mail_id in list(db.session.scalars(due.order_by(PlanMail.id).limit(200))):
+        mail = db.session.get_one(PlanMail, mail_id)
         try:
-            mail.send(notice.recipients, notice.subject, notice.body)
+            mail.send(mail.recipients, mail.subject, mail.body)
         except OutsideError as error:
-            notice.tries, notice.cause = notice.tries + 1, str(error)
-            notice.next_try_at = at + timedelta(minutes=2**notice.tries)
-            notice.given_up_at = at if notice.tries >= MOST_TRIES else None
+            mail.tries, mail.cause = mail.tries + 1, str(error)
+            mail.next_try_at = at + timedelta(minutes=2**mail.tries)
+            mail.given_up_at = at if mail.tries >= MOST_TRIES else None
         else:
-            notice.sent_at, notice.cause = at, None
+            mail.sent_at, mail.cause = at, None
             sent += 1
         db.session.commit()
     return sent

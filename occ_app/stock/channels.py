@@ -1,0 +1,46 @@
+"""The channels of the shop: the five that there always are, and its own."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+
+from sqlalchemy import func, select
+
+from occ_app.errors import RuleError
+from occ_app.extensions import db
+from occ_app.stock.channel_models import OwnChannel
+from occ_app.stock.rules import CHANNELS
+
+MOST = 20
+LONGEST_NAME = 40
+
+
+def names() -> dict[str, str]:
+    """Key -> name of every channel, the five first."""
+    own = db.session.scalars(select(OwnChannel).order_by(OwnChannel.id))
+    return {key: key.capitalize() for key in CHANNELS} | {channel.key: channel.name for channel in own}
+
+
+def check(key: str) -> str:
+    """The channel's key. Raises RuleError where the shop has no such channel."""
+    known = names()
+    if key not in known:
+        raise RuleError(f"Give one of: {', '.join(known)}.", field="channel")
+    return key
+
+
+def add(name: str, at: datetime) -> OwnChannel:
+    """The shop has a channel of that name. Raises RuleError where the name cannot be or is taken."""
+    name = " ".join(name.split())
+    key = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:30].strip("-")
+    if not key or len(name) > LONGEST_NAME:
+        raise RuleError(f"Give a name of 1 to {LONGEST_NAME} letters or digits, such as Farm shop.", field="name")
+    if key in names() or key.startswith("market-"):
+        raise RuleError(f"There is a channel {name} already. Give another name.", field="name")
+    if (db.session.scalar(select(func.count()).select_from(OwnChannel)) or 0) >= MOST:
+        raise RuleError(f"A shop has at most {MOST} channels of its own.", field="name")
+    channel = OwnChannel(key=key, name=name, created_at=at)
+    db.session.add(channel)
+    db.session.flush()
+    return channel

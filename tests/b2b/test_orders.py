@@ -1,0 +1,161 @@
+"""Wholesale orders against one stock: what they take, what Shopify shows, how they end."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from occ_app import clock
+from occ_app.errors import BadFileError
+from occ_app.extensions import across_shops, db
+from occ_app.shops import settings
+from occ_app.stock import ledger
+from occ_app.stock.channel_models import AllocationRule
+from occ_app.stock.sharing import Claim
+from occ_app.sync import targets
+from occ_app.sync.files import KINDS
+from occ_app.wiring import _ask_giving_back
+from tests.b2b.conftest import HALF, SKU, System, split
+
+
+def test_in_the_pool_an_order_lowers_shopify(system: System) -> None:
+    answer = system.order(5)
+    system.bench.settle()
+
+    assert answer.status_code == 201
+    assert system.bench.available(SKU) == 95
+    assert system.stock() == (95, 95)
+
+
+def test_of_a_split_item_an_order_leaves_shopify_alone(system: System) -> None:
+    split(system.bench, SKU, HALF)
+    system.bench.settle()
+    before = system.bench.available(SKU)
+    system.order(5)
+    system.bench.settle()
+
+    assert (before, system.bench.available(SKU)) == (60, 60)
+    assert system.stock() == (35, 60)
+
+
+def test_an_order_knows_its_lots_and_a_lots_trace_names_it(system: System) -> None:
+    bench = system.bench
+    order = system.order(5).get_json()
+    system.post(f"/api/v1/orders/{order['id']}/ship")
+    again = system.post(f"/api/v1/orders/{order['id']}/ship").get_json()
+    page = bench.open("/trace/lots/1").get_data(as_text=True)
+    file = bench.open("/trace/lots/1.csv").get_data(as_text=True)
+
+    assert again["lines"][0]["lots"] == [{"lot_number": "L-1", "quantity": 5}]
+    assert f'href="/wholesale/{order["id"]}"' in page
+    assert order["number"] in file
+
+
+def test_a_cancelled_order_gives_its_units_back_where_they_came_from(system: System) -> None:
+    split(system.bench, SKU, HALF)
+    order = system.order(5).get_json()["id"]
+    first = system.post(f"/api/v1/orders/{order}/cancel")
+    second = system.post(f"/api/v1/orders/{order}/cancel")
+    shipped = system.post(f"/api/v1/orders/{order}/ship")
+
+    assert (first.status_code, second.status_code, shipped.status_code) == (200, 200, 409)
+    assert system.stock() == (40, 60)
+    assert audit(system) == []
+
+
+def audit(system: System) -> list[object]:
+    """What the ledger's audit finds wrong."""
+    with system.bench.scope():
+        return list(ledger.audit())
+
+
+def rule(system: System, name: str) -> None:
+    """What happens when wholesale has too little."""
+    with system.bench.scope():
+        settings.put(targets.shop(), "b2b_when_short", name)
+        db.session.commit()
+
+
+def test_by_rule_the_pool_gives_what_wholesale_lacks(system: System) -> None:
+    split(system.bench, SKU, HALF)
+    rule(system, "pool")
+    answer = system.order(50)
+    system.bench.settle()
+
+    assert answer.status_code == 201
+    assert system.stock() == (0, 50)
+    assert system.bench.available(SKU) == 50
+
+
+def test_by_rule_an_order_waits_and_is_filled_by_the_next_lot_while_shopify_keeps_its_own(system: System) -> None:
+    bench = system.bench
+    split(bench, SKU, HALF)
+    rule(system, "backorder")
+    order = system.order(50).get_json()
+    early = system.post(f"/api/v1/orders/{order['id']}/ship")
+    bench.settle()
+    before, told = bench.available(SKU), bench.exceptions()
+    bench.lot(SKU, 30, number="L-2")
+    after = system.ask(f"/api/v1/orders/{order['id']}").get_json()
+    bench.settle()
+
+    assert (order["lines"][0]["taken"], order["lines"][0]["waiting"], early.status_code) == (40, 10, 409)
+    assert (before, after["lines"][0]["taken"], after["lines"][0]["waiting"]) == (60, 50, 0)
+    assert [lot["lot_number"] for lot in after["lines"][0]["lots"]] == ["L-1", "L-2"]
+    assert (told, bench.exceptions()) == (["wholesale"], [])
+    assert audit(system) == []
+
+
+def test_a_new_lot_is_shared_by_the_rules_when_it_is_released(system: System) -> None:
+    bench = system.bench
+    split(bench, SKU, (Claim("wholesale", fixed=40), Claim("shopify")))
+    system.order(15)
+    lot = bench.lot(SKU, 50, place="in_review", number="L-2")
+    before = system.stock()
+    bench.move(lot, "released")
+    bench.settle()
+
+    assert (before, system.stock(), bench.available(SKU)) == ((25, 60), (40, 95), 95)
+
+
+def test_unsold_units_go_back_to_shopify_on_the_day(
+    system: System, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = system.bench
+    split(bench, SKU, HALF)
+    with bench.scope():
+        for each in db.session.scalars(db.select(AllocationRule).where(AllocationRule.channel == "wholesale")):
+            each.give_back_on = clock.now().date() + timedelta(days=3)
+        db.session.commit()
+    (tmp_path / "clock").write_text(str(3 * 86_400 + 60))
+    monkeypatch.setenv("OCC_CLOCK_FILE", str(tmp_path / "clock"))
+    with across_shops():
+        _ask_giving_back()
+        db.session.commit()
+    bench.settle()
+
+    assert system.stock() == (0, 100)
+    assert bench.available(SKU) == 100
+
+
+def test_a_big_order_waits_for_no_guard(system: System) -> None:
+    system.order(90)
+    system.bench.settle()
+
+    assert system.bench.available(SKU) == 10
+
+
+def test_orders_come_in_a_file_all_or_none_and_once(system: System) -> None:
+    head = "order_reference,customer,item_sku,quantity\n"
+    with system.bench.scope():
+        taken = KINDS["b2b-orders"].take(f"{head}PO-1,Deli,{SKU},5\nPO-2,Kiosk,{SKU},6\n".encode(), "test", clock.now())
+        db.session.commit()
+        for bad in (f"PO-3,Deli,{SKU},5\nPO-4,Deli,NONE,1\n", f"PO-1,Deli,{SKU},5\n", f"PO-5,Deli,{SKU},0\n"):
+            with pytest.raises(BadFileError):
+                KINDS["b2b-orders"].take((head + bad).encode(), "test", clock.now())
+            db.session.rollback()
+
+    assert taken == 2
+    assert system.stock() == (89, 89)

@@ -1,0 +1,140 @@
+"""The pages of channels and wholesale, as a browser asks for them."""
+
+from __future__ import annotations
+
+import pytest
+
+from occ_app.catalog.models import Item
+from occ_app.extensions import db
+from tests.b2b.conftest import HALF, SKU, System, split
+from tests.support.bench import Bench
+
+
+def text(bench: Bench, path: str, **options: object) -> tuple[int, str]:
+    """Status and text of a page."""
+    answer = bench.open(path, **options)
+    return answer.status_code, answer.get_data(as_text=True)
+
+
+def item_id(bench: Bench) -> int:
+    """The bar's id."""
+    with bench.scope():
+        return db.session.scalars(db.select(Item.id).where(Item.sku == SKU)).one()
+
+
+PAGES = (
+    "/channels",
+    "/channels?view=pool&q=bar",
+    "/channels?view=short",
+    "/channels/log",
+    "/channels/log.csv",
+    "/channels/markets",
+    "/channels/samples",
+    "/wholesale",
+    "/wholesale/new",
+    "/settings/api",
+    "/api/v1/docs",
+)
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_every_page_opens(system: System, path: str) -> None:
+    split(system.bench, SKU, HALF)
+    system.order(5)
+    status, said = text(system.bench, path)
+
+    assert status == 200
+    assert said
+
+
+def test_an_item_is_split_by_rules_after_a_look_at_what_they_do(system: System) -> None:
+    bench, one = system.bench, item_id(system.bench)
+    form = {"kind-wholesale": "share", "units-wholesale": "40", "kind-shopify": "rest"}
+    _, preview = text(bench, f"/channels/items/{one}/rules/preview", method="POST", data=form)
+    before = system.stock()
+    bench.open(f"/channels/items/{one}/rules/split", method="POST", data=form)
+    bench.settle()
+
+    assert "Nothing has changed yet" in preview
+    assert (before, system.stock(), bench.available(SKU)) == ((100, 100), (40, 60), 60)
+
+
+def test_the_border_is_moved_undone_and_given_back(system: System) -> None:
+    bench, one = system.bench, item_id(system.bench)
+    split(bench, SKU, HALF)
+    bench.open(f"/channels/items/{one}/amounts", method="POST", data={"shopify": "50", "wholesale": "50"})
+    moved = system.stock()
+    bench.open("/channels/changes/2/undo", method="POST", data={"item": one})
+    undone = system.stock()
+    bench.open(f"/channels/items/{one}/back", method="POST", data={"channel": "wholesale"})
+    bench.settle()
+
+    assert (moved, undone, system.stock(), bench.available(SKU)) == ((50, 50), (40, 60), (0, 100), 100)
+
+
+@pytest.mark.parametrize("amount", ["61", "-1", "1.5", "x", "1000000000000", ""])
+def test_a_wrong_amount_is_told_beside_its_field_and_changes_nothing(system: System, amount: str) -> None:
+    bench, one = system.bench, item_id(system.bench)
+    split(bench, SKU, HALF)
+    form = {"shopify": "60", "wholesale": amount}
+    status, said = text(bench, f"/channels/items/{one}/amounts", method="POST", data=form)
+
+    assert status == 422
+    assert 'aria-invalid="true"' in said
+    assert system.stock() == (40, 60)
+
+
+def test_back_in_the_pool_everybody_sells_the_same_units(system: System) -> None:
+    bench, one = system.bench, item_id(system.bench)
+    split(bench, SKU, HALF)
+    bench.open(f"/channels/items/{one}/pool", method="POST")
+    bench.settle()
+
+    assert (system.stock(), bench.available(SKU)) == ((100, 100), 100)
+
+
+def test_an_order_by_hand_goes_through_its_steps(system: System) -> None:
+    bench = system.bench
+    form = {"customer": "Corner Deli", "item-0": SKU, "quantity-0": "5", "draft": "yes"}
+    made = bench.open("/wholesale", method="POST", data=form)
+    untouched = system.stock()
+    _, confirmed = text(bench, "/wholesale/1/confirm", method="POST")
+    _, shipped = text(bench, "/wholesale/1/ship", method="POST")
+    again, _ = text(bench, "/wholesale/1/ship", method="POST")
+    late, told = text(bench, "/wholesale/1/cancel", method="POST")
+
+    assert (made.status_code, untouched, system.stock()) == (303, (100, 100), (95, 95))
+    assert "L-1" in confirmed
+    assert "Shipped" in shipped
+    assert (again, late) == (200, 422)
+    assert "What has left cannot be cancelled" in told
+
+
+def test_a_market_day_is_counted(system: System) -> None:
+    bench, one = system.bench, item_id(system.bench)
+    bench.open("/channels/markets", method="POST", data={"name": "Saturday market", "held_on": "2026-11-21"})
+    bench.open("/channels/markets/1/out", method="POST", data={"item": SKU, "quantity": "20"})
+    out = system.stock()
+    wrong, _ = text(bench, "/channels/markets/1/close", method="POST", data={f"back-{one}": "10", f"sold-{one}": "11"})
+    _, said = text(bench, "/channels/markets/1/close", method="POST", data={f"back-{one}": "7", f"sold-{one}": "12"})
+
+    assert (out, wrong, system.stock()) == ((80, 80), 422, (87, 87))
+    assert "1 missing" in said
+
+
+def test_samples_leave_with_what_they_are_for(system: System) -> None:
+    form = {"item": SKU, "quantity": "6", "purpose": "Tasting at the fair", "channel": "samples"}
+    _, said = text(system.bench, "/channels/samples", method="POST", data=form)
+
+    assert "Tasting at the fair" in said
+    assert system.stock() == (94, 94)
+
+
+def test_the_log_is_filtered_and_is_a_file(system: System) -> None:
+    split(system.bench, SKU, HALF)
+    system.order(5)
+    _, file = text(system.bench, "/channels/log.csv?channel=wholesale&cause=order_take")
+    lines = file.splitlines()
+
+    assert lines[0].startswith("at,sku,item,channel,cause,change")
+    assert [line.split(",")[1:6] for line in lines[1:]] == [[SKU, f"Item {SKU}", "wholesale", "order_take", "-5"]]
