@@ -7,7 +7,19 @@ import importlib
 from alembic import context
 from flask import current_app
 
-PACKAGES = ("work", "inbox", "outbox", "shops", "catalog", "stock", "production", "sync", "orders", "partners")
+PACKAGES = (
+    "work",
+    "inbox",
+    "outbox",
+    "shops",
+    "catalog",
+    "stock",
+    "production",
+    "sync",
+    "orders",
+    "partners",
+    "routing",
+)
 for package in PACKAGES:
     importlib.import_module(f"occ_app.{package}.models")
 

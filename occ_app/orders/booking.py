@@ -73,6 +73,8 @@ class OrderState:
     currency: str
     is_test: bool
     lines: Sequence[LineState]
+    is_on_hold: bool = False
+    risk: str = ""
 
 
 def after_partner_line(listener: Callable[[OrderLine, Mapping], None]) -> None:
@@ -124,6 +126,7 @@ def book(state: OrderState, *, noted_until: datetime) -> bool:
     order.name, order.placed_at, order.changed_at = state.name, state.placed_at, state.changed_at
     order.cancelled_at, order.currency, order.is_test = state.cancelled_at, state.currency, state.is_test
     order.financial_status, order.fulfillment_status = state.financial_status, state.fulfillment_status
+    order.is_on_hold, order.risk = state.is_on_hold, state.risk
     order.tries, order.cause, order.booked_at = 0, None, clock.now()
     lines = {line.line_gid: line for line in order.lines}
     _lock_stock({each.variant_gid for each in (*order.lines, *state.lines)} - {None})

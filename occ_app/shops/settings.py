@@ -12,6 +12,8 @@ from occ_app.shops.models import Shop
 
 MODES = ("released", "completed", "packaged", "manual", "allocation", "none")
 DRIFT_RULES = ("ask", "hub", "shopify")
+ROUTED = ("paid", "any")
+RISKS = ("high", "medium", "none")
 STEPS = ("completed", "packaged", "in_review", "released")  # of a lot, in their order; the last one is always used
 LABEL_SIZES = ("62x29", "57x32", "100x50", "a4-24", "a4-65")  # millimetres of a roll's label; labels of an A4 sheet
 
@@ -89,6 +91,8 @@ SETTINGS: dict[str, Setting] = {
     "time_zone": Setting(_time_zone, "UTC", "When a day begins and a lot expires"),
     "lot_number_pattern": Setting(_lot_numbers, "{item}-{yyyymmdd}-{n}", "How lots are numbered"),
     "batch_hour": Setting(_whole(0, 23), 6, "The hour of the daily batch, in the shop's time zone"),
+    "route_orders": Setting(_one_of(*ROUTED), "paid", "Which orders go to partners: the paid ones, or any"),
+    "route_risk": Setting(_one_of(*RISKS), "high", "Orders of which risk wait: high, medium too, or none"),
     "fulfilment_centre": Setting(_location, "", "Where partners ship to"),
 }
 

@@ -13,6 +13,13 @@ from occ_app.extensions import current_shop_id, db
 from occ_app.sync.models import SyncException
 
 DELIVERY, ORDER, TASK = "delivery", "order", "task"  # work that has stopped until somebody says "try again"
+LATE_CHANGE, PARTNER_LINES, PARTNER_ORDER, SHORT, SETUP = (  # partner orders
+    "late_change",
+    "partner_lines",
+    "partner_order",
+    "short",
+    "setup",
+)
 MISSING = "missing"  # customers bought more than a partner has
 DRIFT, GUARD, PARKED, BACKORDER, LINK, AMBIGUOUS = (
     "drift",
