@@ -19,7 +19,7 @@ from occ_app.catalog.models import Item, Mapping, Variant
 from occ_app.errors import RuleError
 from occ_app.extensions import db
 from occ_app.orders.models import OrderLine
-from occ_app.partners.models import ImportedVariant, PartnerVariant
+from occ_app.partners.models import ImportedVariant, Partner, PartnerVariant
 from occ_app.routing import capture, orders, tracking
 from occ_app.routing.models import CREATED, PLACED_STATES, RECEIVED, PartnerLine, PartnerOrder
 from occ_app.stock import ledger
@@ -214,7 +214,7 @@ def _told(order: PartnerOrder, counts: Pairs[int, Count], at: datetime) -> None:
     if missing:
         lines = [f"{one.item.name}: {one.short} missing, {one.damaged} damaged" for one in missing]
         facts = {
-            "partner": order.partner.name,
+            "partner": db.session.get_one(Partner, order.partner_id).name,
             "name": order.name,
             "their_order": order.order_name or "",
             "lines": lines[:20],
