@@ -7,7 +7,19 @@ import sys
 import click
 from flask.cli import FlaskGroup
 
-from occ_app.cli import lots, operating, partner_goods, partners, production, settings, sheets, stock, syncing, tracing
+from occ_app.cli import (
+    lots,
+    operating,
+    partner_goods,
+    partner_orders,
+    partners,
+    production,
+    settings,
+    sheets,
+    stock,
+    syncing,
+    tracing,
+)
 from occ_app.cli.shared import occ
 from occ_app.errors import OccError
 
@@ -17,6 +29,7 @@ __all__ = [
     "occ",
     "operating",
     "partner_goods",
+    "partner_orders",
     "partners",
     "production",
     "settings",
