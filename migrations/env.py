@@ -20,6 +20,7 @@ PACKAGES = (
     "partners",
     "planning",
     "b2b",
+    "routing",
 )
 importlib.import_module("occ_app.stock.channel_models")
 for package in PACKAGES:

@@ -68,6 +68,8 @@ def _add_pages(app: Flask) -> None:
     from occ_app.planning import views as planning
     from occ_app.production import formula_pages, history, ingredient_pages
     from occ_app.production import views as production
+    from occ_app.routing import supplier_views as supplied_orders
+    from occ_app.routing import views as partner_orders
     from occ_app.shops.admission import admit
     from occ_app.shops.views import auth, health
     from occ_app.stock import checks, labels, lot_views
@@ -104,6 +106,8 @@ def _add_pages(app: Flask) -> None:
         recall_pages.blueprint,
         partners.blueprint,
         partner_goods.blueprint,
+        partner_orders.blueprint,
+        supplied_orders.blueprint,
         join_views.blueprint,
         supply_views.blueprint,
         api.blueprint,

@@ -44,6 +44,8 @@ from occ_app.partners.models import (
 )
 from occ_app.planning import history, mails, replan
 from occ_app.planning.models import ItemPlan, PlanMail, PlanState, SalesPull
+from occ_app.routing import capture, deciding
+from occ_app.routing import turns as partner_orders
 from occ_app.shopify.client import Client
 from occ_app.shopify.errors import ShopifyAccessError, ShopifyUnavailableError
 from occ_app.shops import install, privacy
@@ -71,10 +73,24 @@ def _news_of_order(delivery: Delivery, payload: dict[str, Any]) -> None:
     number = payload.get("order_id") or (payload.get("order_edit") or {}).get("order_id") or payload.get("id")
     told = payload.get("updated_at") or payload.get("created_at") or (payload.get("order_edit") or {}).get("created_at")
     news_of = datetime.fromisoformat(told).replace(microsecond=0) if told else None
+    _news_for_merchants(delivery, f"gid://shopify/Order/{int(number)}", is_draft=False)  # type: ignore[arg-type]
     if supplies.only_supplies(delivery.shop_id or 0):
         return
     booking.note(f"gid://shopify/Order/{int(number)}", clock.now(), news_of)  # type: ignore[arg-type]
     tasks.ask("orders", delivery.shop_id or 0)
+
+
+def _news_of_draft(delivery: Delivery, payload: dict[str, Any]) -> None:
+    _news_for_merchants(delivery, f"gid://shopify/DraftOrder/{int(payload['id'])}", is_draft=True)
+
+
+def _news_for_merchants(delivery: Delivery, gid: str, *, is_draft: bool) -> None:
+    """A draft or order of this store that is a merchant's order to it is to be looked at."""
+    with across_shops():
+        merchants = partner_orders.hear(delivery.shop_id or 0, gid, clock.now(), is_draft=is_draft)
+        db.session.flush()
+    for shop_id in merchants:
+        tasks.ask("partner_orders", shop_id)
 
 
 def _nudge_to_read(delivery: Delivery, payload: dict[str, Any]) -> None:
@@ -177,6 +193,7 @@ TOPICS: dict[str, working.Handler] = {
         ("orders/create", "orders/updated", "orders/paid", "orders/cancelled", "orders/edited"), _news_of_order
     ),
     **dict.fromkeys(("refunds/create", "fulfillments/create", "fulfillments/update"), _news_of_order),
+    **dict.fromkeys(("draft_orders/update", "draft_orders/delete"), _news_of_draft),
     "inventory_levels/update": _nudge_to_read,
     **dict.fromkeys(("products/create", "products/update", "products/delete"), _product_changed),
     "bulk_operations/finish": _bulk_finished,
@@ -414,7 +431,26 @@ def _partner_changes(shop: Shop, client: Client) -> None:
     turns.carry_changes(client)
 
 
+def _partner_orders(shop: Shop, client: Client) -> None:
+    partner_orders.run(client, connections().client)
+
+
+def send_now(shop_id: int, partner_ids: Sequence[int], kind: str) -> list[Any]:
+    """These partners got a batch (`now`, `close` or `daily`) at once. Raises RuleError where the shop rests or a worker is at it."""
+    with turn(db.engine, "partner_orders", shop_id) as is_ours, shop_scope(shop_id):
+        shop = db.session.get_one(Shop, shop_id)
+        if shop.status != ACTIVE:
+            raise RuleError(f"{shop.domain} is {shop.status.replace('_', ' ')}. {shop.status_reason or ''}".strip())
+        if not is_ours:
+            raise RuleError("A batch is under way. Try again in a minute.")
+        made = partner_orders.now(connections().client(shop), connections().client, partner_ids, kind)
+        return [
+            {"partner": row.partner_id, "placed": row.placed, "orders": row.orders, "cause": row.cause} for row in made
+        ]
+
+
 _PARTNER_TASKS: dict[str, Task] = {
+    "partner_orders": _partner_orders,
     "partner_catalogue": _partner_catalogue,
     "partner_stock": _partner_stock,
     "partner_import": _partner_import,
@@ -471,6 +507,15 @@ def _ask_giving_back() -> None:
         tasks.ask("give_back", shop_id)
 
 
+def _ask_daily_batches() -> None:
+    """Merchants whose daily batch is due: lines wait, or orders grow, and the hour has come."""
+    at = clock.now()
+    for shop_id in set(db.session.scalars(partner_orders.shops_with_work())):
+        with shop_scope(shop_id):
+            if partner_orders.is_daily_due(db.session.get_one(Shop, shop_id), at):
+                tasks.ask("partner_orders", shop_id)
+
+
 def _ask_drafting() -> None:
     """Merchants whose partners' products become drafts by rule, or are drafts by it: readings grow old with no other event."""
     by_rule = select(Partner.shop_id).where(withdrawal.drafts_by_rule())
@@ -501,6 +546,7 @@ def sweep() -> None:
     at = clock.now()
     catalogue.want_due(at)
     partner_stock.want_due(at)
+    _ask_daily_batches()
     for name, shop_id in _due(at):
         tasks.ask(name, shop_id)
     failures = runner.failures()
@@ -513,6 +559,7 @@ def sweep() -> None:
 def _due(at: datetime) -> list[tuple[str, int]]:
     """Tasks and the shops that they are due for. One statement, whatever their number."""
     due: dict[str, Any] = {
+        "partner_orders": partner_orders.shops_due(at),
         "inbox": select(Delivery.shop_id).where(
             Delivery.state == WAITING, Delivery.next_try_at <= at, Delivery.shop_id.is_not(None)
         ),
@@ -656,6 +703,7 @@ def _exception_raised(kind: str, mapping_id: int | None, facts: dict[str, Any]) 
 def _partner_line_booked(line: OrderLine, mapping: Mapping) -> None:
     """What customers took of a partner's goods: what has left is expected to show at the partner, what is missing there is told."""
     readings.reflect_what_left(line, mapping.item_id, clock.now())
+    capture.follow(line, mapping.item_id, clock.now())
     goods.tell_missing([mapping.item_id], clock.now())
 
 
@@ -737,5 +785,8 @@ def wire(app: Flask) -> None:
     mappings.after_mapping(_mappings_made, _mapping_ended)
     for kind, again in ((desk.DELIVERY, _delivery_again), (desk.ORDER, _order_again), (desk.TASK, _task_again)):
         settle.tries_again(kind, again)
+    for kind in deciding.KINDS:
+        settle.decides(kind, deciding.settle)
+    app.extensions["occ_send_now"] = send_now
     app.extensions["occ_after_install"] = [_after_install]
     app.extensions["occ_readiness"] = readiness

@@ -19,7 +19,7 @@ def upgrade() -> None:
     _create_plan_state()
     _create_sales_pull()
     _create_item_plan()
-    _create_notice()
+    _create_plan_mail()
     _create_plan_event()
     _create_purchase()
     _create_stock_out()
@@ -143,7 +143,7 @@ def _create_item_plan() -> None:
     op.create_index("ix_item_plan_shop_id", "item_plan", ["shop_id"], unique=False)
 
 
-def _create_notice() -> None:
+def _create_plan_mail() -> None:
     op.create_table(
         "plan_mail",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -159,9 +159,9 @@ def _create_notice() -> None:
         sa.Column("given_up_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("cause", sa.Text(), nullable=True),
         sa.Column("shop_id", sa.Integer(), nullable=False),
-        sa.ForeignKeyConstraint(["item_id"], ["item.id"], name="fk_notice_item_id"),
-        sa.ForeignKeyConstraint(["shop_id"], ["shop.id"], name="fk_notice_shop_id", ondelete="CASCADE"),
-        sa.PrimaryKeyConstraint("id", name="pk_notice"),
+        sa.ForeignKeyConstraint(["item_id"], ["item.id"], name="fk_plan_mail_item_id"),
+        sa.ForeignKeyConstraint(["shop_id"], ["shop.id"], name="fk_plan_mail_shop_id", ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("id", name="pk_plan_mail"),
     )
     op.create_index(
         "ix_plan_mail_due",

@@ -74,6 +74,8 @@ class OrderState:
     is_test: bool
     lines: Sequence[LineState]
     is_b2b: bool = False
+    is_on_hold: bool = False
+    risk: str = ""
 
 
 def after_partner_line(listener: Callable[[OrderLine, Mapping], None]) -> None:
@@ -126,6 +128,7 @@ def book(state: OrderState, *, noted_until: datetime) -> bool:
     order.cancelled_at, order.currency, order.is_test = state.cancelled_at, state.currency, state.is_test
     order.financial_status, order.fulfillment_status = state.financial_status, state.fulfillment_status
     order.is_b2b = state.is_b2b
+    order.is_on_hold, order.risk = state.is_on_hold, state.risk
     order.tries, order.cause, order.booked_at = 0, None, clock.now()
     lines = {line.line_gid: line for line in order.lines}
     _lock_stock({each.variant_gid for each in (*order.lines, *state.lines)} - {None})

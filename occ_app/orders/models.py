@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from decimal import Decimal
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Numeric, Text, UniqueConstraint, text
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Numeric, Text, UniqueConstraint, false, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from occ_app.extensions import ShopScoped, db
@@ -35,6 +35,10 @@ class Order(ShopScoped, db.Model):
     currency: Mapped[str] = mapped_column(Text, default="")
     is_test: Mapped[bool] = mapped_column(default=False)
     is_b2b: Mapped[bool] = mapped_column(default=False, server_default=text("false"))  # a business bought, by its tags
+    is_on_hold: Mapped[bool] = mapped_column(default=False, server_default=false())  # some of it may not be fulfilled
+    risk: Mapped[str] = mapped_column(
+        Text, default="", server_default=""
+    )  # Shopify's recommendation: ACCEPT, INVESTIGATE, CANCEL, NONE
     news_of: Mapped[datetime | None]  # the newest state (Shopify's updatedAt) that news has told of
     due_at: Mapped[datetime | None]
     tries: Mapped[int] = mapped_column(default=0)

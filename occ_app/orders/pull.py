@@ -166,6 +166,7 @@ def _changed(client: Client, query: str) -> tuple[dict[str, datetime | None], da
 
 def _state(client: Client, node: dict[str, Any]) -> OrderState:
     places = _places(client, node)
+    is_held = any(row["status"] == "ON_HOLD" for row in node["fulfillmentOrders"]["nodes"])
     removals = _removals(client, node)
     cancelled_at = _moment(node["cancelledAt"])
     lines = [_line(row, places, removals, cancelled_at is not None) for row in _lines(client, node)]
@@ -184,6 +185,8 @@ def _state(client: Client, node: dict[str, Any]) -> OrderState:
         is_test=node["test"],
         is_b2b=is_b2b(node["tags"]),
         lines=lines,
+        is_on_hold=is_held,
+        risk=(node["risk"] or {}).get("recommendation") or "",
     )
 
 

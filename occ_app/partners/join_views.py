@@ -20,6 +20,8 @@ RIGHTS = {
     "read_products": "See your products, pictures and prices",
     "read_inventory": "See how many you have of each",
     "read_locations": "See the names of your locations",
+    "write_draft_orders": "Put their order to you among your draft orders, and make it an order at the cutoff",
+    "read_orders": "See whether that order was sent; no other order is read",
 }
 
 

@@ -28,7 +28,7 @@ from occ_app.shops import install
 from occ_app.shops.connection import Connections
 from occ_app.shops.models import Shop, ShopToken
 
-NEEDED = ("read_products", "read_inventory", "read_locations")
+NEEDED = ("read_products", "read_inventory", "read_locations", "read_orders", "write_draft_orders")
 NOT_YOURS = "This link is for another store. Ask whoever sent it for one of your own."
 STRANGE = "Shopify did not send you here from a page that we opened in this browser. Open the link from your message once more."
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
 
 from occ_app.extensions import current_shop_id, db
 from occ_app.orders.models import OrderLine
@@ -95,6 +96,26 @@ def reflect(line: OrderLine, item_id: int, quantity: int, *, reason: str, source
         row.shop_id = current_shop_id()
         db.session.add(row)
         db.session.flush()
+
+
+def reflect_many(rows: Sequence[tuple[OrderLine, int, int]], *, reason: str, source: str, at: datetime) -> None:
+    """As `reflect`, for many: (line, item id, units) each, with sources that begin with `source` and name the line. One statement."""
+    shop_id = current_shop_id()
+    given = [
+        {
+            "shop_id": shop_id,
+            "item_id": item_id,
+            "order_line_id": line.id,
+            "quantity": units,
+            "reason": reason,
+            "source": f"{source}:{line.line_number}:{n}",
+            "at": at,
+        }
+        for n, (line, item_id, units) in enumerate(rows)
+        if units
+    ]
+    if given:
+        db.session.execute(insert(Reflection).on_conflict_do_nothing(index_elements=["shop_id", "source"]), given)
 
 
 def reflect_what_left(line: OrderLine, item_id: int, at: datetime) -> None:

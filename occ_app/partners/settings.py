@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import time
+from datetime import date, time
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -43,6 +43,16 @@ def _words(text: str) -> str:
     return text
 
 
+def _dates(text: str) -> str:
+    try:
+        days = sorted({date.fromisoformat(part.strip()) for part in text.split(",") if part.strip()})
+    except ValueError:
+        raise RuleError("Give days such as 2026-12-24, with commas between.") from None
+    if len(days) > 100:
+        raise RuleError("Give at most 100 days.")
+    return ", ".join(map(str, days))
+
+
 def _rate(text: str) -> str:
     return decimal("0.000001", "1000000", 6)(text) if text else ""
 
@@ -55,6 +65,7 @@ CHOICES: dict[str, dict[str, str]] = {
     "import_status": {"draft": "Draft", "active": "Active"},
     "when_gone": {"zero": "Set their products to 0", "draft": "Make their products drafts"},
     "cadence": {"weekly": "One growing order a week", "daily": "One order a day"},
+    "below_minimum": {"hold": "Hold it to the next cutoff", "send": "Send it all the same"},
     "cutoff_weekday": {day: day.capitalize() for day in WEEKDAYS},
     **{f"follow_{field}": FOLLOW for field in ("price", "title", "images", "status", "new_variants", "deletions")},
 }
@@ -99,6 +110,12 @@ SETTINGS: dict[str, Setting] = {
     "cutoff_weekday": Setting(_choice("cutoff_weekday"), "thursday", "The day on which the week's order closes"),
     "cutoff_time": Setting(_clock, "18:00", "The time at which it closes, by their clock"),
     "time_zone": Setting(_time_zone, "UTC", "Their clock"),
+    "skip_dates": Setting(
+        _dates, "", "Days on which no order closes, such as holidays; it grows until the next cutoff"
+    ),
+    "minimum_units": Setting(_whole(0, 1_000_000), 0, "The least units of an order"),
+    "minimum_value": Setting(decimal("0", "1000000"), "0", "The least cost of an order, in their currency"),
+    "below_minimum": Setting(_choice("below_minimum"), "hold", "An order that is smaller at its cutoff"),
     "hold_minutes": Setting(_whole(0, 10_080), 60, "How long a customer's order waits before it goes to them"),
 }
 

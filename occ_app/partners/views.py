@@ -32,7 +32,20 @@ GROUPS = (
         ),
     ),
     ("Stock", ("safety_stock", "untracked_units", "stale_after_minutes", "widen_units", "give_up_hours", "when_gone")),
-    ("Orders to them", ("cadence", "cutoff_weekday", "cutoff_time", "time_zone", "hold_minutes")),
+    (
+        "Orders to them",
+        (
+            "cadence",
+            "cutoff_weekday",
+            "cutoff_time",
+            "time_zone",
+            "skip_dates",
+            "minimum_units",
+            "minimum_value",
+            "below_minimum",
+            "hold_minutes",
+        ),
+    ),
     (
         "Imports and later changes",
         (

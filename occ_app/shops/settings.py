@@ -15,6 +15,8 @@ MODES = ("released", "completed", "packaged", "manual", "allocation", "none")
 DRIFT_RULES = ("ask", "hub", "shopify")
 MAIL = re.compile(r"[A-Za-z0-9._%+'-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+")
 MOST_MAILS = 10
+ROUTED = ("paid", "any")
+RISKS = ("high", "medium", "none")
 STEPS = ("completed", "packaged", "in_review", "released")  # of a lot, in their order; the last one is always used
 LABEL_SIZES = ("62x29", "57x32", "100x50", "a4-24", "a4-65")  # millimetres of a roll's label; labels of an A4 sheet
 
@@ -114,6 +116,8 @@ SETTINGS: dict[str, Setting] = {
     "api_requests_per_minute": Setting(
         _whole(1, 1_000_000), 600, "How many requests an API token may make in a minute"
     ),
+    "route_orders": Setting(_one_of(*ROUTED), "paid", "Which orders go to partners: the paid ones, or any"),
+    "route_risk": Setting(_one_of(*RISKS), "high", "Orders of which risk wait: high, medium too, or none"),
     "fulfilment_centre": Setting(_location, "", "Where partners ship to"),
 }
 

@@ -15,6 +15,13 @@ from occ_app.sync.models import SyncException
 DELIVERY, ORDER, TASK = "delivery", "order", "task"  # work that has stopped until somebody says "try again"
 UNSEEN = "unseen"  # Shopify has more committed than we have booked, or less, and no order tells why
 WHOLESALE = "wholesale"  # a wholesale order waits for units
+LATE_CHANGE, PARTNER_LINES, PARTNER_ORDER, SHORT, SETUP = (  # partner orders
+    "late_change",
+    "partner_lines",
+    "partner_order",
+    "short",
+    "setup",
+)
 MISSING = "missing"  # customers bought more than a partner has
 DRIFT, GUARD, PARKED, BACKORDER, LINK, AMBIGUOUS = (
     "drift",

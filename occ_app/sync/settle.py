@@ -25,8 +25,15 @@ REMEDIES = {
     desk.LINK: ("hub", "shopify"),
     desk.AMBIGUOUS: ("look",),
     desk.UNSEEN: ("accept",),
+    desk.LATE_CHANGE: ("told",),
+    desk.SHORT: ("told",),
+    desk.PARTNER_ORDER: ("ours", "theirs", "retry", "seen"),
+    desk.PARTNER_LINES: ("retry",),
+    desk.SETUP: ("retry",),
     **dict.fromkeys((desk.DELIVERY, desk.ORDER, desk.TASK), ("retry",)),
 }
+Decide = Callable[[SyncException, str, datetime], str]
+_deciders: dict[str, Decide] = {}
 TryAgain = Callable[[str, datetime], None]
 _again: dict[str, TryAgain] = {}
 
@@ -34,6 +41,11 @@ _again: dict[str, TryAgain] = {}
 def tries_again(kind: str, function: TryAgain) -> None:
     """What has stopped, an exception of `kind`, flows again by `function(what, at)`; its packages stand above this one."""
     _again[kind] = function
+
+
+def decides(kind: str, function: Decide) -> None:
+    """An exception of `kind` is settled by `function(exception, remedy, at)`, which returns the outcome in words; its packages stand above."""
+    _deciders[kind] = function
 
 
 @dataclass(frozen=True)
@@ -65,6 +77,11 @@ def settle(exception_id: int, remedy: str, *, actor: str, at: datetime) -> Settl
         found.settled_at, found.settled_by, found.remedy = at, actor, remedy
         db.session.flush()
         return Settled("Trying again")
+    if found.kind in _deciders:
+        words = _deciders[found.kind](found, remedy, at)
+        found.settled_at, found.settled_by, found.remedy = at, actor, remedy
+        db.session.flush()
+        return Settled(words)
     state = _state(found)
     sentence = {
         desk.DRIFT: _settle_drift,

@@ -62,6 +62,7 @@ class Case:
     badge: str
     tone: str
     remedies: tuple[tuple[str, str], ...]
+    message: str = ""  # to be copied and sent to somebody
 
 
 def units(number: int | Decimal | None) -> str:
@@ -252,6 +253,59 @@ def _wholesale(name: str, facts: dict[str, Any]) -> Case:
     return Case(f"Order {facts['number']} waits for {facts['waiting']}", words, "Waits", "warning", ())
 
 
+def _late_change(name: str, facts: dict[str, Any]) -> Case:
+    number = units(facts["units"])
+    words = f"Order {facts['order']} was cancelled or changed after {facts['partner_order']} had closed. Ask {facts['partner']} to take it off,"
+    words += " or keep it: what comes too many goes into your stock."
+    message = f"Hello {facts['partner']}, would you take {number} × {facts['title']} ({facts['sku']}) off our order {facts['partner_order']}"
+    message += f" ({facts['their_order']} in your shop)? Our customer cancelled it. If it has left already, just send it. Thank you."
+    title = f"{number} of {facts['title']} too many on {facts['partner_order']}"
+    return Case(title, words, "After the cutoff", "warning", (("told", f"I told {facts['partner']}"),), message)
+
+
+def _short(name: str, facts: dict[str, Any]) -> Case:
+    words = (
+        "; ".join(facts["lines"])
+        + ". What is missing goes on the next order to them by itself; refund the customer in Shopify to stop that."
+    )
+    message = f"Hello {facts['partner']}, of our order {facts['name']} ({facts['their_order']} in your shop) this did not come well:\n"
+    message += "\n".join(facts["lines"]) + "\nWe have ordered it again. Would you credit it, please? Thank you."
+    return Case(
+        f"{facts['name']}: {units(facts['units'])} short or damaged",
+        words,
+        "Short",
+        "warning",
+        (("told", f"I told {facts['partner']}"),),
+        message,
+    )
+
+
+def _partner_order(name: str, facts: dict[str, Any]) -> Case:
+    who, order = facts["partner"], facts["name"]
+    if facts["what"] == "changed":
+        words = f"{facts['difference']}. We leave it as it is until you answer; at the cutoff theirs counts, and what they took off needs you."
+        remedies = (("theirs", "Take theirs"), ("ours", "Put ours back"))
+        return Case(f"{who} changed {order}", words, "Changed", "warning", remedies)
+    if facts["what"] == "stuck":
+        words = f"{facts['cause']} It is tried again by itself, later and later."
+        return Case(f"{order} can't be sent to {who}", words, "Stopped", "critical", RETRY)
+    if facts["what"] == "deleted":
+        words = f"{units(facts['lines'])} lines wait again and go on a new order with the next batch."
+        return Case(f"{who} deleted {order}", words, "Deleted", "warning", (("seen", "I have seen it"),))
+    words = f"{units(facts['lines'])} lines that had not come need you: they are among the failed lines of {who}."
+    return Case(f"{who} cancelled {order}", words, "Cancelled", "critical", (("seen", "I have seen it"),))
+
+
+def _partner_lines(name: str, facts: dict[str, Any]) -> Case:
+    words = f"{'. '.join(facts['causes'])}. Order them again, or refund the customers in Shopify: then they leave by themselves."
+    title = f"{units(facts['units'])} units sold are on no order to {facts['partner']}"
+    return Case(title, words, "Not ordered", "critical", (("retry", "Order all of them again"),))
+
+
+def _setup(name: str, facts: dict[str, Any]) -> Case:
+    return Case("Orders to partners can't be sent", facts["cause"], "Set up", "critical", RETRY)
+
+
 RETRY = (("retry", "Try again"),)
 _CASES = {
     desk.DELIVERY: _delivery,
@@ -266,6 +320,11 @@ _CASES = {
     desk.BACKORDER: _backorder,
     desk.MISSING: _missing,
     desk.WHOLESALE: _wholesale,
+    desk.LATE_CHANGE: _late_change,
+    desk.SHORT: _short,
+    desk.PARTNER_ORDER: _partner_order,
+    desk.PARTNER_LINES: _partner_lines,
+    desk.SETUP: _setup,
 }
 
 

@@ -1,0 +1,79 @@
+"""What a person decides about partner orders on the desk."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import joinedload
+
+from occ_app.errors import RuleError
+from occ_app.extensions import current_shop_id, db
+from occ_app.routing import batch, capture, orders
+from occ_app.routing.models import FAILED, PartnerLine
+from occ_app.sync import desk
+from occ_app.sync.models import SyncException
+from occ_app.work import tasks
+
+KINDS = (desk.LATE_CHANGE, desk.SHORT, desk.PARTNER_ORDER, desk.PARTNER_LINES, desk.SETUP)
+
+
+def settle(found: SyncException, remedy: str, at: datetime) -> str:
+    """The exception is decided so; returns what follows, in words. Raises RuleError where it does not go (any more)."""
+    number = found.subject.partition(":")[2]
+    if found.kind == desk.PARTNER_ORDER:
+        return _order(int(number), str(found.facts["what"]), remedy, at)
+    if found.kind == desk.PARTNER_LINES:
+        lines = retry_all(int(number))
+        tasks.ask("partner_orders", current_shop_id())
+        return f"{lines} lines go with the next batch"
+    if found.kind == desk.SETUP:
+        tasks.ask("partner_orders", current_shop_id())
+        return "Trying again"
+    return "Noted"
+
+
+def _order(order_id: int, what: str, remedy: str, at: datetime) -> str:
+    order = orders.get(order_id)
+    wanted = {"changed": ("theirs", "ours"), "stuck": ("retry",)}.get(what, ("seen",))
+    if remedy not in wanted:
+        raise RuleError(f"Choose one of: {', '.join(wanted)}.")
+    if remedy == "seen":
+        return "Noted"
+    order.next_try_at, order.tries = at, 0
+    tasks.ask("partner_orders", order.shop_id)
+    if remedy == "retry":
+        return "Trying again"
+    if order.theirs is None:
+        raise RuleError("It is not changed any more. Load the page again.")
+    if remedy == "theirs":
+        batch.take_theirs(order, order.partner, at)
+        return f"{order.name} is as they changed it"
+    batch.put_back_ours(order, at)
+    return "Ours is put back with the next batch"
+
+
+def retry_all(partner_id: int) -> int:
+    """Every line of the partner that needs a person waits for the next batch again. Returns how many."""
+    query = select(PartnerLine).where(PartnerLine.partner_id == partner_id, PartnerLine.state == FAILED)
+    loaded = query.options(joinedload(PartnerLine.partner), joinedload(PartnerLine.partner_variant))
+    found = 0
+    for line in db.session.scalars(loaded.with_for_update(of=PartnerLine)).all():
+        cost = capture.cost_of(line.partner, line.partner_variant)
+        if line.unit_cost is not None or cost is not None:
+            batch.retry(line, cost)
+            found += 1
+    db.session.flush()
+    return found
+
+
+def retry_one(line_id: int, at: datetime) -> PartnerLine:
+    """The line waits for the next batch again. Raises RuleError."""
+    query = select(PartnerLine).where(PartnerLine.id == line_id)
+    loaded = query.options(joinedload(PartnerLine.partner), joinedload(PartnerLine.partner_variant))
+    line = db.session.scalars(loaded.with_for_update(of=PartnerLine)).one_or_none()
+    if line is None:
+        raise RuleError("There is no such line here.")
+    batch.retry(line, capture.cost_of(line.partner, line.partner_variant))
+    orders.tell_failed(line.partner, at)
+    return line

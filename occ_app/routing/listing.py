@@ -1,0 +1,370 @@
+"""What the pages and commands show of partner orders: orders with their sums, waiting lines with their cause, statements."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import case, func, select
+from sqlalchemy.orm import joinedload
+
+from occ_app.extensions import db
+from occ_app.orders.models import Order, OrderLine
+from occ_app.partners import settings as partner_settings
+from occ_app.partners.models import Partner, PartnerVariant
+from occ_app.routing import batch, orders
+from occ_app.routing.models import (
+    CANCELLED,
+    CLOSING,
+    CREATED,
+    FAILED,
+    OPEN,
+    ORDERED,
+    PENDING,
+    RECEIVED,
+    SHIPPED,
+    PartnerBatch,
+    PartnerLine,
+    PartnerOrder,
+    PartnerOrderEvent,
+)
+from occ_app.routing.prices import Rates
+from occ_app.shops import settings as shop_settings
+from occ_app.sync.targets import shop
+
+STATES = {
+    OPEN: ("Open, growing", "info"),
+    CLOSING: ("Closing", "info"),
+    ORDERED: ("Ordered", "info"),
+    SHIPPED: ("On its way", "info"),
+    RECEIVED: ("Received", "success"),
+    CANCELLED: ("Cancelled", "neutral"),
+}
+# Why a line waits, in the order in which people look.
+WAITS = (
+    "Not paid yet",
+    "On hold in Shopify",
+    "Risky, in Shopify's eyes",
+    "In the hold window",
+    "A test order",
+    "Goes next",
+)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A partner order with its sums. `cost` in the partner's currency; `sold` in ours; `margin` in per cent, None where no rate is known."""
+
+    order: PartnerOrder
+    partner: Partner
+    lines: int
+    units: int
+    cost: Decimal
+    sold: Decimal
+    margin: Decimal | None
+    received: int
+    short: int
+    damaged: int
+
+    @property
+    def badge(self) -> tuple[str, str]:
+        """Words and tone."""
+        if self.order.state == RECEIVED and self.short + self.damaged:
+            return f"Received, {self.short + self.damaged} short or damaged", "warning"
+        if self.order.cause and self.order.state in (OPEN, CLOSING):
+            return "Can't be sent", "critical"
+        if self.order.theirs is not None:
+            return "Changed by them", "warning"
+        return STATES[self.order.state]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One variant on an order, summed over customers."""
+
+    name: str
+    sku: str
+    image_url: str | None
+    units: int
+    orders: int
+    they_have: int | None
+    unit_cost: Decimal
+    asks_now: Decimal | None
+
+    @property
+    def total(self) -> Decimal:
+        """What it costs in all."""
+        return self.unit_cost * self.units
+
+
+def sums(condition, limit: int = 50, offset: int = 0) -> list[Shown]:  # type: ignore[no-untyped-def]
+    """The orders under that condition, newest first, with their sums. Two statements, and one for each partner's rate."""
+    standing = PartnerLine.state == CREATED
+    columns = (
+        func.count(PartnerLine.id).filter(standing),
+        *(
+            func.coalesce(func.sum(case((standing, term), else_=0)), 0)
+            for term in (
+                PartnerLine.quantity,
+                PartnerLine.quantity * PartnerLine.unit_cost,
+                PartnerLine.quantity * func.coalesce(PartnerLine.sold_for, 0),
+                PartnerLine.received,
+                PartnerLine.short,
+                PartnerLine.damaged,
+            )
+        ),
+    )
+    query = (
+        select(PartnerOrder, Partner, *columns)
+        .join(Partner, Partner.id == PartnerOrder.partner_id)
+        .outerjoin(PartnerLine, PartnerLine.partner_order_id == PartnerOrder.id)
+        .where(condition)
+        .group_by(PartnerOrder.id, Partner.id)
+        .order_by(PartnerOrder.id.desc())
+    )
+    rates = Rates()
+    found = []
+    for order, partner, lines, units, cost, sold, *counts in db.session.execute(query.limit(limit).offset(offset)):
+        extra = sum((Decimal(str(c)) * int(n) for _, c, n in order.extra), Decimal(0))
+        ours = rates.ours(partner, Decimal(cost))
+        margin = ((sold - ours) / sold * 100).quantize(Decimal("0.1")) if sold and ours is not None else None
+        found.append(
+            Shown(order, partner, lines, int(units), Decimal(cost) + extra, Decimal(sold), margin, *map(int, counts))
+        )
+    return found
+
+
+def one(order_id: int) -> Shown:
+    """The order with its sums. Raises NotFoundError."""
+    orders.get(order_id)
+    return sums(PartnerOrder.id == order_id)[0]
+
+
+def variants_of(order: PartnerOrder, partner: Partner) -> list[Variant]:
+    """What is on the order, by name."""
+    query = (
+        select(
+            PartnerLine.partner_variant_id,
+            PartnerLine.unit_cost,
+            func.sum(PartnerLine.quantity),
+            func.count(func.distinct(OrderLine.order_id)),
+        )
+        .join(OrderLine, OrderLine.id == PartnerLine.order_line_id)
+        .where(PartnerLine.partner_order_id == order.id, PartnerLine.state == CREATED, PartnerLine.quantity > 0)
+        .group_by(PartnerLine.partner_variant_id, PartnerLine.unit_cost)
+    )
+    rows = db.session.execute(query).all()
+    ids = [row[0] for row in rows]
+    sources = select(PartnerVariant).where(PartnerVariant.id.in_(ids)).options(joinedload(PartnerVariant.product))
+    by_id = {source.id: source for source in db.session.scalars(sources)}
+    discount = partner_settings.number(partner, "discount_percent")
+    found = []
+    for variant_id, cost, units, number in rows:
+        source = by_id[variant_id]
+        name = f"{source.product.title}{', ' + source.title if source.title else ''}"
+        asks = batch.rules.cost_of(source.price, discount)
+        picture = source.image_url or next((image["url"] for image in source.product.images), None)
+        found.append(Variant(name, source.sku, picture, int(units), number, source.available, cost or Decimal(0), asks))
+    return sorted(found, key=lambda each: each.name.casefold())
+
+
+def history(order: PartnerOrder) -> Sequence[PartnerOrderEvent]:
+    """What happened to it, newest first."""
+    query = select(PartnerOrderEvent).where(PartnerOrderEvent.partner_order_id == order.id)
+    return db.session.scalars(query.order_by(PartnerOrderEvent.id.desc()).limit(60)).all()
+
+
+def _waits_because(at: datetime):  # type: ignore[no-untyped-def]
+    """The cause of a waiting line as SQL; the hold window is the partner's, so one statement is made for each."""
+    of = shop()
+    unpaid = Order.financial_status.not_in(batch.PAID)
+    if shop_settings.get(of, "route_orders") == "any":
+        unpaid = Order.id.is_(None)
+    held = Order.is_on_hold | (Order.fulfillment_status == "ON_HOLD")
+    risky = Order.risk.in_(batch.RISKY[shop_settings.get(of, "route_risk")])
+    return lambda minutes: case(
+        (unpaid, WAITS[0]),
+        (held, WAITS[1]),
+        (risky, WAITS[2]),
+        (Order.placed_at > at - timedelta(minutes=minutes), WAITS[3]),
+        (Order.is_test, WAITS[4]),
+        else_=WAITS[5],
+    )
+
+
+def waiting(partner: Partner, at: datetime) -> dict[str, tuple[int, int]]:
+    """Cause -> (lines, units) of what is not on an order to the partner yet."""
+    why = _waits_because(at)(partner_settings.get(partner, "hold_minutes"))
+    query = (
+        select(why, func.count(), func.sum(PartnerLine.quantity))
+        .join(OrderLine, OrderLine.id == PartnerLine.order_line_id)
+        .join(Order, Order.id == OrderLine.order_id)
+        .where(PartnerLine.partner_id == partner.id, PartnerLine.state == PENDING)
+        .group_by(why)
+    )
+    found = {cause: (lines, int(units)) for cause, lines, units in db.session.execute(query)}
+    return {cause: found[cause] for cause in WAITS if cause in found}
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A line on no order yet, with whose it is and why it waits or failed."""
+
+    line: PartnerLine
+    order: Order
+    title: str
+    cause: str
+
+
+def lines_not_on_order(state: str, at: datetime, limit: int = 50, offset: int = 0) -> list[Waiting]:
+    """Lines that wait (`pending`) or need a person (`failed`), oldest first."""
+    query = (
+        select(PartnerLine, Order, OrderLine.title)
+        .join(OrderLine, OrderLine.id == PartnerLine.order_line_id)
+        .join(Order, Order.id == OrderLine.order_id)
+        .where(PartnerLine.state == state)
+        .options(joinedload(PartnerLine.partner), joinedload(PartnerLine.item))
+        .order_by(PartnerLine.id)
+    )
+    rows = db.session.execute(query.limit(limit).offset(offset)).all()
+    return [Waiting(line, order, title, line.cause or _cause(line, order, at)) for line, order, title in rows]
+
+
+def _cause(line: PartnerLine, order: Order, at: datetime) -> str:
+    of = shop()
+    if shop_settings.get(of, "route_orders") == "paid" and order.financial_status not in batch.PAID:
+        return WAITS[0]
+    if order.is_on_hold or order.fulfillment_status == "ON_HOLD":
+        return WAITS[1]
+    if order.risk in batch.RISKY[shop_settings.get(of, "route_risk")]:
+        return WAITS[2]
+    minutes = partner_settings.get(line.partner, "hold_minutes")
+    if order.placed_at is not None and order.placed_at > at - timedelta(minutes=minutes):
+        return WAITS[3]
+    return WAITS[4] if order.is_test else WAITS[5]
+
+
+def count(state: str) -> int:
+    """Lines in that state."""
+    query = select(func.count()).select_from(PartnerLine).where(PartnerLine.state == state)
+    return int(db.session.scalar(query) or 0)
+
+
+def count_orders(condition) -> int:  # type: ignore[no-untyped-def]
+    """Orders under that condition."""
+    return int(db.session.scalar(select(func.count()).select_from(PartnerOrder).where(condition)) or 0)
+
+
+def batches(limit: int = 50) -> Sequence[PartnerBatch]:
+    """The log, newest first."""
+    query = select(PartnerBatch).options(joinedload(PartnerBatch.partner)).order_by(PartnerBatch.id.desc())
+    return db.session.scalars(query.limit(limit)).all()
+
+
+# Where a customer's line stands, for people.
+LINE_WORDS = {
+    PENDING: "Waiting for partner",
+    FAILED: "Needs you",
+    OPEN: "On the open order",
+    CLOSING: "On the open order",
+    ORDERED: "Ordered",
+    SHIPPED: "On its way",
+    RECEIVED: "Ready",
+}
+
+
+def customers(condition, limit: int = 50, offset: int = 0) -> list[dict[str, Any]]:  # type: ignore[no-untyped-def]
+    """Customers' orders with partners' goods: each with the least far of its lines."""
+    rank = case(
+        (PartnerLine.state == FAILED, 0),
+        (PartnerLine.state == PENDING, 1),
+        (PartnerOrder.state.in_((OPEN, CLOSING)), 2),
+        (PartnerLine.received >= PartnerLine.quantity, 6),
+        (PartnerLine.received > 0, 5),
+        (PartnerLine.shipped >= PartnerLine.quantity, 4),
+        else_=3,
+    )
+    query = (
+        select(Order.id, Order.name, Order.placed_at, func.min(rank), func.sum(PartnerLine.quantity))
+        .join(OrderLine, OrderLine.order_id == Order.id)
+        .join(PartnerLine, PartnerLine.order_line_id == OrderLine.id)
+        .outerjoin(PartnerOrder, PartnerOrder.id == PartnerLine.partner_order_id)
+        .where(
+            PartnerLine.state != CANCELLED, PartnerLine.quantity > PartnerLine.short + PartnerLine.damaged, condition
+        )
+        .group_by(Order.id)
+        .order_by(Order.id.desc())
+    )
+    words = (
+        "Needs you",
+        "Waiting for partner",
+        "On the open order",
+        "Ordered",
+        "On its way",
+        "Partly received",
+        "Ready",
+    )
+    return [
+        {"id": number, "name": name, "placed_at": placed_at, "status": words[least], "units": int(units)}
+        for number, name, placed_at, least, units in db.session.execute(query.limit(limit).offset(offset))
+    ]
+
+
+# Statements -------------------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One order in a statement, amounts in the partner's currency. Ordered = to be paid + short + damaged + refunded."""
+
+    order: PartnerOrder
+    units: int
+    ordered: Decimal
+    shipped: int
+    received: int
+    short: Decimal
+    damaged: Decimal
+    refunded: Decimal
+
+    @property
+    def to_pay(self) -> Decimal:
+        """What is left to be paid."""
+        return self.ordered - self.short - self.damaged - self.refunded
+
+
+def statement(partner: Partner, since: datetime, until: datetime) -> list[Entry]:
+    """The orders of that period, oldest first. `ordered` counts what was on the order when it was placed."""
+    worth = func.coalesce(PartnerLine.unit_cost, 0)
+    placed = PartnerLine.quantity + PartnerLine.refunded
+    columns = [
+        func.sum(placed),
+        func.sum(placed * worth),
+        func.sum(PartnerLine.shipped),
+        func.sum(PartnerLine.received),
+    ]
+    columns += [func.sum(one * worth) for one in (PartnerLine.short, PartnerLine.damaged, PartnerLine.refunded)]
+    query = (
+        select(PartnerOrder, *columns)
+        .join(PartnerLine, PartnerLine.partner_order_id == PartnerOrder.id)
+        .where(PartnerOrder.partner_id == partner.id, PartnerOrder.ordered_at >= since, PartnerOrder.ordered_at < until)
+        .group_by(PartnerOrder.id)
+        .order_by(PartnerOrder.ordered_at, PartnerOrder.id)
+    )
+    found = []
+    for order, units, ordered, shipped, received, *credit in db.session.execute(query):
+        extra = sum((Decimal(str(cost)) * int(number) for _, cost, number in order.extra), Decimal(0))
+        more = sum(int(number) for _, _, number in order.extra)
+        found.append(
+            Entry(
+                order, int(units) + more, Decimal(ordered) + extra, int(shipped), int(received), *map(Decimal, credit)
+            )
+        )
+    return found
+
+
+def currency_of(partner: Partner) -> str:
+    """The currency that the partner is paid in."""
+    return Rates().currency(partner)

@@ -1,0 +1,233 @@
+"""Partner orders and their lines as rows: opened, filled, told of, closed. Knows no Shopify; the caller commits."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import select
+from sqlalchemy.orm import joinedload
+
+from occ_app.errors import NotFoundError
+from occ_app.extensions import db
+from occ_app.partners import readings
+from occ_app.partners import settings as partner_settings
+from occ_app.partners.models import BY_PARTNER_ORDER, Partner, PartnerVariant
+from occ_app.routing import capture, rules
+from occ_app.routing.models import (
+    CANCELLED,
+    CREATED,
+    FAILED,
+    OPEN,
+    PENDING,
+    PartnerLine,
+    PartnerOrder,
+    PartnerOrderEvent,
+)
+from occ_app.routing.rules import Plan, Row
+from occ_app.shops import settings as shop_settings
+from occ_app.shops.models import Shop
+from occ_app.sync import desk
+from occ_app.sync.targets import shop
+
+RESERVED_BEYOND = timedelta(days=2)  # a draft holds stock a little beyond its cutoff, should that be late
+
+
+def get(order_id: int) -> PartnerOrder:
+    """The shop's partner order with that id, locked, its partner loaded. Raises NotFoundError."""
+    query = select(PartnerOrder).where(PartnerOrder.id == order_id).options(joinedload(PartnerOrder.partner))
+    locked = query.with_for_update(of=PartnerOrder).execution_options(populate_existing=True)
+    found = db.session.scalars(locked).one_or_none()
+    if found is None:
+        raise NotFoundError(f"There is no partner order {order_id} here.")
+    return found
+
+
+def find(name: str) -> PartnerOrder:
+    """The shop's partner order of that name, locked. Raises NotFoundError."""
+    order_id = db.session.scalar(select(PartnerOrder.id).where(PartnerOrder.name == name.strip()))
+    if order_id is None:
+        raise NotFoundError(f"There is no partner order {name}. `occ partner orders list` shows them.")
+    return get(order_id)
+
+
+def tell(order: PartnerOrder, at: datetime, words: str, detail: str = "") -> None:
+    """The order's history says so."""
+    row = PartnerOrderEvent(partner_order_id=order.id, at=at, words=words, detail=detail[:1000])
+    row.shop_id = order.shop_id
+    db.session.add(row)
+
+
+def plan_of(partner: Partner, of: Shop | None = None) -> Plan:
+    """When orders to the partner close. Daily ones go with the shop's daily batch."""
+    cadence = partner_settings.get(partner, "cadence")
+    if cadence == "daily":
+        of = of or shop()
+        hour, zone = shop_settings.get(of, "batch_hour"), shop_settings.get(of, "time_zone")
+        return Plan("daily", "monday", time(hour), zone, _skipped(partner))
+    return Plan(
+        cadence,
+        partner_settings.get(partner, "cutoff_weekday"),
+        time.fromisoformat(partner_settings.get(partner, "cutoff_time")),
+        partner_settings.get(partner, "time_zone"),
+        _skipped(partner),
+    )
+
+
+def _skipped(partner: Partner) -> frozenset[date]:
+    given = partner_settings.get(partner, "skip_dates")
+    return frozenset(date.fromisoformat(part.strip()) for part in given.split(",") if part.strip())
+
+
+def open_of(partner: Partner) -> Sequence[PartnerOrder]:
+    """The partner's orders that still grow, oldest first, locked."""
+    query = select(PartnerOrder).where(PartnerOrder.partner_id == partner.id, PartnerOrder.state == OPEN)
+    locked = query.order_by(PartnerOrder.id).with_for_update().execution_options(populate_existing=True)
+    return db.session.scalars(locked).all()
+
+
+def new(partner: Partner, currency: str, at: datetime) -> PartnerOrder:
+    """An empty order to the partner, which closes at the next cutoff."""
+    plan = plan_of(partner)
+    cutoff = plan.next_cutoff(at)
+    code = rules.code_of(partner.name)
+    closes_on = cutoff.astimezone(ZoneInfo(plan.time_zone)).date()
+    taken = set(db.session.scalars(select(PartnerOrder.name).where(PartnerOrder.name.startswith(f"{code}-"))))
+    order = PartnerOrder(
+        partner_id=partner.id,
+        name=rules.name_of(code, plan.cadence, closes_on, taken),
+        tag=f"occ-{secrets.token_hex(10)}",
+        state=OPEN,
+        cadence=plan.cadence,
+        currency=currency,
+        plan=plan.key(),
+        opened_at=at,
+        cutoff_at=cutoff,
+        revision=0,
+        extra=[],
+        tries=0,
+    )
+    db.session.add(order)
+    db.session.flush()
+    tell(order, at, "Opened")
+    return order
+
+
+def follow_plan(order: PartnerOrder, partner: Partner, at: datetime) -> None:
+    """A cutoff that was moved since the order opened holds for it too, unless the old one has passed: then that one counts."""
+    plan = plan_of(partner)
+    if order.state == OPEN and order.plan != plan.key() and order.cutoff_at > at:
+        order.plan, order.cadence, order.cutoff_at = plan.key(), plan.cadence, plan.next_cutoff(at)
+        tell(order, at, "Cutoff moved", f"to {order.cutoff_at:%Y-%m-%d %H:%M} UTC")
+
+
+def rows_of(order: PartnerOrder) -> Sequence[PartnerLine]:
+    """All lines that stand, or stood, on the order, locked, oldest first, with variant and order line."""
+    query = select(PartnerLine).where(PartnerLine.partner_order_id == order.id).order_by(PartnerLine.id)
+    loaded = query.options(joinedload(PartnerLine.partner_variant), joinedload(PartnerLine.order_line))
+    locked = loaded.with_for_update(of=PartnerLine).execution_options(populate_existing=True)
+    return db.session.scalars(locked).all()
+
+
+def content_of(order: PartnerOrder, rows: Sequence[PartnerLine]) -> dict[str, Any]:
+    """What the draft is to hold now."""
+    given = [
+        Row(row.id, row.partner_variant.variant_gid, row.unit_cost or Decimal(0), row.quantity)
+        for row in rows
+        if row.state == CREATED and row.quantity
+    ]
+    until = (order.cutoff_at + RESERVED_BEYOND).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return {"lines": [list(g) for g in rules.grouped(given, order.extra)], "until": until, "ship_to": order.ship_to}
+
+
+def wanted_by(rows: Sequence[PartnerLine]) -> dict[int, int]:
+    """Line id -> units, of the lines that stand on the order."""
+    return {row.id: row.quantity for row in rows if row.state == CREATED and row.quantity}
+
+
+def know(order: PartnerOrder, rows: Sequence[PartnerLine], units: Mapping[int, int], at: datetime) -> int:
+    """From `at` on (Shopify's clock) the partner's store shows so many units of each line: its numbers count with them. Returns how many
+    lines left the order with that."""
+    changed = [(row, units.get(row.id, 0) - row.on_order) for row in rows if units.get(row.id, 0) != row.on_order]
+    order.revision += 1
+    source = f"partner_order:{order.id}:{order.revision}"
+    told = [(row.order_line, row.item_id, change) for row, change in changed]
+    readings.reflect_many(told, reason=BY_PARTNER_ORDER, source=source, at=at)
+    left = 0
+    for row, _ in changed:
+        left += row.on_order > 0 and units.get(row.id, 0) == 0
+        row.on_order = units.get(row.id, 0)
+    db.session.flush()
+    return left
+
+
+def fail(row: PartnerLine, cause: str) -> None:
+    """The line needs a person, with its cause; it stands on no order. What the partner's store shows of it is told by `know`."""
+    if row.partner_order_id is not None:
+        capture.split(row, 0, state=FAILED, cause=cause)
+    else:
+        row.state, row.cause = FAILED, cause
+
+
+def back(rows: Sequence[PartnerLine], cause: str, *, state: str = PENDING) -> int:
+    """What is not yet here of these lines waits again, or needs a person. Returns how many lines."""
+    found = 0
+    for row in rows:
+        done = row.received + row.short + row.damaged
+        if row.state == CREATED and row.quantity > done:
+            capture.split(row, done, state=state, cause=cause)
+            found += 1
+    return found
+
+
+def cover(order: PartnerOrder, rows: Sequence[PartnerLine], there: Mapping[str, int], cause: str) -> int:
+    """The lines hold no more than what is there of each variant, the oldest first; the rest needs a person. Returns how many lines lost
+    something."""
+    lost = 0
+    standing = [row for row in rows if row.state == CREATED and row.quantity]
+    for gid in {row.partner_variant.variant_gid for row in standing}:
+        of_variant = [row for row in standing if row.partner_variant.variant_gid == gid]
+        given = rules.shared_out([(row.id, row.quantity) for row in of_variant], there.get(gid, 0))
+        for row in of_variant:
+            if given[row.id] < row.quantity:
+                least = row.received + row.short + row.damaged
+                capture.split(row, max(given[row.id], least), state=FAILED, cause=cause)
+                lost += 1
+    return lost
+
+
+def tell_failed(partner: Partner, at: datetime) -> None:
+    """Lines that need a person are on the desk, one exception for a partner, and leave it when none is left."""
+    query = select(PartnerLine.quantity, PartnerLine.cause).where(
+        PartnerLine.partner_id == partner.id, PartnerLine.state == FAILED
+    )
+    found = db.session.execute(query.order_by(PartnerLine.id)).all()
+    subject = f"partner:{partner.id}"
+    if not found:
+        desk.withdraw(desk.PARTNER_LINES, subject, at)
+        return
+    causes = list(dict.fromkeys(cause for _, cause in found if cause))
+    facts = {"lines": len(found), "units": sum(units for units, _ in found), "partner": partner.name}
+    desk.raise_(desk.PARTNER_LINES, subject, {**facts, "causes": causes[:3]}, at)
+
+
+def cancel(order: PartnerOrder, at: datetime, words: str) -> None:
+    """The order came to nothing."""
+    order.state, order.cancelled_at, order.sending, order.theirs, order.cause = CANCELLED, at, None, None, None
+    tell(order, at, words)
+
+
+def variant_gids(rows: Sequence[PartnerLine]) -> set[str]:
+    """Partner's variants of these lines."""
+    return {row.partner_variant.variant_gid for row in rows}
+
+
+def names_of(gids: Sequence[str], partner: Partner) -> dict[str, str]:
+    """Partner's variant gid -> what it is called."""
+    query = select(PartnerVariant).where(PartnerVariant.partner_id == partner.id, PartnerVariant.variant_gid.in_(gids))
+    rows = db.session.scalars(query.options(joinedload(PartnerVariant.product)))
+    return {row.variant_gid: f"{row.product.title}{', ' + row.title if row.title else ''}" for row in rows}

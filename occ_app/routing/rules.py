@@ -1,0 +1,162 @@
+"""Partner orders in plain values: how many units are to be ordered, what goes on the order, who gets what came, and when it closes."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+from occ_app.partners import rules as partner_rules
+
+MOST_LINES = 499  # of a draft order. Source: Shopify, DraftOrderInput
+CENT = Decimal("0.01")
+Group = tuple[str, str, int]  # partner's variant gid, cost per unit as text, units
+
+
+def to_order(needed: int, still_open: int, covered: int) -> int:
+    """Units of an order line that are still to be put on an order.
+
+    `needed`: taken from the partner's stock and not given back; `still_open`: of the line, not yet gone to its customer; `covered`: ordered
+    by closed orders, less what was short or damaged.
+    """
+    return max(0, min(needed - covered, still_open))
+
+
+def too_many(needed: int, covered: int, not_yet_here: int) -> int:
+    """Units on closed orders that nobody wants any more and that have not come yet."""
+    return max(0, min(covered - needed, not_yet_here))
+
+
+def cost_of(their_price: Decimal | None, discount_percent: Decimal) -> Decimal | None:
+    """What one costs us, in the partner's currency: its price less its discount for us. None where it gives no price."""
+    if their_price is None:
+        return None
+    return (their_price * (100 - discount_percent) / 100).quantize(CENT)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A captured line as it goes on an order."""
+
+    id: int
+    variant_gid: str
+    unit_cost: Decimal
+    quantity: int
+
+
+def grouped(rows: Iterable[Row], extra: Iterable[Sequence[object]] = ()) -> list[Group]:
+    """The lines of the draft: quantities summed per variant and cost, in a lasting order. `extra`: lines that the partner added."""
+    sums: dict[tuple[str, str], int] = {}
+    for row in rows:
+        key = (row.variant_gid, str(row.unit_cost.quantize(CENT)))
+        sums[key] = sums.get(key, 0) + row.quantity
+    for variant_gid, cost, quantity in extra:
+        key = (str(variant_gid), str(cost))
+        sums[key] = sums.get(key, 0) + int(str(quantity))
+    return [(gid, cost, units) for (gid, cost), units in sorted(sums.items()) if units > 0]
+
+
+def same(one: Iterable[Sequence[object]], other: Iterable[Sequence[object]]) -> bool:
+    """Whether both lists of lines say the same, whatever their order."""
+    return _summed(one) == _summed(other)
+
+
+def _summed(lines: Iterable[Sequence[object]]) -> dict[tuple[str, Decimal], int]:
+    found: dict[tuple[str, Decimal], int] = {}
+    for gid, cost, quantity in lines:
+        key = (str(gid), Decimal(str(cost)))
+        found[key] = found.get(key, 0) + int(str(quantity))
+    return {key: units for key, units in found.items() if units}
+
+
+def by_variant(lines: Iterable[Sequence[object]]) -> dict[str, int]:
+    """Variant gid -> units, whatever they cost."""
+    found: dict[str, int] = {}
+    for gid, _, quantity in lines:
+        found[str(gid)] = found.get(str(gid), 0) + int(str(quantity))
+    return found
+
+
+def shared_out(wanted: Sequence[tuple[int, int]], there: int) -> dict[int, int]:
+    """(id, units) in their turn -> id -> units that it gets of what is there: the first are served first."""
+    found = {}
+    for number, units in wanted:
+        found[number] = min(units, max(0, there))
+        there -= found[number]
+    return found
+
+
+def can_give(quantity: int, available: int, held: int, *, is_tracked: bool, may_oversell: bool) -> int:
+    """Units of a line that the partner can give at completion. `held`: of them, what the draft reserved (`available` is without those)."""
+    if not is_tracked or may_oversell:
+        return quantity
+    return max(0, min(quantity, available + held))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """When a partner's orders close: each day or each week on `weekday`, at `at` of the clock of `time_zone`, but not on `skipped` days."""
+
+    cadence: str
+    weekday: str
+    at: time
+    time_zone: str
+    skipped: Collection[date] = ()
+
+    def key(self) -> list[str]:
+        """What it was, to see that it has changed."""
+        return [self.cadence, self.weekday, self.at.isoformat(), self.time_zone, *sorted(map(str, self.skipped))]
+
+    def next_cutoff(self, after: datetime) -> datetime:
+        """The first cutoff after that moment, in UTC. One that falls on a skipped day is left out: the order grows until the next."""
+        moment = after
+        for _ in range(400):
+            moment = partner_rules.next_cutoff(
+                moment, cadence=self.cadence, weekday=self.weekday, at=self.at, time_zone=self.time_zone
+            )
+            if moment.astimezone(ZoneInfo(self.time_zone)).date() not in self.skipped:
+                break
+        return moment
+
+
+def is_batch_due(now: datetime, *, hour: int, time_zone: str, last_for: date | None) -> date | None:
+    """The day for which the daily batch is due; None where it is too early, or was made. A clock that jumped back makes none again.
+
+    Of an hour that a clock change skips the batch comes right after it; of a doubled one it comes in the first.
+    """
+    here = now.astimezone(ZoneInfo(time_zone))
+    begins = datetime.combine(here.date(), time(hour), ZoneInfo(time_zone)).astimezone(ZoneInfo("UTC"))
+    if now < begins or (last_for is not None and last_for >= here.date()):
+        return None
+    return here.date()
+
+
+def misses(units: int, value: Decimal, *, least_units: int, least_value: Decimal) -> str | None:
+    """Why an order is too small to be sent, in words; None where it is not."""
+    if units < least_units:
+        return f"{units} of at least {least_units} units"
+    if value < least_value:
+        return f"{value} of at least {least_value}"
+    return None
+
+
+def code_of(name: str) -> str:
+    """Two letters that stand for a partner: Northlight Coffee becomes NC, Kiln becomes KI."""
+    words = ["".join(letter for letter in word if letter.isalnum()) for word in name.upper().split()]
+    words = [word for word in words if word and word.isascii()]
+    if not words:
+        return "PO"
+    return words[0][0] + words[1][0] if len(words) > 1 else words[0][:2]
+
+
+def name_of(code: str, cadence: str, closes_on: date, taken: Collection[str]) -> str:
+    """What the order is called: partner, year and week (or day), and a count where that name is taken."""
+    year, week, _ = closes_on.isocalendar()
+    begin = f"{code}-{year}-{week:02}" if cadence == "weekly" else f"{code}-{closes_on.isoformat()}"
+    for number in range(1, 10_000):
+        name = begin if number == 1 else f"{begin}-{number}"
+        if name not in taken:
+            return name
+    raise ValueError(f"{begin} has been used ten thousand times")

@@ -1,0 +1,133 @@
+"""What became of an order that the partner has: its parcels with their tracking, what was taken off it, whether it was cancelled."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import select
+
+from occ_app import clock
+from occ_app.extensions import db
+from occ_app.partners.models import Partner
+from occ_app.routing import drafts, orders, rules
+from occ_app.routing.drafts import Placed
+from occ_app.routing.models import (
+    CREATED,
+    FAILED,
+    ORDERED,
+    SHIPPED,
+    PartnerLine,
+    PartnerOrder,
+    PartnerParcel,
+)
+from occ_app.shopify.client import Client
+from occ_app.sync import desk
+
+GOOD = "SUCCESS"
+
+
+def look(client: Client, order: PartnerOrder, partner: Partner) -> None:
+    """The order's row, parcels and lines say what the partner's store shows. The caller commits."""
+    placed = drafts.find_placed(client, order.order_gid or "")
+    at = clock.now()
+    order.looked_at, order.look_at = at, None
+    rows = orders.rows_of(order)
+    if placed is None or placed.is_cancelled:
+        _is_cancelled(order, partner, rows, placed.at if placed else at, "deleted" if placed is None else "cancelled")
+        return
+    _taken_off(order, partner, rows, placed)
+    _parcels(client, order, placed)
+    _shipped(order, orders.rows_of(order), at)
+    db.session.flush()
+
+
+def _is_cancelled(
+    order: PartnerOrder, partner: Partner, rows: Sequence[PartnerLine], told_at: datetime, what: str
+) -> None:
+    """What has not come of it needs a person."""
+    at = clock.now()
+    number = orders.back(rows, f"{partner.name} {what} {order.name}", state=FAILED)
+    rows = orders.rows_of(order)
+    orders.know(order, rows, {row.id: row.received + row.short + row.damaged for row in rows}, told_at)
+    orders.cancel(order, at, f"{partner.name} {what} the order")
+    facts = {"partner": partner.name, "name": order.name, "what": "cancelled", "lines": number}
+    desk.raise_(desk.PARTNER_ORDER, f"partner_order:{order.id}", facts, at)
+    orders.tell_failed(partner, at)
+
+
+def _taken_off(order: PartnerOrder, partner: Partner, rows: Sequence[PartnerLine], placed: Placed) -> None:
+    """Units that the partner refunded or edited away need a person. Lines of a deleted variant are told by no variant: left as they are."""
+    wanted: dict[str, int] = {}
+    for row in rows:
+        if row.state == CREATED:
+            gid = row.partner_variant.variant_gid
+            wanted[gid] = wanted.get(gid, 0) + row.quantity
+    known = {gid: placed.current[gid] for gid in placed.current if gid}
+    there = {gid: known.get(gid, units if "" in placed.ordered else 0) for gid, units in wanted.items()}
+    less = {gid: units - there[gid] for gid, units in wanted.items() if there[gid] < units}
+    if not less:
+        return
+    for row in reversed(rows):
+        gid = row.partner_variant.variant_gid
+        if row.state == CREATED and less.get(gid):
+            given = min(less[gid], row.quantity - row.received - row.short - row.damaged)
+            row.refunded += given
+            less[gid] -= given
+    db.session.flush()
+    number = orders.cover(order, rows, there, f"{partner.name} took it off {order.name} after it was ordered")
+    rows = orders.rows_of(order)
+    orders.know(order, rows, orders.wanted_by(rows), placed.at)
+    if number:
+        orders.tell(order, clock.now(), f"{partner.name} took {number} lines off or lowered them")
+        orders.tell_failed(partner, clock.now())
+
+
+def _parcels(client: Client, order: PartnerOrder, placed: Placed) -> None:
+    """Each parcel is a row; what is in it is read when it is new or has changed."""
+    query = select(PartnerParcel).where(PartnerParcel.partner_order_id == order.id)
+    known = {parcel.fulfillment_gid: parcel for parcel in db.session.scalars(query)}
+    for parcel in placed.parcels:
+        row = known.get(parcel.gid)
+        if row is not None and row.changed_at == parcel.changed_at and row.status == parcel.status:
+            continue
+        lines = drafts.lines_of_parcel(client, parcel.gid) if parcel.status == GOOD else {}
+        if row is None:
+            row = PartnerParcel(partner_order_id=order.id, fulfillment_gid=parcel.gid, sent_at=parcel.sent_at)
+            row.shop_id = order.shop_id
+            db.session.add(row)
+            words = f"{sum(lines.values())} units sent"
+        else:
+            words = "Parcel cancelled" if parcel.status != GOOD else "Tracking changed"
+        row.status, row.tracking, row.lines, row.changed_at = parcel.status, parcel.tracking, lines, parcel.changed_at
+        orders.tell(order, clock.now(), words, ", ".join(numbers_of(parcel.tracking)))
+    db.session.flush()
+
+
+def numbers_of(tracking: Sequence[dict]) -> list[str]:  # type: ignore[type-arg]
+    """Carrier and number of each, for people."""
+    return [" ".join(part for part in (one.get("company"), one.get("number")) if part) for one in tracking]
+
+
+def parcels_of(order: PartnerOrder) -> Sequence[PartnerParcel]:
+    """The order's parcels, oldest first."""
+    query = select(PartnerParcel).where(PartnerParcel.partner_order_id == order.id)
+    return db.session.scalars(query.order_by(PartnerParcel.sent_at, PartnerParcel.id)).all()
+
+
+def _shipped(order: PartnerOrder, rows: Sequence[PartnerLine], at: datetime) -> None:
+    """The lines know what was sent of them, the oldest first."""
+    sent: dict[str, int] = {}
+    for parcel in parcels_of(order):
+        for gid, units in parcel.lines.items():
+            sent[gid] = sent.get(gid, 0) + int(units)
+    standing = [row for row in rows if row.state == CREATED]
+    for gid in {row.partner_variant.variant_gid for row in standing}:
+        of_variant = [row for row in standing if row.partner_variant.variant_gid == gid]
+        given = rules.shared_out([(row.id, row.quantity) for row in of_variant], sent.get(gid, 0))
+        for row in of_variant:
+            row.shipped = given[row.id]
+    if order.state == ORDERED and any(sent.values()):
+        order.state, order.shipped_at = SHIPPED, at
+    elif order.state == SHIPPED and not any(sent.values()):
+        order.state, order.shipped_at = ORDERED, None

@@ -1,0 +1,97 @@
+"""Every page of partner orders, as merchant and partner see it; each operation as a command too."""
+
+from __future__ import annotations
+
+import pytest
+
+from occ_app.extensions import across_shops, db
+from occ_app.partners.models import Partner
+from tests.partners.support import ROASTER
+from tests.routing.support import Trade
+from tests.support.bench import DOMAIN
+
+
+@pytest.fixture
+def trade_of_two(trade: Trade) -> Trade:
+    """Two customers' lines on the week's order to one roaster."""
+    trade.roaster()
+    trade.buy("C-1", 2)
+    trade.buy("C-2", 1, financial_status="pending")
+    trade.send()
+    return trade
+
+
+def text(trade: Trade, path: str, status: int = 200, **options: object) -> str:
+    """A page of the merchant."""
+    answer = trade.bench.open(path, **options)
+    assert answer.status_code == status, answer.get_data(as_text=True)[:600]
+    return str(answer.get_data(as_text=True))
+
+
+def run(trade: Trade, *words: str) -> str:
+    """An `occ partner orders` command."""
+    result = trade.bench.app.test_cli_runner().invoke(
+        trade.bench.app.cli.commands["partner"], ["orders", words[0], "--shop", DOMAIN, *words[1:]]
+    )
+    assert result.exit_code == 0, result.output + str(result.stderr)
+    return str(result.output)
+
+
+def test_the_pages_lead_from_the_growing_order_to_the_received_one(trade_of_two: Trade) -> None:
+    trade = trade_of_two
+    number = trade.orders()[0].id
+    assert "NC-2026-47" in text(trade, "/partner-orders")
+    page = text(trade, f"/partner-orders/{number}")
+    assert "Open, growing" in page
+    assert "Not paid yet" in page
+    assert "£20.00" in page
+    assert "Not paid yet" in text(trade, "/partner-orders/lines")
+    assert "Held to the next cutoff" in text(trade, f"/partner-orders/{number}/hold", method="POST")
+    text(trade, f"/partner-orders/{number}/close", method="POST")
+    assert "has been ordered already" in text(trade, f"/partner-orders/{number}/close", 422, method="POST")
+    with trade.bench.scope():
+        variant = trade.lines()[0].partner_variant_id
+    path = f"/partner-orders/{number}/receive"
+    wrong = text(trade, path, 422, method="POST", data={f"received-{variant}": "7"})
+    assert "only 2 are open" in wrong
+    assert "Nothing on NC-2026-47 carries X" in text(
+        trade, f"/partner-orders/{number}/scan", 422, method="POST", data={"code": "X"}
+    )
+    text(trade, f"/partner-orders/{number}/scan", method="POST", data={"code": "C-1"})
+    text(trade, path, method="POST", data={"all": "1"})
+    assert "Received" in text(trade, f"/partner-orders/{number}")
+    assert "Ready" in text(trade, "/partner-orders/customers")
+    assert "£20.00" in text(trade, "/partner-orders/statement")
+    assert "NC-2026-47,#1001" in text(trade, "/partner-orders/statement?as=csv")
+    assert "Closed by hand" in text(trade, "/partner-orders/log")
+    text(trade, "/partner-orders/statement?since=2026-12-01&until=2026-01-01", 422)
+    text(trade, "/partner-orders/delivery", 422, method="POST", data={"batch_hour": "25"})
+    text(trade, "/partner-orders/999999", 404)
+
+
+def test_the_partner_sees_this_weeks_order_so_far_and_nobody_elses(trade_of_two: Trade) -> None:
+    trade = trade_of_two
+    with across_shops():
+        partner_id = db.session.scalars(db.select(Partner.id)).one()
+    theirs = trade.bench.open(f"/supplies/{partner_id}/order", trade.stores[ROASTER]).get_data(as_text=True)
+    stranger = trade.bench.add_store("stranger.myshopify.com")
+    stranger.add_location("Here")
+    trade.bench.install(stranger)
+
+    assert "2 units for £20.00" in theirs
+    assert "6.50" not in theirs
+    assert trade.bench.open(f"/supplies/{partner_id}/order", stranger).status_code == 404
+
+
+def test_each_operation_is_a_command_too(trade_of_two: Trade) -> None:
+    trade = trade_of_two
+    assert "NC-2026-47" in run(trade, "list", "--json")
+    assert '"sku": "C-1"' in run(trade, "show", "NC-2026-47")
+    assert "Not paid yet" in run(trade, "lines")
+    run(trade, "hold", "NC-2026-47")
+    run(trade, "send", "--partner", ROASTER, "--now")
+    run(trade, "close", "NC-2026-47")
+    assert "2 units received" in run(trade, "receive", "NC-2026-47")
+    found = run(trade, "statement", "--partner", ROASTER, "--since", "2026-11-01", "--until", "2026-11-30")
+    assert found.splitlines()[1].startswith("NC-2026-47,#1001,2026-11-16,2,20.00")
+    assert "close" in run(trade, "log")

@@ -1,0 +1,435 @@
+"""The weekly partner order: captured, growing as a draft, ordered at the cutoff, sent, received."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from devshop import drafts, inventory, orders, products
+from devshop.faults import CallFault
+from occ_app.extensions import db
+from occ_app.partners.models import ImportedVariant, Reflection
+from occ_app.routing import orders as partner_orders
+from occ_app.routing import receiving
+from occ_app.routing.models import PartnerParcel
+from occ_app.routing.receiving import Count
+from occ_app.stock.models import Balance
+from occ_app.sync import settle
+from occ_app.sync.models import SyncException
+from tests.partners.support import ROASTER
+from tests.routing.support import ADDRESS, Trade
+
+
+@pytest.fixture
+def weekly(trade: Trade) -> Trade:
+    """One roaster, whose orders close on Thursdays at 18:00, London time."""
+    trade.roaster()
+    return trade
+
+
+def to_cutoff(trade: Trade) -> None:
+    """Thursday has come, 18:00, and a minute more."""
+    trade.to(trade.now.replace(hour=18, minute=1) + timedelta(days=(3 - trade.now.weekday()) % 7))
+    trade.bench.settle()
+
+
+def receive(trade: Trade, sku: str, *counts: int) -> None:
+    """So many units of the SKU were counted: received, short, damaged."""
+    name = trade.orders()[0].name
+    with trade.bench.scope():
+        order = partner_orders.find(name)
+        found = receiving.find_variant(order, sku)
+        receiving.receive(order, {found.id: Count(*counts)}, actor="test", today=trade.now.date(), at=trade.now)
+        db.session.commit()
+
+
+def units(trade: Trade, place: str) -> int:
+    """Units of all items at a place."""
+    db.session.remove()
+    with trade.bench.scope():
+        return sum(db.session.scalars(db.select(Balance.quantity).where(Balance.place == place)))
+
+
+def decide(trade: Trade, kind: str, remedy: str) -> None:
+    """Somebody settles the open exception of that kind."""
+    with trade.bench.scope():
+        found = next(one for one in _open() if one.kind == kind)
+        settle.settle(found.id, remedy, actor="test", at=trade.now)
+        db.session.commit()
+    trade.bench.settle()
+
+
+def _open():  # type: ignore[no-untyped-def]
+    return db.session.scalars(db.select(SyncException).where(SyncException.settled_at.is_(None))).all()
+
+
+def test_customers_orders_grow_one_draft_until_the_cutoff_makes_it_an_order(weekly: Trade) -> None:
+    weekly.buy("C-1", 2)
+    weekly.send()
+    weekly.later(days=1)
+    weekly.buy("C-1", 1)
+    weekly.buy("C-2", 4)
+    weekly.send()
+
+    (draft,) = weekly.drafts()
+    assert weekly.held(draft) == {"C-1": 3, "C-2": 4}
+    assert draft.po_number == "NC-2026-47"
+    assert draft.shipping_address["address1"] == ADDRESS["address1"]
+    assert str(draft.total) == "74.00"
+    assert weekly.theirs() == []
+
+    to_cutoff(weekly)
+    (order,) = weekly.theirs()
+    assert weekly.held(order) == {"C-1": 3, "C-2": 4}
+    assert order.financial_status == "PENDING"
+    (ours,) = weekly.orders()
+    assert (ours.state, ours.order_gid) == ("ordered", order.gid)
+    assert weekly.exceptions() == {}
+
+
+def test_the_daily_batch_comes_by_itself_at_the_shops_hour(weekly: Trade) -> None:
+    weekly.buy("C-1")
+    weekly.bench.settle()
+    weekly.to(weekly.now.replace(hour=5) + timedelta(days=1))
+    weekly.bench.settle()
+    assert [batch.kind for batch in weekly.batches()] == ["daily"]  # of Monday, whose hour had come before the order
+    (draft,) = weekly.drafts()
+    weekly.buy("C-2")
+    assert weekly.held(draft) == {"C-1": 1}
+
+    weekly.later(hours=1)
+    weekly.bench.settle()
+    weekly.bench.settle()
+
+    assert weekly.held(weekly.drafts()[0]) == {"C-1": 1, "C-2": 1}
+    assert [batch.kind for batch in weekly.batches()] == ["daily", "daily"]
+
+
+def test_units_on_the_draft_are_taken_off_the_partners_number_once(weekly: Trade) -> None:
+    weekly.buy("C-1", 3)
+    weekly.send()
+    weekly.look()
+
+    assert (
+        inventory.level(weekly.stores[ROASTER], weekly.stores[ROASTER].variant("C-1"), _place(weekly)).quantities[
+            "available"
+        ]
+        == 47
+    )
+    assert weekly.bench.available("C-1") == 47
+    with weekly.bench.scope():
+        assert db.session.scalar(db.select(db.func.sum(Reflection.quantity))) == 3
+        assert sum(db.session.scalars(db.select(ImportedVariant.reflected))) == 3
+
+
+def _place(trade: Trade):  # type: ignore[no-untyped-def]
+    return trade.stores[ROASTER].location(None)
+
+
+@pytest.mark.parametrize("fault", ["lost_after", "lost_before", "internal_after", "500"])
+def test_a_lost_answer_never_makes_a_second_draft_or_order(weekly: Trade, fault: str) -> None:
+    weekly.buy("C-1", 2)
+    store = weekly.stores[ROASTER]
+    store.faults.upcoming.append(CallFault(fault, "mutation"))
+    weekly.send()
+    weekly.send()  # at once: nobody knows yet whether the first one was made
+    weekly.later(minutes=5)
+    weekly.send()
+    assert len(weekly.drafts()) == 1
+    weekly.buy("C-2", 1)
+    store.faults.upcoming.append(CallFault(fault, "mutation"))
+    weekly.send()
+    weekly.later(minutes=5)
+    weekly.send()
+    assert weekly.held(weekly.drafts()[0]) == {"C-1": 2, "C-2": 1}
+
+    store.faults.upcoming.append(CallFault(fault, "mutation"))
+    to_cutoff(weekly)
+    weekly.later(minutes=10)
+    weekly.bench.settle()
+
+    assert [weekly.held(order) for order in weekly.theirs()] == [{"C-1": 2, "C-2": 1}]
+    assert [order.state for order in weekly.orders()] == ["ordered"]
+
+
+def test_a_cancellation_before_the_cutoff_takes_the_line_off(weekly: Trade) -> None:
+    mine = weekly.buy("C-1", 2)
+    weekly.buy("C-2", 1)
+    weekly.send()
+    orders.cancel(weekly.bench.store, mine, restock=True)
+    weekly.bench.settle()
+
+    to_cutoff(weekly)
+
+    assert [weekly.held(order) for order in weekly.theirs()] == [{"C-2": 1}]
+    assert weekly.exceptions() == {}
+
+
+def test_a_draft_that_lost_all_its_lines_is_deleted_and_nothing_is_ordered(weekly: Trade) -> None:
+    mine = weekly.buy("C-1", 2)
+    weekly.send()
+    orders.cancel(weekly.bench.store, mine, restock=True)
+    weekly.bench.settle()
+    to_cutoff(weekly)
+
+    assert (weekly.drafts(), weekly.theirs()) == ([], [])
+    assert [order.state for order in weekly.orders()] == ["cancelled"]
+    weekly.look()
+    assert weekly.bench.available("C-1") == 50
+
+
+def test_a_cancellation_after_the_cutoff_is_told_with_a_message_to_the_partner(weekly: Trade) -> None:
+    mine = weekly.buy("C-1", 2)
+    weekly.send()
+    to_cutoff(weekly)
+    orders.cancel(weekly.bench.store, mine, restock=True)
+    weekly.bench.settle()
+
+    assert weekly.exceptions()["late_change"]["units"] == 2
+    page = weekly.bench.open("/exceptions").get_data(as_text=True)
+    assert "would you take 2 × Product C-1 (C-1) off our order NC-2026-47" in page
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{"financial_status": "pending"}, {"is_on_hold": True}, {"risk": "cancel"}],
+    ids=lambda more: next(iter(more)),
+)
+def test_what_is_not_paid_or_held_or_risky_does_not_go(weekly: Trade, more: dict[str, object]) -> None:
+    waits = weekly.buy("C-1", 2, **more)
+    weekly.buy("C-2", 1)
+    weekly.send()
+    assert weekly.held(weekly.drafts()[0]) == {"C-2": 1}
+    if waits.financial_status == "PENDING":
+        orders.pay(weekly.bench.store, waits)
+    waits.risk = "ACCEPT"
+    orders.hold(weekly.bench.store, waits, is_on_hold=False)
+    weekly.bench.settle()
+
+    weekly.send()
+
+    assert weekly.held(weekly.drafts()[0]) == {"C-1": 2, "C-2": 1}
+
+
+def test_the_hold_window_keeps_a_new_order_back(weekly: Trade) -> None:
+    weekly.put("hold_minutes", "30")
+    weekly.buy("C-1")
+    weekly.send()
+    assert weekly.drafts() == []
+    weekly.later(minutes=31)
+
+    weekly.send()
+
+    assert weekly.held(weekly.drafts()[0]) == {"C-1": 1}
+
+
+def test_without_an_address_nothing_is_sent_and_it_is_said_where_to_set_it(weekly: Trade) -> None:
+    weekly.bench.place.address.clear()
+    weekly.buy("C-1")
+    (made,) = weekly.send()
+
+    assert "has no complete address" in made["cause"]
+    assert "Settings, Locations" in weekly.exceptions()["setup"]["cause"]
+    assert weekly.drafts() == []
+    weekly.bench.place.address.update(ADDRESS)
+    weekly.send()
+    assert weekly.held(weekly.drafts()[0]) == {"C-1": 1}
+    assert weekly.exceptions() == {}
+
+
+def test_the_cost_is_the_one_of_the_day_it_was_sold(weekly: Trade) -> None:
+    weekly.buy("C-1", 2)
+    store = weekly.stores[ROASTER]
+    variant = store.variant("C-1")
+    products.update(store, store.products[variant.product_id], variant, {"price": "12.00"})
+    weekly.bench.settle()
+    weekly.send()
+
+    assert str(weekly.drafts()[0].total) == "20.00"
+
+
+def test_a_partners_edit_is_asked_about_and_at_the_cutoff_theirs_counts(weekly: Trade) -> None:
+    weekly.buy("C-1", 3)
+    weekly.buy("C-2", 1)
+    weekly.send()
+    store = weekly.stores[ROASTER]
+    drafts.edit(store, weekly.drafts()[0], {"set": [{"sku": "C-1", "quantity": 1}]})
+    weekly.bench.settle()
+    assert weekly.exceptions()["partner_order"]["difference"] == "Coffee 1: 3 to 1"
+
+    to_cutoff(weekly)
+
+    assert [weekly.held(order) for order in weekly.theirs()] == [{"C-1": 1, "C-2": 1}]
+    assert weekly.exceptions()["partner_lines"]["units"] == 2
+    decide(weekly, "partner_lines", "retry")
+    weekly.send()
+    assert weekly.held(weekly.drafts()[-1]) == {"C-1": 2}
+
+
+def test_put_ours_back_undoes_the_partners_edit(weekly: Trade) -> None:
+    weekly.buy("C-1", 3)
+    weekly.send()
+    store = weekly.stores[ROASTER]
+    drafts.edit(store, weekly.drafts()[0], {"set": [{"sku": "C-1", "quantity": 1}], "add": [{"sku": "C-3"}]})
+    weekly.bench.settle()
+    decide(weekly, "partner_order", "ours")
+    weekly.send()
+
+    assert weekly.held(weekly.drafts()[0]) == {"C-1": 3}
+    assert weekly.exceptions() == {}
+
+
+def test_what_is_sold_while_an_edit_is_open_goes_on_another_order(weekly: Trade) -> None:
+    weekly.buy("C-1", 3)
+    weekly.send()
+    drafts.edit(weekly.stores[ROASTER], weekly.drafts()[0], {"set": [{"sku": "C-1", "quantity": 1}]})
+    weekly.bench.settle()
+    weekly.buy("C-2", 1)
+    weekly.send()
+
+    assert [weekly.held(draft) for draft in weekly.drafts()] == [{"C-1": 1}, {"C-2": 1}]
+
+
+def test_a_draft_that_the_partner_deleted_is_opened_anew(weekly: Trade) -> None:
+    weekly.buy("C-1", 3)
+    weekly.send()
+    drafts.delete(weekly.stores[ROASTER], weekly.drafts()[0])
+    weekly.bench.settle()
+    assert weekly.exceptions()["partner_order"]["what"] == "deleted"
+
+    to_cutoff(weekly)
+    weekly.send("close")
+
+    assert [weekly.held(order) for order in weekly.theirs()] == [{"C-1": 3}]
+    assert [order.state for order in weekly.orders()] == ["cancelled", "ordered"]
+
+
+def test_an_order_that_the_partner_made_early_is_adopted_and_a_new_one_opened(weekly: Trade) -> None:
+    weekly.buy("C-1", 3)
+    weekly.send()
+    drafts.complete(weekly.stores[ROASTER], weekly.drafts()[0], is_pending=True)
+    weekly.bench.settle()
+    weekly.buy("C-2", 2)
+    weekly.send()
+
+    assert [order.state for order in weekly.orders()] == ["ordered", "open"]
+    assert weekly.held(weekly.drafts()[1]) == {"C-2": 2}
+
+
+def test_an_order_that_the_partner_cancelled_leaves_its_lines_to_a_person(weekly: Trade) -> None:
+    weekly.buy("C-1", 3)
+    weekly.send()
+    to_cutoff(weekly)
+    orders.cancel(weekly.stores[ROASTER], weekly.theirs()[0], restock=True)
+    weekly.bench.settle()
+
+    assert weekly.exceptions()["partner_lines"]["units"] == 3
+    assert [order.state for order in weekly.orders()] == ["cancelled"]
+
+
+def test_what_is_out_of_stock_at_the_cutoff_is_left_out_and_told(weekly: Trade) -> None:
+    weekly.buy("C-1", 3)
+    weekly.buy("C-2", 2)
+    weekly.send()
+    store = weekly.stores[ROASTER]
+    inventory.set_available(
+        store, inventory.level(store, store.variant("C-1"), _place(weekly)), -2, who="admin", why="broken bags"
+    )
+
+    to_cutoff(weekly)
+
+    assert [weekly.held(order) for order in weekly.theirs()] == [{"C-1": 1, "C-2": 2}]
+    assert "did not have enough" in weekly.exceptions()["partner_lines"]["causes"][0]
+
+
+def test_a_deleted_variant_stops_only_its_own_lines(weekly: Trade) -> None:
+    weekly.buy("C-1", 3)
+    weekly.buy("C-2", 2)
+    weekly.send()
+    store = weekly.stores[ROASTER]
+    products.delete_variant(store, store.variant("C-1"))
+    weekly.bench.settle()
+
+    to_cutoff(weekly)
+
+    assert [weekly.held(order) for order in weekly.theirs()] == [{"C-2": 2}]
+    assert weekly.exceptions()["partner_lines"]["causes"] == ["Northlight Coffee no longer has it"]
+
+
+def test_parcels_come_back_and_receiving_gives_every_order_its_lot(weekly: Trade) -> None:
+    weekly.buy("C-1", 2)
+    weekly.buy("C-1", 1)
+    weekly.send()
+    to_cutoff(weekly)
+    orders.fulfil(weekly.stores[ROASTER], weekly.theirs()[0], tracking={"company": "DPD", "numbers": ["15501"]})
+    weekly.bench.settle()
+    assert weekly.orders()[0].state == "shipped"
+    with weekly.bench.scope():
+        (parcel,) = db.session.scalars(db.select(PartnerParcel)).all()
+        assert parcel.tracking[0]["number"] == "15501"
+
+    receive(weekly, "C-1", 3)
+
+    assert weekly.orders()[0].state == "received"
+    assert (units(weekly, "committed"), units(weekly, "partner")) == (3, -3)
+    with weekly.bench.scope():
+        lots = db.session.scalars(db.select(Balance.lot_id).where(Balance.place == "committed", Balance.quantity > 0))
+        assert None not in lots.all()
+
+
+def test_what_is_short_is_ordered_again_and_what_nobody_wants_any_more_is_stock(weekly: Trade) -> None:
+    mine = weekly.buy("C-1", 2)
+    weekly.buy("C-1", 2)
+    weekly.send()
+    to_cutoff(weekly)
+    orders.cancel(weekly.bench.store, mine, restock=True)
+    weekly.bench.settle()
+
+    receive(weekly, "C-1", 3, 0, 1)
+
+    assert units(weekly, "released") == 2
+    assert weekly.exceptions()["short"]["units"] == 1
+    weekly.send()
+    assert weekly.held(weekly.drafts()[-1]) == {"C-1": 1}
+
+
+def test_too_many_counted_is_refused_and_nothing_booked(weekly: Trade) -> None:
+    weekly.buy("C-1", 2)
+    weekly.send()
+    to_cutoff(weekly)
+
+    with pytest.raises(Exception, match="only 2 are open"):
+        receive(weekly, "C-1", 3)
+    assert units(weekly, "partner") == -2
+
+
+def test_more_than_a_draft_can_hold_goes_on_a_second_one(weekly: Trade, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("occ_app.routing.rules.MOST_LINES", 2)
+    for n in (1, 2, 3):
+        weekly.buy(f"C-{n}")
+    weekly.send()
+
+    assert [weekly.held(draft) for draft in weekly.drafts()] == [{"C-1": 1, "C-2": 1}, {"C-3": 1}]
+
+
+def test_an_order_below_the_minimum_is_held_to_the_next_week(weekly: Trade) -> None:
+    weekly.put("minimum_value", "50")
+    weekly.buy("C-1", 2)
+    weekly.send()
+    to_cutoff(weekly)
+    assert weekly.theirs() == []
+    weekly.buy("C-1", 3)
+    weekly.later(days=7)
+    weekly.bench.settle()
+
+    assert [weekly.held(order) for order in weekly.theirs()] == [{"C-1": 5}]
+
+
+def test_a_daily_order_is_complete_at_once(weekly: Trade) -> None:
+    weekly.put("cadence", "daily")
+    weekly.buy("C-1", 2)
+    weekly.send("daily")
+
+    assert [weekly.held(order) for order in weekly.theirs()] == [{"C-1": 2}]
+    assert weekly.orders()[0].name.startswith("NC-2026-11-")
