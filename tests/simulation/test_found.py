@@ -210,10 +210,16 @@ def test_a_step_that_waited_leaves_the_desk_when_the_rule_for_drift_has_decided(
     assert (life.bench.available("TIN"), life.bench.exceptions()) == (20, [])
 
 
-def test_a_write_without_an_answer_is_not_repeated_on_a_number_that_sales_have_brought_back(life: Life) -> None:
+def test_a_write_without_an_answer_is_not_repeated_on_a_number_that_sales_have_brought_back(
+    life: Life, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dies(*_: object) -> None:
+        monkeypatch.undo()
+        raise Killed
+
+    monkeypatch.setattr(push, "_applied", dies)
     life.store.faults.forgets_keys = True
     life.store.faults.webhooks = "lost"
-    life.store.faults.upcoming.append(CallFault("lost_after", "mutation"))
     life.bench.lot("TIN", 6)
     life.rig.work()
     life.bench.sell_in("TIN", 6)
