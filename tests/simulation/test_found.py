@@ -20,6 +20,7 @@ from occ_app.catalog.models import Mapping
 from occ_app.errors import RuleError
 from occ_app.extensions import db
 from occ_app.orders import booking
+from occ_app.orders import pull as orders_pull
 from occ_app.orders.models import OrderLine
 from occ_app.orders.rules import RETURNED, Step
 from occ_app.shops import settings
@@ -27,6 +28,7 @@ from occ_app.shops.models import Shop
 from occ_app.stock.ledger import Move
 from occ_app.sync import push, readings, reconcile, settle, targets
 from occ_app.sync.models import PushLine, SyncException, SyncRun
+from occ_app.wiring import connections
 from tests.simulation import oracle, runner
 from tests.simulation.rig import Killed, Rig
 from tests.simulation.steps import Life, Shape
@@ -210,10 +212,16 @@ def test_a_step_that_waited_leaves_the_desk_when_the_rule_for_drift_has_decided(
     assert (life.bench.available("TIN"), life.bench.exceptions()) == (20, [])
 
 
-def test_a_write_without_an_answer_is_not_repeated_on_a_number_that_sales_have_brought_back(life: Life) -> None:
+def test_a_write_without_an_answer_is_not_repeated_on_a_number_that_sales_have_brought_back(
+    life: Life, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dies(*_: object) -> None:
+        monkeypatch.undo()
+        raise Killed
+
+    monkeypatch.setattr(push, "_applied", dies)
     life.store.faults.forgets_keys = True
     life.store.faults.webhooks = "lost"
-    life.store.faults.upcoming.append(CallFault("lost_after", "mutation"))
     life.bench.lot("TIN", 6)
     life.rig.work()
     life.bench.sell_in("TIN", 6)
@@ -268,6 +276,21 @@ def test_a_decision_and_a_refresh_of_all_targets_do_not_lock_each_other_out(life
         other.join(10)
 
     assert not other.is_alive()
+
+
+def test_an_order_that_is_booked_as_it_is_is_not_read_again(life: Life) -> None:
+    order = life.bench.sell_in("TIN", 1)
+    goes_on(life, 61, 1)
+    life.store.calls.clear()
+    with life.bench.scope():
+        client = connections().client(targets.shop())
+        orders_pull.pull_changed(client)
+        quiet = [call["operation"] for call in life.store.calls]
+        orders.fulfil(life.store, order)
+        orders_pull.pull_changed(client)
+    asked = [call["operation"] for call in life.store.calls]
+
+    assert (quiet, asked) == (["ordersChanged"], ["ordersChanged", "ordersChanged", "ordersById"])
 
 
 @pytest.mark.parametrize("end", ["deleted", "unmapped", "not linked"])

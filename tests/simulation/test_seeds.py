@@ -7,14 +7,14 @@ import pytest
 from tests.simulation import runner
 from tests.simulation.rig import Rig
 
-SEEDS = range(36)
+SEEDS = (*range(35), 185)  # the last one notices a first link that asks nobody
 PER_TEST = 6
 
 
-@pytest.mark.parametrize("first", SEEDS[::PER_TEST])
+@pytest.mark.parametrize("first", range(0, len(SEEDS), PER_TEST))
 def test_the_sync_survives(rig: Rig, first: int, capsys: pytest.CaptureFixture[str]) -> None:
     outcomes = []
-    for seed in range(first, first + PER_TEST):
+    for seed in SEEDS[first : first + PER_TEST]:
         given = runner.plan(seed)
         outcome = runner.live(rig, given)
         if outcome.wrong:
