@@ -114,6 +114,8 @@ class Batch:
             order = orders.get(order_id)
             if order.next_try_at is not None and order.next_try_at <= clock.now():
                 order.next_try_at, order.cause = None, None
+                if order.theirs is None and order.state in (OPEN, CLOSING):
+                    self._well(order)
             db.session.commit()
         except ShopifyError as error:
             db.session.rollback()
