@@ -2,13 +2,16 @@
 PYTEST = .venv/bin/python -m pytest
 PORT ?= 8000
 
-.PHONY: setup demo test lint migrate simulate kills bench
+.PHONY: later setup demo test lint migrate simulate kills bench
 
 setup: ## only the environment, in .venv/
 	@scripts/setup
 
 demo: setup ## devshop, the app and a seeded world; prints the address to open
 	@.venv/bin/python scripts/demo.py
+
+later: ## HOURS=24: so much time passes in the running demo
+	@.venv/bin/python scripts/later.py $(HOURS)
 
 lint: setup ## the static checks
 	.venv/bin/ruff check .

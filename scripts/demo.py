@@ -34,6 +34,9 @@ def main() -> None:
     os.environ.setdefault("OCC_INSTANCE", str(ROOT / "instance" / "demo"))
     os.environ["SHOPIFY_STANDIN_URL"], os.environ["APP_BRIDGE_URL"] = DEVSHOP, f"{DEVSHOP}/app-bridge.js"
     os.environ["SHOPIFY_APP_URL"] = APP
+    clock = Path(os.environ.setdefault("OCC_CLOCK_FILE", str(Path(os.environ["OCC_INSTANCE"]) / "clock")))
+    clock.parent.mkdir(parents=True, exist_ok=True)
+    clock.write_text("0")  # `make later` moves it
     from occ_app import config
 
     settings = config.load()
@@ -123,6 +126,8 @@ def _first_data(occ: list[str], environment: dict[str, str]) -> None:
             sys.exit(done.stderr)
     kitchen = [sys.executable, str(ROOT / "scripts" / "kitchen.py"), SHOP]
     subprocess.run(kitchen, env={**environment, "PYTHONPATH": str(ROOT)}, check=True)
+    roasters = [sys.executable, str(ROOT / "scripts" / "roasters.py"), SHOP, DEVSHOP, APP]
+    subprocess.run(roasters, env={**environment, "PYTHONPATH": str(ROOT)}, check=True)
     _wait_until_linked(occ, environment)
     _plan(occ, environment)
 

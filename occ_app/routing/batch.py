@@ -50,6 +50,7 @@ log = structlog.get_logger()
 PAID = ("PAID", "PARTIALLY_REFUNDED")
 RISKY = {"high": ("CANCEL",), "medium": ("CANCEL", "INVESTIGATE"), "none": ()}
 UNSEEN_FOR = timedelta(minutes=2)  # a draft that was made a moment ago is not found by its tag at once
+RESTS_FOR = timedelta(minutes=15)
 MOST_MENDS = 4  # times that a draft is lowered to what the partner has, before a person is asked
 ShipTo = Callable[[], dict[str, str]]
 
@@ -81,6 +82,8 @@ class Batch:
         row = self.row = db.session.get_one(PartnerBatch, row_id)
         row.finished_at, row.cause = clock.now(), cause
         row.calls, row.milliseconds = self.client.calls - calls, int((machine_time.monotonic() - began) * 1000)
+        if cause is not None:
+            rest_all(self.partner, cause, clock.now())
         orders.tell_failed(self.partner, clock.now())
         db.session.commit()
         return row
@@ -108,6 +111,11 @@ class Batch:
             if self.kind not in (NOW, CLOSE) and order.next_try_at is not None and order.next_try_at > clock.now():
                 return
             step(order)
+            order = orders.get(order_id)
+            if order.next_try_at is not None and order.next_try_at <= clock.now():
+                order.next_try_at, order.cause = None, None
+                if order.theirs is None and order.state in (OPEN, CLOSING):
+                    self._well(order)
             db.session.commit()
         except ShopifyError as error:
             db.session.rollback()
@@ -539,6 +547,16 @@ def put_back_ours(order: PartnerOrder, at: datetime) -> None:
     order.theirs, order.sent = None, None
     orders.tell(order, at, "Ours is put back")
     desk.withdraw(desk.PARTNER_ORDER, f"partner_order:{order.id}", at)
+
+
+def rest_all(partner: Partner, cause: str, at: datetime) -> None:
+    """The partner's orders that are not placed yet rest for a while: nothing can be done about any of them."""
+    query = select(PartnerOrder).where(PartnerOrder.partner_id == partner.id, PartnerOrder.state.in_((OPEN, CLOSING)))
+    for order in db.session.scalars(query.with_for_update()):
+        if order.next_try_at is None or order.next_try_at <= at:
+            order.next_try_at, order.cause = at + RESTS_FOR, cause[:500]
+        if order.cutoff_at <= at:
+            tell_stuck(order, partner, at)
 
 
 def tell_changed(order: PartnerOrder, partner: Partner, difference: str, at: datetime) -> None:

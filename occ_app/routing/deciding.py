@@ -10,7 +10,7 @@ from sqlalchemy.orm import joinedload
 from occ_app.errors import RuleError
 from occ_app.extensions import current_shop_id, db
 from occ_app.routing import batch, capture, orders
-from occ_app.routing.models import FAILED, PartnerLine
+from occ_app.routing.models import CLOSING, FAILED, OPEN, PartnerLine, PartnerOrder
 from occ_app.sync import desk
 from occ_app.sync.models import SyncException
 from occ_app.work import tasks
@@ -28,6 +28,9 @@ def settle(found: SyncException, remedy: str, at: datetime) -> str:
         tasks.ask("partner_orders", current_shop_id())
         return f"{lines} lines go with the next batch"
     if found.kind == desk.SETUP:
+        rested = PartnerOrder.next_try_at.is_not(None) & PartnerOrder.state.in_((OPEN, CLOSING))
+        for order in db.session.scalars(select(PartnerOrder).where(rested).with_for_update()):
+            order.next_try_at = at
         tasks.ask("partner_orders", current_shop_id())
         return "Trying again"
     return "Noted"

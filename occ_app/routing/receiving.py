@@ -97,8 +97,11 @@ def receive(order: PartnerOrder, counts: Pairs[int, Count], *, actor: str, today
     counts = {variant_id: count for variant_id, count in counts.items() if count.total}
     if not counts:
         raise RuleError("Nothing was counted. Give the units of at least one product.")
+    items = select(PartnerLine.item_id).where(PartnerLine.partner_order_id == order.id)
+    ledger.lock(
+        db.session.scalars(items.where(PartnerLine.partner_variant_id.in_(list(counts))))
+    )  # items first, as bookings do
     rows = [row for row in orders.rows_of(order) if row.state == CREATED]
-    ledger.lock({row.item_id for row in rows if row.partner_variant_id in counts})
     for variant_id, count in counts.items():
         _check([row for row in rows if row.partner_variant_id == variant_id], count)
     moves: list[Move] = []

@@ -116,6 +116,7 @@ def _one(partner_id: int, kind: str, connect: Connect, centre: FulfilmentCentre)
         row.placed = row.taken_off = row.failed = row.orders = row.calls = 0
         row.cause = str(error)
         db.session.add(row)
+        batch.rest_all(partner, str(error), at)
         db.session.commit()
         return row
     return Batch(

@@ -323,7 +323,10 @@ def test_too_few_scopes_say_what_is_missing_and_keep_nothing(bench: Bench, brows
     assert "See how many you have" in answer.text
     assert partners() == []
     assert not knows(ROASTER)
-    bench.world.config = replace(bench.world.config, scopes=("read_products", "write_inventory", "read_locations"))
+    bench.world.config = replace(
+        bench.world.config,
+        scopes=("read_products", "write_inventory", "read_locations", "read_orders", "write_draft_orders"),
+    )
     assert browser.join(link).status_code == 200  # the link is still good
 
 

@@ -11,7 +11,10 @@ import pytest
 from occ_app.catalog import pull
 from occ_app.partners import catalogue, making
 from tests.routing.support import Trade
+from tests.simulation.conftest import rig, session_rig
 from tests.support.bench import Bench
+
+__all__ = ["rig", "session_rig"]
 
 
 @pytest.fixture
