@@ -27,11 +27,12 @@ INSERT INTO balance (shop_id, item_id, lot_id, location_id, place, quantity)
   SELECT :shop, item_id, id, :location, place, quantity FROM lot, (VALUES ('opening', -:units), ('released', :units)) v (place, quantity);
 INSERT INTO variant (shop_id, variant_gid, product_gid, inventory_item_gid, sku, barcode, product_title, title, product_status,
     is_tracked, is_bundle, changed_at, pulled_at)
-  SELECT :shop, 'gid://shopify/ProductVariant/9' || id, 'gid://shopify/Product/9' || id, 'gid://shopify/InventoryItem/9' || id, sku, '', name, '',
-    'ACTIVE', true, false, :at, :at FROM item WHERE sku LIKE 'W-%';
+  SELECT :shop, 'gid://shopify/ProductVariant/9' || id, 'gid://shopify/Product/9' || id, 'gid://shopify/InventoryItem/9' || id, sku, '',
+    name, '', 'ACTIVE', true, false, :at, :at FROM item WHERE sku LIKE 'W-%';
 INSERT INTO mapping (shop_id, item_id, variant_id, location_id, units_per_variant, sync_enabled, created_at)
   SELECT :shop, item.id, variant.id, :location, 1, true, :at FROM item JOIN variant ON variant.sku = item.sku AND item.sku LIKE 'W-%';
-INSERT INTO sync_state (shop_id, mapping_id, state, sellable, target, expected, baseline_at, booked_committed, drift, drift_looks, is_pushed, tries)
+INSERT INTO sync_state (shop_id, mapping_id, state, sellable, target, expected, baseline_at, booked_committed, drift, drift_looks,
+    is_pushed, tries)
   SELECT :shop, id, 'linked', :units, :units, :units, :at, 0, 0, 0, true, 0 FROM mapping;
 """
 
