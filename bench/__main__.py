@@ -15,7 +15,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import recall
+from bench import recall, wholesale
 from occ_app.config import ROOT
 from tests.support.product import DOMAIN, Product
 from tests.support.settings import find_server
@@ -52,6 +52,7 @@ def main() -> None:
         pages = _pages(product)
     _print(measured, pages)
     _recalls()
+    _wholesale()
 
 
 def _recalls() -> None:
@@ -63,6 +64,21 @@ def _recalls() -> None:
         found = recall.measure(product)
     print("\n| 10,000 lots, 1,000,000 moves | seconds |\n|---|---|")
     print("\n".join(f"| {name} | {seconds:.2f} |" for name, seconds in found))
+
+
+def _wholesale() -> None:
+    """A shop of its own for each number of items."""
+    print("\n| items | orders a second | median, ms | p99, ms |\n|---|---|---|---|")
+    for items in (1_000, 100_000):
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            Product(find_server(), None, Path(folder), web_processes=2) as product,
+        ):
+            product.start("web")
+            product.open_store(PLAN)
+            product.occ("work", "drain")
+            rate, median, slow = wholesale.measure(product, items)
+        print(f"| {items:,} | {rate:.0f} | {median:.0f} | {slow:.0f} |", flush=True)
 
 
 def _print(measured: list[Measured], pages: list[tuple[str, float]]) -> None:
@@ -160,4 +176,4 @@ def _check(product: Product) -> None:
 
 
 if __name__ == "__main__":
-    _recalls() if sys.argv[1:] == ["recall"] else main()
+    {"recall": _recalls, "wholesale": _wholesale}.get(" ".join(sys.argv[1:]), main)()

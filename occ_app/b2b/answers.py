@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, select, text
+from sqlalchemy import delete, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import OperationalError
 
@@ -58,9 +58,8 @@ def begin(key: str, of: str, at: datetime) -> ApiAnswer | None:
 
 def keep(key: str, status: int, headers: dict[str, str], body: str) -> None:
     """This is what the key's request is answered with, from now on."""
-    row = db.session.scalars(select(ApiAnswer).where(ApiAnswer.key == key)).one()
-    row.status, row.headers, row.body = status, headers, body
-    db.session.flush()
+    row = update(ApiAnswer).where(ApiAnswer.key == key).values(status=status, headers=headers, body=body)
+    db.session.execute(row.execution_options(synchronize_session=False))
 
 
 def forget_old(at: datetime) -> None:

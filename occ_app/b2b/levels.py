@@ -168,8 +168,8 @@ def _write(changed: dict[int, Stock]) -> None:
 
 def _is_used() -> bool:
     """Whether anybody reads levels: there is a token, an endpoint, or a wholesale order."""
-    used = [exists(select(model.id)) for model in (ApiToken, Endpoint, WholesaleOrder)]
-    return any(db.session.scalar(select(one)) for one in used)
+    used = (exists(select(model.id)) for model in (ApiToken, Endpoint, WholesaleOrder))
+    return any(db.session.scalar(select(one)) for one in used)  # mostly the first says yes
 
 
 def number_changes() -> None:

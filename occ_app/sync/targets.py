@@ -107,13 +107,14 @@ def let_fall(item_ids: Collection[int]) -> None:
     mappings = select(Mapping.id).where(Mapping.item_id.in_(sorted(item_ids)), Mapping.ended_at.is_(None))
     query = select(SyncState).where(SyncState.mapping_id.in_(mappings), SyncState.target < SyncState.expected)
     fallen = db.session.scalars(query.options(joinedload(SyncState.mapping)).with_for_update(of=SyncState)).all()
+    waiting = [state for state in fallen if state.state == AWAITING_APPROVAL]
     for state in fallen:
         state.approved_target = state.target
         if state.state == AWAITING_APPROVAL:
             _ask_anew(state)
     db.session.flush()
-    approvals.follow(list(fallen), clock.now())
-    if any(state.state == LINKED and state.is_pushed for state in fallen):
+    approvals.follow(waiting, clock.now())
+    if any(state.is_pushed for state in waiting):
         tasks.ask("push", current_shop_id())
 
 

@@ -53,6 +53,7 @@ class Product:
     template: str | None  # the migrated database to copy; None: an empty one is migrated
     instance: Path
     name: str = field(default_factory=lambda: f"occ_product_{uuid.uuid4().hex[:10]}")
+    web_processes: int = 1
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     def __enter__(self) -> Product:
@@ -111,7 +112,15 @@ class Product:
             config = ["--config", "shopify.app.dev.toml", "--app-url", self.app]
             return [sys.executable, "-m", "devshop", "--port", self.devshop.rsplit(":", 1)[1], *config]
         if name == "web":
-            return [*occ, "serve", "--no-worker", "--workers", "1", "--port", self.app.rsplit(":", 1)[1]]
+            return [
+                *occ,
+                "serve",
+                "--no-worker",
+                "--workers",
+                str(self.web_processes),
+                "--port",
+                self.app.rsplit(":", 1)[1],
+            ]
         return [*occ, "worker"]
 
     def _answers(self, name: str, url: str) -> bool:
