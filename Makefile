@@ -29,6 +29,7 @@ kills: setup ## kills processes at random moments, KILLS=100 times, and compares
 
 bench: setup ## 10,000 mappings: calls, points, memory and time; docs/performance.md keeps the figures
 	.venv/bin/python -m bench
+	.venv/bin/python -m bench.planning
 
 migrate: setup
 	.venv/bin/occ migrate

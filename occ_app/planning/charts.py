@@ -11,6 +11,7 @@ from occ_app.planning.reorder import Point
 
 LEFT, TOP = 6.0, 14.0  # per cent that the scale takes, pixels above
 WIDE = 100.0 - LEFT
+NEAR, LINE = 25.0, 13.0  # per cent and pixels within which words would lie on each other
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,8 @@ def weeks(rows: Sequence[WeekRow], height: float = 118.0) -> Bars:
 
 @dataclass(frozen=True)
 class StockChart:
-    """Projected stock. `inner`: pixels of the drawing below its top. `marks`: (x per cent, y pixels, words, anchor)."""
+    """Projected stock. `inner`: pixels of the drawing below its top. `marks`: (x per cent, y pixels, words, anchor, y of the
+    words)."""
 
     height: float
     inner: float
@@ -110,7 +112,7 @@ class StockChart:
     line: str
     band: str
     limit: float | None
-    marks: list[tuple[float, float, str, str]]
+    marks: list[tuple[float, float, str, str, float]]
     days: list[tuple[float, date, str]]
 
 
@@ -123,7 +125,7 @@ def stock(points: Sequence[Point], point: int | None, names: dict[date, str], in
     line = " ".join(f"{x},{drawn.y(each.stock) - TOP:.1f}" for x, each in zip(at, points, strict=True))
     upper = [f"{x},{drawn.y(each.high) - TOP:.1f}" for x, each in zip(at, points, strict=True)]
     lower = [f"{x},{drawn.y(each.low) - TOP:.1f}" for x, each in zip(at, points, strict=True)]
-    marks = [_mark(at[n], drawn.y(each.stock), names[each.on]) for n, each in enumerate(points) if each.on in names]
+    marks = _marks([(at[n], drawn.y(each.stock), names[each.on]) for n, each in enumerate(points) if each.on in names])
     quarter = max(1, last // 3)
     days = [
         (round(LEFT + at[n] * WIDE / 100, 2), points[n].on, "start" if n == 0 else "end" if n == last else "middle")
@@ -134,5 +136,12 @@ def stock(points: Sequence[Point], point: int | None, names: dict[date, str], in
     return StockChart(inner + TOP + 22, inner, drawn, line, " ".join([*upper, *lower[::-1]]), limit, marks, days)
 
 
-def _mark(x: float, y: float, words: str) -> tuple[float, float, str, str]:
-    return round(LEFT + x * WIDE / 100, 2), y, words, "start" if x < 40 else "end"
+def _marks(given: Sequence[tuple[float, float, str]]) -> list[tuple[float, float, str, str, float]]:
+    """Each with its words above it, and above those of a neighbour that they would cover."""
+    found: list[tuple[float, float, str, str, float]] = []
+    for x, y, said in given:
+        label = max(10.0, y - 9)
+        if found and x - (found[-1][0] - LEFT) < NEAR and abs(label - found[-1][4]) < LINE:
+            label = found[-1][4] - LINE if found[-1][4] > 2 * LINE else found[-1][4] + LINE
+        found.append((round(LEFT + x * WIDE / 100, 2), y, said, "start" if x < 40 else "end", round(label, 2)))
+    return found

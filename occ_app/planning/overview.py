@@ -127,7 +127,7 @@ def _weeks(
     rows = []
     for number in range(PAST_WEEKS, 0, -1):
         start = on - timedelta(days=WEEK * number)
-        if days is None or start + timedelta(days=WEEK) <= days.first:
+        if days is None or start < days.first:
             continue
         span = [start + timedelta(days=n) for n in range(WEEK)]
         units = sum(sold.people.get(day, 0) + sold.businesses.get(day, 0) for day in span)

@@ -229,9 +229,9 @@ def items(item_ids: Collection[int], at: datetime) -> None:
     for plan in plans:
         own = [*events[None], *events[plan.item_id]]
         _forecast(plan, sold, outs, events, today)
-        _plan(plan, supplies[plan.item_id], own, shop, today, at)
+        seen = _plan(plan, supplies[plan.item_id], own, shop, today)
         _mark_stock_out(plan, supplies[plan.item_id], outs[plan.item_id], shop, today, at)
-        _suggest(plan, supplies[plan.item_id], own, current.get(plan.item_id), shop, today, at)
+        _suggest(plan, supplies[plan.item_id], seen, own, current.get(plan.item_id), shop, today, at)
         plan.due_at, plan.replanned_at, plan.replans = None, at, plan.replans + 1
     db.session.flush()
 
@@ -328,14 +328,16 @@ def outlook_of(
     return outlook(rules, tuple(plan.week), float(plan.spread or 0), demand.uplift(span, events), skip, of, today)
 
 
-def _plan(plan: ItemPlan, of: Supply, events: list[PlanEvent], shop: Shop, today: date, at: datetime) -> None:
-    seen = outlook_of(plan, of, events, shop, today)
-    alone = Supply(of.item, of.sellable, of.shopify, of.lots)
-    nothing_done = outlook_of(plan, alone, events, shop, today)
+def _plan(plan: ItemPlan, of: Supply, events: list[PlanEvent], shop: Shop, today: date) -> Outlook:
+    """The plan's reorder point, cover, and the day on which it runs out if nothing is done. Returns the outlook with what is on its way."""
+    seen = nothing_done = outlook_of(plan, of, events, shop, today)
+    if of.coming:
+        nothing_done = outlook_of(plan, Supply(of.item, of.sellable, of.shopify, of.lots), events, shop, today)
     plan.point, plan.coming, plan.price = seen.point, of.coming, of.price
     plan.run_units = sum(run.planned_quantity for run in of.runs)
     plan.gone_on = reorder.runs_out(nothing_done.points) if any(seen.days) or of.stock <= 0 else None
     plan.cover = reorder.cover(max(0, of.stock), seen.days) if any(seen.days) else None
+    return seen
 
 
 def _mark_stock_out(plan: ItemPlan, of: Supply, outs: list[StockOut], shop: Shop, today: date, at: datetime) -> None:
@@ -354,7 +356,14 @@ def _mark_stock_out(plan: ItemPlan, of: Supply, outs: list[StockOut], shop: Shop
 
 
 def _suggest(
-    plan: ItemPlan, of: Supply, events: list[PlanEvent], row: Suggestion | None, shop: Shop, today: date, at: datetime
+    plan: ItemPlan,
+    of: Supply,
+    seen: Outlook,
+    events: list[PlanEvent],
+    row: Suggestion | None,
+    shop: Shop,
+    today: date,
+    at: datetime,
 ) -> None:
     """The item's one suggestion is there, or gone, as its stock wants it."""
     is_low = plan.is_planned and supply.is_planned(plan.item) and plan.point is not None and of.stock <= plan.point
@@ -363,7 +372,6 @@ def _suggest(
             row.state, row.ended_at, row.changed_at = WITHDRAWN, at, at
         return
     rules = rules_of(plan.item, plan, of, shop)
-    seen = outlook_of(plan, of, events, shop, today, rules)
     position = of.stock + of.coming
     if position > (plan.point or 0):
         if row is not None and row.state in (OPEN, DRAFTED, ORDERED):

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from babel.numbers import format_currency
 
 from occ_app.planning import forecasting
-from occ_app.planning.models import ItemPlan, Suggestion
+from occ_app.planning.models import OPEN, ItemPlan, Suggestion
 from occ_app.planning.reorder import FOREVER
 from occ_app.planning.supply import Supply
 
@@ -62,7 +62,7 @@ def why(row: Suggestion, today: date) -> list[str]:
     if known["point"] is not None:
         source = "set by hand" if known["by_hand"] else "reckoned from demand, lead time and service level"
         said.append(f"The reorder point is {known['point']:,}, {source}.")
-    if known["coming"]:
+    if known["coming"] and row.state == OPEN:
         named = ", ".join(f"{units:,} of run {name}" for name, units, _ in known["runs"])
         said.append(f"{known['coming']:,} are on their way{f' ({named})' if named else ''}, which is not enough.")
     said.append(_quantity(row.quantity, known))

@@ -12,6 +12,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import Request, urlopen
@@ -20,6 +21,7 @@ import pytest
 from playwright.sync_api import Browser, Frame, Page, expect, sync_playwright
 from sqlalchemy import URL
 
+from devshop import past
 from occ_app.config import ROOT
 from tests.support.settings import SECRET, drop_database, make_database
 
@@ -146,6 +148,7 @@ def stack(server_url: URL, template: str, tmp_path_factory: pytest.TempPathFacto
 
 def fill(stack: Stack) -> None:
     """The store has opened the app; its items, lots and mappings are there and linked."""
+    stack.post("orders/past", {"orders": list(past.orders(datetime.now(UTC).date(), days=59))})
     stack.post("install", {})
     token = stack.post("id-token", {})["id_token"]
     urlopen(Request(f"{stack.app}/", headers={"Authorization": f"Bearer {token}"}), timeout=20).read()
