@@ -252,7 +252,9 @@ def test_a_count_and_waste_are_booked(bars: Kitchen) -> None:
         ).status_code
         == 303
     )
-    assert post(bars, f"/production/ingredients/lots/{sack}/waste", quantity="0.2").status_code == 303
+    assert (
+        post(bars, f"/production/ingredients/lots/{sack}/waste", quantity="0.2", note="A wet sack").status_code == 303
+    )
     assert post(bars, f"/production/ingredients/lots/{sack}/hold").status_code == 303
 
     assert bars.stock("COCOA") == {
@@ -263,6 +265,8 @@ def test_a_count_and_waste_are_booked(bars: Kitchen) -> None:
         "supplier": -10 * KG,
     }
     assert "On hold" in see(bars, f"/production/ingredients/lots/{sack}")
+    assert "“A wet sack”" in see(bars, f"/production/ingredients/lots/{sack}")
+    assert post(bars, f"/production/ingredients/lots/{sack}/waste", quantity="0.1", note="x" * 501).status_code == 422
     assert post(bars, f"/production/ingredients/lots/{sack}/release").status_code == 303
     assert bars.audit() == []
 
