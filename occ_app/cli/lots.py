@@ -163,6 +163,31 @@ def check_add(domain: str, sku: str, kind: str, least: str, most: str, unit: str
         quality.add(_item(sku), name, kind, unit=unit, **limits, is_required=not optional, at=clock.now())
 
 
+@check.command("change")
+@with_shop
+@click.argument("check_id", type=click.IntRange(1, MOST_ID))
+@click.option("--name", help="As it is if not given; so are all others.")
+@click.option("--kind", type=click.Choice(quality.KINDS))
+@click.option("--least")
+@click.option("--most")
+@click.option("--unit")
+@click.option("--required/--optional", "required", default=None)
+@says_why
+def check_change(domain: str, check_id: int, required: bool | None, **given: str | None) -> None:
+    """The check is as said. With other limits, lots that are not released yet are checked again."""
+    with of_shop(domain):
+        one = quality.get(check_id)
+        words = {
+            name: getattr(one, name) if (text := given[name]) is None else text for name in ("name", "kind", "unit")
+        }
+        limits = {
+            name: getattr(one, name) if (text := given[name]) is None else quality.parse_number(text, name)
+            for name in ("least", "most")
+        }
+        is_required = one.is_required if required is None else required
+        quality.change(one, **words, **limits, is_required=is_required, at=clock.now())
+
+
 @check.command("list")
 @with_shop
 @click.option("--item", "sku", required=True)
