@@ -38,12 +38,13 @@ from occ_app.partners.models import (
     PartnerPull,
     PartnerVariant,
 )
+from occ_app.production import costs
 from occ_app.shopify.client import Client
 from occ_app.shopify.errors import ShopifyAccessError, ShopifyUnavailableError
 from occ_app.shops import install, privacy
 from occ_app.shops.connection import Connections
 from occ_app.shops.models import ACTIVE, Shop, ShopToken
-from occ_app.stock import ledger
+from occ_app.stock import ledger, listing
 from occ_app.sync import approvals, desk, link, push, reconcile, settle, targets
 from occ_app.sync.models import AWAITING_LINK, LINKED, OFF, SyncException, SyncRun, SyncState
 from occ_app.sync.rules import retry_after
@@ -614,6 +615,7 @@ def wire(app: Flask) -> None:
     register_tasks()
     set_clock()
     ledger.after_booking(_stock_changed)
+    listing.cost_comes_from(costs.of_lots)
     targets.terms_come_from(PARTNER, goods.terms_of)
     standing.after_change(_partner_changed)
     booking.after_partner_line(_partner_line_booked)

@@ -120,15 +120,18 @@ def _check(item_id: int, name: str) -> QualityCheck:
 @click.option("--days", type=click.IntRange(1, 730), help="Instead of the shop's own number of days.")
 @says_why
 def lot_expiring(domain: str, days: int | None) -> None:
-    """Units on the shelf that expire soon or have, first expiry first, with what they sell for."""
+    """Units on the shelf that expire soon or have, first expiry first, with what they sell for and what they cost to make."""
     with of_shop(domain) as shop:
         within = days or settings.get(shop, "expiring_days")
         today = clock.local_date(clock.now(), settings.get(shop, "time_zone"))
         bounds = {"review_places": (), "today": today, "days": within, "limit": 10_000, "offset": 0}
-        for row in listing.find("expiring", "", "expires", **bounds)[0]:
+        for row in listing.with_costs(listing.find("expiring", "", "expires", **bounds)[0]):
             worth = f"{row.worth} {shop.currency}" if row.worth is not None else "no price"
+            cost = f"{row.at_cost} {shop.currency}" if row.at_cost is not None else "not known"
             is_gone = row.lot.expires_on is not None and row.lot.expires_on <= today
-            click.echo(f"{row.lot.expires_on} {row.lot.lot_number} {row.here} {worth}{' expired' if is_gone else ''}")
+            click.echo(
+                f"{row.lot.expires_on} {row.lot.lot_number} {row.here} {worth}, at cost {cost}{' expired' if is_gone else ''}"
+            )
 
 
 @lot.command("url")
