@@ -85,6 +85,17 @@ def lot_unrelease(domain: str, lot_number: str, quantity: int | None, note: str)
     click.echo(f"Un-released {done}")
 
 
+@lot.command("undo")
+@with_shop
+@click.argument("lot_number")
+@says_why
+def lot_undo(domain: str, lot_number: str) -> None:
+    """What the last step moved stands where it stood before."""
+    with of_shop(domain):
+        units = review.undo(_lot(lot_number), actor=ACTOR, at=clock.now())
+    click.echo(f"Moved {units} back")
+
+
 @lot.command("check")
 @with_shop
 @click.argument("lot_number")
