@@ -51,21 +51,28 @@ def is_fragment() -> bool:
 
 
 def page(
-    template: str, fragment: str | None = None, *, status: int = 200, toast: str | None = None, **facts: Any
+    template: str,
+    fragment: str | None = None,
+    *,
+    status: int = 200,
+    toast: str | None = None,
+    undo: str = "",
+    **facts: Any,
 ) -> Response:
-    """The page, or its fragment where htmx asks for a part. `toast`: a success to be shown in passing."""
+    """The page, or its fragment where htmx asks for a part. `toast`: a success to be shown in passing; `undo`: the id of the fragment's
+    button that takes it back, which the toast offers too."""
     name = fragment if fragment and is_fragment() else template
     response = Response(render_template(name, toast=toast if not is_fragment() else None, **facts), status)
     if toast and is_fragment():
-        response.headers["HX-Trigger"] = _event("occ:toast", toast)
+        response.headers["HX-Trigger"] = _event("occ:toast", {"message": toast, "undo": undo})
     response.headers["Vary"] = "HX-Request, HX-Request-Type"
     return response
 
 
-def _event(name: str, message: str) -> str:
+def _event(name: str, detail: dict[str, str]) -> str:
     import json
 
-    return json.dumps({name: {"message": message}})
+    return json.dumps({name: detail})
 
 
 def see_other(path: str) -> Response:

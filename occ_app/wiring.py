@@ -44,6 +44,7 @@ from occ_app.partners.models import (
 )
 from occ_app.planning import history, mails, replan
 from occ_app.planning.models import ItemPlan, PlanMail, PlanState, SalesPull
+from occ_app.production import costs
 from occ_app.routing import capture, deciding
 from occ_app.routing import turns as partner_orders
 from occ_app.shopify.client import Client
@@ -51,7 +52,7 @@ from occ_app.shopify.errors import ShopifyAccessError, ShopifyUnavailableError
 from occ_app.shops import install, privacy
 from occ_app.shops.connection import Connections
 from occ_app.shops.models import ACTIVE, Shop, ShopToken
-from occ_app.stock import ledger, splits
+from occ_app.stock import ledger, listing, splits
 from occ_app.stock.channel_models import AllocationRule
 from occ_app.sync import approvals, desk, link, push, reconcile, settle, targets
 from occ_app.sync.models import AWAITING_LINK, LINKED, OFF, SyncException, SyncRun, SyncState
@@ -779,6 +780,7 @@ def wire(app: Flask) -> None:
     levels.after_change(notices.levels_changed)
     wholesale.after_backorder(notices.order_waits)
     desk.after_raising(_exception_raised)
+    listing.cost_comes_from(costs.of_lots)
     targets.terms_come_from(PARTNER, goods.terms_of)
     standing.after_change(_partner_changed)
     booking.after_partner_line(_partner_line_booked)

@@ -1,14 +1,20 @@
 // The little that HTML cannot say: toasts (App Bridge's where it is), dialogs that close after a swap, ticks for a whole page, the filter menu.
 "use strict";
 document.addEventListener("occ:toast", (event) => {
-  const { message } = event.detail;
-  if (window.shopify?.toast && window.shopify.environment?.embedded !== false) return void shopify.toast.show(message);
+  const { message, undo } = event.detail;
+  const onAction = () => document.getElementById(undo)?.click();
+  if (window.shopify?.toast && window.shopify.environment?.embedded !== false) return void shopify.toast.show(message, undo ? { action: "Undo", onAction, duration: 10000 } : {});
   const toasts = document.getElementById("toasts");
   const toast = document.createElement("div");
   toast.className = "toast";
   toast.textContent = message;
+  if (undo) {
+    const button = Object.assign(document.createElement("button"), { type: "button", textContent: "Undo" });
+    button.addEventListener("click", () => { toast.remove(); onAction(); });
+    toast.append(button);
+  }
   toasts.append(toast);
-  setTimeout(() => toast.remove(), 5000);
+  setTimeout(() => toast.remove(), undo ? 10000 : 5000);
 });
 const tellToast = () => {
   const told = document.querySelector("[data-toast]");

@@ -84,6 +84,17 @@ def lot_unrelease(domain: str, lot_number: str, quantity: int | None, note: str)
     click.echo(f"Un-released {done}")
 
 
+@lot.command("undo")
+@with_shop
+@click.argument("lot_number")
+@says_why
+def lot_undo(domain: str, lot_number: str) -> None:
+    """What the last step moved stands where it stood before."""
+    with of_shop(domain):
+        units = review.undo(_lot(lot_number), actor=ACTOR, at=clock.now())
+    click.echo(f"Moved {units} back")
+
+
 @lot.command("check")
 @with_shop
 @click.argument("lot_number")
@@ -119,15 +130,18 @@ def _check(item_id: int, name: str) -> QualityCheck:
 @click.option("--days", type=click.IntRange(1, 730), help="Instead of the shop's own number of days.")
 @says_why
 def lot_expiring(domain: str, days: int | None) -> None:
-    """Units on the shelf that expire soon or have, first expiry first, with what they sell for."""
+    """Units on the shelf that expire soon or have, first expiry first, with what they sell for and what they cost to make."""
     with of_shop(domain) as shop:
         within = days or settings.get(shop, "expiring_days")
         today = clock.local_date(clock.now(), settings.get(shop, "time_zone"))
         bounds = {"review_places": (), "today": today, "days": within, "limit": 10_000, "offset": 0}
-        for row in listing.find("expiring", "", "expires", **bounds)[0]:
+        for row in listing.with_costs(listing.find("expiring", "", "expires", **bounds)[0]):
             worth = f"{row.worth} {shop.currency}" if row.worth is not None else "no price"
+            cost = f"{row.at_cost} {shop.currency}" if row.at_cost is not None else "not known"
             is_gone = row.lot.expires_on is not None and row.lot.expires_on <= today
-            click.echo(f"{row.lot.expires_on} {row.lot.lot_number} {row.here} {worth}{' expired' if is_gone else ''}")
+            click.echo(
+                f"{row.lot.expires_on} {row.lot.lot_number} {row.here} {worth}, at cost {cost}{' expired' if is_gone else ''}"
+            )
 
 
 @lot.command("url")
@@ -160,6 +174,31 @@ def check_add(domain: str, sku: str, kind: str, least: str, most: str, unit: str
     with of_shop(domain):
         limits = {"least": quality.parse_number(least, "least"), "most": quality.parse_number(most, "most")}
         quality.add(_item(sku), name, kind, unit=unit, **limits, is_required=not optional, at=clock.now())
+
+
+@check.command("change")
+@with_shop
+@click.argument("check_id", type=click.IntRange(1, MOST_ID))
+@click.option("--name", help="As it is if not given; so are all others.")
+@click.option("--kind", type=click.Choice(quality.KINDS))
+@click.option("--least")
+@click.option("--most")
+@click.option("--unit")
+@click.option("--required/--optional", "required", default=None)
+@says_why
+def check_change(domain: str, check_id: int, required: bool | None, **given: str | None) -> None:
+    """The check is as said. With other limits, lots that are not released yet are checked again."""
+    with of_shop(domain):
+        one = quality.get(check_id)
+        words = {
+            name: getattr(one, name) if (text := given[name]) is None else text for name in ("name", "kind", "unit")
+        }
+        limits = {
+            name: getattr(one, name) if (text := given[name]) is None else quality.parse_number(text, name)
+            for name in ("least", "most")
+        }
+        is_required = one.is_required if required is None else required
+        quality.change(one, **words, **limits, is_required=is_required, at=clock.now())
 
 
 @check.command("list")

@@ -186,12 +186,13 @@ def count(domain: str, lot_number: str, quantity: str) -> None:
 @with_shop
 @click.argument("lot_number")
 @click.argument("quantity")
+@click.option("--note", default="", help="Why.")
 @says_why
-def waste(domain: str, lot_number: str, quantity: str) -> None:
+def waste(domain: str, lot_number: str, quantity: str, note: str) -> None:
     """So much of the lot was thrown away."""
     with of_shop(domain):
         lot, item = _lot_of_ingredient(lot_number)
-        ingredients.waste(lot, item, units.parse(quantity, item.unit, least=1), actor=ACTOR, at=clock.now())
+        ingredients.waste(lot, item, units.parse(quantity, item.unit, least=1), note=note, actor=ACTOR, at=clock.now())
     click.echo(f"Wasted {quantity} of lot {lot_number}")
 
 

@@ -13,6 +13,7 @@ from occ_app.extensions import db
 from occ_app.production import formulas, ingredients, rules
 from occ_app.production.models import Formula, Ingredient, Receipt, RunConsumption, RunOutput
 from occ_app.production.rules import Making
+from occ_app.production.trace import among
 from occ_app.production.units import SMALLEST
 from occ_app.stock.models import Lot
 
@@ -78,6 +79,19 @@ def of_lot(lot_id: int) -> Decimal | None:
     return books.cost_of_lot(lot_id)
 
 
+def of_lots(lot_ids: Collection[int]) -> dict[int, Decimal]:
+    """What one smallest amount of each lot cost, as `of_lot`; else what its item costs by its formula today. Those not known are left out."""
+    books = _Books([], lot_ids)
+    known = {lot_id: cost for lot_id in lot_ids if (cost := books.cost_of_lot(lot_id)) is not None}
+    if len(known) == len(set(lot_ids)):
+        return known
+    others = select(Lot.id, Lot.item_id).where(among(Lot.id, set(lot_ids) - set(known)))
+    item_of = dict(db.session.execute(others).all())
+    made = composition(set(item_of.values()))
+    by_formula = {item_id: cost for item_id in set(item_of.values()) if (cost := made.cost(item_id)) is not None}
+    return known | {lot: by_formula[item_id] for lot, item_id in item_of.items() if item_id in by_formula}
+
+
 class _Books:
     """What runs used, and what their lots cost, read level by level downwards: three statements each."""
 
@@ -89,15 +103,15 @@ class _Books:
         self._known: dict[int, Decimal | None] = {}
         level, bought = set(run_ids), set(lot_ids)
         while level or bought:
-            fresh = self._read_runs(level) | bought
+            fresh = (self._read_runs(level) if level else set()) | bought
             level, bought = self._read_lots(fresh) - set(self.used), set()
 
     def _read_runs(self, run_ids: Collection[int]) -> set[int]:
         self.used |= {run_id: [] for run_id in run_ids}
         query = select(RunConsumption.run_id, RunConsumption.lot_id, RunConsumption.quantity)
-        for run_id, lot_id, quantity in db.session.execute(query.where(RunConsumption.run_id.in_(run_ids))):
+        for run_id, lot_id, quantity in db.session.execute(query.where(among(RunConsumption.run_id, run_ids))):
             self.used[run_id].append((lot_id, quantity))
-        out = select(RunOutput.run_id, RunOutput.quantity).where(RunOutput.run_id.in_(run_ids))
+        out = select(RunOutput.run_id, RunOutput.quantity).where(among(RunOutput.run_id, run_ids))
         for run_id, quantity in db.session.execute(out):
             self.output[run_id] = self.output.get(run_id, 0) + quantity
         return {lot for run_id in run_ids for lot, _ in self.used[run_id]}
@@ -109,7 +123,7 @@ class _Books:
             .outerjoin(Receipt, Receipt.lot_id == Lot.id)
             .outerjoin(Ingredient, Ingredient.item_id == Lot.item_id)
             .outerjoin(RunOutput, RunOutput.lot_id == Lot.id)
-            .where(Lot.id.in_(lot_ids))
+            .where(among(Lot.id, lot_ids))
         )
         found = set()
         for lot_id, unit, paid, usual, run_id in db.session.execute(query):

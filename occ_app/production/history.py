@@ -128,6 +128,13 @@ def totals(item_id: int) -> Totals:
     return Totals(lots, int(made), int(scrapped), runs, int(planned), int(output))
 
 
+def runs_without_lot(item_id: int) -> Sequence[ProductionRun]:
+    """Completed runs of the item of which nothing came out good, so that no lot names them; newest first."""
+    made = select(RunOutput.id).where(RunOutput.run_id == ProductionRun.id).exists()
+    query = select(ProductionRun).where(ProductionRun.item_id == item_id, ProductionRun.state == COMPLETED, ~made)
+    return db.session.scalars(query.order_by(ProductionRun.id.desc()).limit(PER_PAGE)).all()
+
+
 @blueprint.get("/products/<int:item_id>/history")
 def history(item_id: int) -> Response:
     """All lots and runs of an item, newest first."""
@@ -139,6 +146,7 @@ def history(item_id: int) -> Response:
     sums = totals(item.id)
     made = of_item(item.id, limit=PER_PAGE, offset=offset)
     facts: dict[str, Any] = {"item": item, "made": made, "totals": sums, "pages": _pages(item_id, sums.lots, number)}
+    facts["fruitless"] = runs_without_lot(item.id) if sums.runs and number == 1 else []
     return page("production/history.html", **facts)
 
 

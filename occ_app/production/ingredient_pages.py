@@ -396,6 +396,7 @@ def _lot_page(found: Lot, error: str = "", status: int = 200, errors: dict[str |
     made_by = db.session.scalar(
         select(ProductionRun).join(RunOutput, RunOutput.run_id == ProductionRun.id).where(RunOutput.lot_id == found.id)
     )
+    moves = _moves(StockMove.lot_id == found.id)
     facts = {
         "lot": found,
         "item": found.item,
@@ -404,7 +405,8 @@ def _lot_page(found: Lot, error: str = "", status: int = 200, errors: dict[str |
         "used": list(db.session.execute(used)),
         "made_by": made_by,
         "cost": costs.of_lot(found.id),
-        "moves": _moves(StockMove.lot_id == found.id),
+        "moves": moves,
+        "notes": ingredients.notes_of(moves),
         "today": forms.today(),
         "error": error,
         "errors": errors or {},
@@ -430,10 +432,10 @@ def step(lot_id: int, verb: str) -> Response:
 def waste(lot_id: int) -> Response:
     """So much of the lot was thrown away."""
     found = _lot(lot_id)
-    values = forms.values_of(request.form, "quantity")
+    values = forms.values_of(request.form, "quantity", "note")
     try:
         quantity = forms.amount(values, "quantity", found.item.unit)
-        ingredients.waste(found, found.item, quantity, actor=g.user, at=clock.now())
+        ingredients.waste(found, found.item, quantity, note=values["note"], actor=g.user, at=clock.now())
     except RuleError as error:
         db.session.rollback()
         return _lot_page(_lot(lot_id), "", 422, {error.field: str(error)})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -18,7 +19,8 @@ from occ_app.production import units
 from occ_app.production.models import Formula, FormulaLine, Ingredient, Receipt
 from occ_app.production.rules import ALLERGENS
 from occ_app.stock import ledger, lots
-from occ_app.stock.models import Lot
+from occ_app.stock.models import Lot, LotDecision, StockMove
+from occ_app.stock.review import LONGEST_NOTE
 from occ_app.stock.rules import CORRECTION, ON_HOLD, RELEASED, RESERVED, SCRAP, SUPPLIER
 
 LONGEST_NAME = 200
@@ -26,6 +28,7 @@ LONGEST_CODE = 80
 MOST_COST = Decimal(1_000_000)
 LONGEST_LEAD = 3650  # days
 OLDEST = timedelta(days=3650)
+_DECIDED = re.compile(r"waste:\d+:d\d+:")
 
 
 @dataclass(frozen=True)
@@ -261,10 +264,16 @@ def _difference(
     return moves
 
 
-def waste(lot: Lot, item: Item, quantity: int, *, actor: str, at: datetime) -> None:
-    """So much of the lot is gone to scrap: of what is on hold first, then of what is free. Raises RuleError where there is not that much."""
+def waste(lot: Lot, item: Item, quantity: int, *, note: str = "", actor: str, at: datetime) -> None:
+    """So much of the lot is gone to scrap, and why: of what is on hold first, then of what is free.
+
+    Raises RuleError where there is not that much.
+    """
+    note = note.strip()
     if quantity < 1:
         raise RuleError("Give more than 0.", field="quantity")
+    if len(note) > LONGEST_NOTE:
+        raise RuleError(f"Keep it to {LONGEST_NOTE} characters.", field="note")
     ledger.lock([item.id])
     there = [
         (holding.place, location, holding.quantity)
@@ -279,14 +288,28 @@ def waste(lot: Lot, item: Item, quantity: int, *, actor: str, at: datetime) -> N
         raise RuleError(
             f"Only {units.say(most, item.unit)} of lot {lot.lot_number} can be thrown away{said}.", field="quantity"
         )
+    decision = LotDecision(lot_id=lot.id, from_place=free[0][0], scrapped=quantity, note=note, actor=actor)
+    decision.decided_at = at
+    db.session.add(decision)
+    db.session.flush()
     moves = []
     for place, location, units_there in free:
         part = min(units_there, quantity)
         if part:
             quantity -= part
-            source = f"waste:{lot.id}:{at.timestamp():.6f}:{place}:{location}"
+            source = f"waste:{lot.id}:d{decision.id}:{place}:{location}"
             moves.append(ledger.Move(item.id, lot.id, location, place, SCRAP, part, "waste", source))
     ledger.book(moves, actor=actor, at=at)
+
+
+def notes_of(moves: Sequence[StockMove]) -> dict[int, str]:
+    """Move id -> why it was thrown away, for those of these moves of one lot that somebody gave a reason for. One statement at most."""
+    named = {move.id: int(move.source.split(":")[2][1:]) for move in moves if _DECIDED.match(move.source)}
+    if not named:
+        return {}
+    query = select(LotDecision.id, LotDecision.note).where(LotDecision.id.in_(set(named.values())))
+    notes = {row[0]: row[1] for row in db.session.execute(query)}
+    return {move: notes[decision] for move, decision in named.items() if notes.get(decision)}
 
 
 def standing(item_ids: Sequence[int], location_id: int | None = None) -> dict[int, dict[int, dict[str, int]]]:

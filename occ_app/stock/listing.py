@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
@@ -17,17 +17,25 @@ from occ_app.stock.rules import COMPLETED, IN_REVIEW, LOT_PLACES, ON_HOLD, PACKA
 
 VIEWS = ("open", "package", "review", "released", "hold", "expiring", "all")
 SORTS = ("newest", "expires")
+CostSource = Callable[[Collection[int]], dict[int, Decimal]]
+_costs: list[CostSource] = []
+
+
+def cost_comes_from(source: CostSource) -> None:
+    """`source` knows what one unit of a lot cost to make: lot ids -> those that have a known cost."""
+    _costs[:] = [source]
 
 
 @dataclass(frozen=True)
 class Row:
-    """A lot with its item, where its units are (place -> units), and how many were made."""
+    """A lot with its item, where its units are (place -> units), how many were made, and what one sells for and cost, where that is known."""
 
     lot: Lot
     item: Item
     places: dict[str, int]
     made: int
     price: Decimal | None
+    cost: Decimal | None = None
 
     @property
     def here(self) -> int:
@@ -39,6 +47,11 @@ class Row:
         """What the units on the shelf sell for; None where the item is mapped to no variant with a price."""
         return None if self.price is None else (self.price * self.here).quantize(Decimal("0.01"))
 
+    @property
+    def at_cost(self) -> Decimal | None:
+        """What the units on the shelf cost to make; None where that is not known."""
+        return None if self.cost is None else (self.cost * self.here).quantize(Decimal("0.01"))
+
 
 @dataclass(frozen=True)
 class Expiring:
@@ -47,6 +60,14 @@ class Expiring:
     units: int
     lots: int
     worth: Decimal | None
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What units cost to make, and how many there are besides whose cost is not known."""
+
+    amount: Decimal
+    unknown: int
 
 
 def is_here(place: str) -> bool:
@@ -92,6 +113,17 @@ def find(
     order = (Lot.expires_on.asc().nulls_last(), Lot.id) if by_expiry else (Lot.id.desc(),)
     found = db.session.execute(query.order_by(*order).limit(limit).offset(offset)).all()
     return _rows([(row[0], row[1]) for row in found]), total
+
+
+def costs_of(lot_ids: Collection[int]) -> dict[int, Decimal]:
+    """What one unit of each of these lots cost to make; those not known are left out."""
+    return _costs[0](lot_ids) if _costs and lot_ids else {}
+
+
+def with_costs(rows: Sequence[Row], known: dict[int, Decimal] | None = None) -> list[Row]:
+    """The rows with what a unit of each lot cost to make."""
+    costs = costs_of([row.lot.id for row in rows]) if known is None else known
+    return [replace(row, cost=costs.get(row.lot.id)) for row in rows]
 
 
 def of_ids(lot_ids: Iterable[int]) -> list[Row]:
@@ -191,6 +223,26 @@ def expiring(today: date, days: int) -> tuple[Expiring, Expiring]:
     found = {bool(row[0]): Expiring(int(row[1]), row[2], _money(row[3])) for row in db.session.execute(query)}
     nothing = Expiring(0, 0, None)
     return found.get(False, nothing), found.get(True, nothing)
+
+
+def expiring_at_cost(today: date, days: int) -> tuple[Cost, Cost, dict[int, Decimal]]:
+    """What it cost to make what expires within `days`, and what has expired and is still on the shelf; and a unit of each of these lots."""
+    query = (
+        select(Lot.id, Lot.expires_on <= today, func.sum(Balance.quantity))
+        .join(Balance, Balance.lot_id == Lot.id)
+        .join(Item, Item.id == Lot.item_id)
+        .where(Item.kind == PRODUCT, _on_shelf(), Lot.expires_on <= today + timedelta(days=days))
+        .group_by(Lot.id)
+    )
+    found = [(lot_id, bool(is_gone), int(units)) for lot_id, is_gone, units in db.session.execute(query)]
+    known = costs_of([lot_id for lot_id, _, _ in found])
+
+    def total(gone: bool) -> Cost:
+        mine = [(known.get(lot_id), units) for lot_id, is_gone, units in found if is_gone == gone]
+        amount = sum((cost * units for cost, units in mine if cost is not None), Decimal(0))
+        return Cost(amount.quantize(Decimal("0.01")), sum(units for cost, units in mine if cost is None))
+
+    return total(False), total(True), known
 
 
 def _money(amount: Decimal | None) -> Decimal | None:

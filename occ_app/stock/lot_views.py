@@ -25,6 +25,7 @@ from occ_app.web import is_fragment, page, see_other
 blueprint = Blueprint("lot", __name__)
 SHOWN_MOVES = 100
 MOST_TEXT = 600
+UNDO = "undo"  # the id of the button that takes the last step back
 AFTER_STEP = {PACKAGED: "Package", IN_REVIEW: "Send to review"}
 
 
@@ -48,9 +49,14 @@ def one(lot_id: int) -> Response:
 
 
 def _shown(
-    lot: Lot, errors: dict[str | None, str] | None = None, status: int = 200, toast: str | None = None, about: str = ""
+    lot: Lot,
+    errors: dict[str | None, str] | None = None,
+    status: int = 200,
+    toast: str | None = None,
+    about: str = "",
+    undo: str = "",
 ) -> Response:
-    """`about`: the place whose form the errors belong to."""
+    """`about`: the place whose form the errors belong to. `undo`: the id of the button that takes back what the toast tells."""
     way, day = workflow.of(g.shop), today()
     item = db.session.get_one(Item, lot.item_id)
     places = listing.standing([lot.id]).get(lot.id, {})
@@ -58,9 +64,10 @@ def _shown(
     facts: dict[str, Any] = {"lot": lot, "item": item, "places": places, "today": day, "errors": errors or {}}
     facts |= {"steps": _steps(lot, way, places), "standing": quality.standing(lot), "is_expired": is_expired}
     facts |= {"history": _history(lot), "seen": review.newest_step(lot), "about": about, "form": request.form}
+    facts["can_undo"] = not lot.recalled_at and bool(review.last_step(lot))
     facts["back_to"] = way.last_before_release
     facts |= {"made": listing.made_of([lot.id]).get(lot.id, 0), **_todo(way, places)}
-    return page("stock/lot.html", "stock/_path.html", status=status, toast=toast, **facts)
+    return page("stock/lot.html", "stock/_path.html", status=status, toast=toast, undo=undo, **facts)
 
 
 def _todo(way: Workflow, places: dict[str, int]) -> dict[str, Any]:
@@ -111,8 +118,12 @@ def _moved(move: StockMove) -> Happened:
     from_place, to_place = (
         place.replace("_", " ").replace("allocated:", "given to ") for place in (move.from_place, move.to_place)
     )
+    words = f"{move.quantity:,} {from_place} → {to_place}"
+    is_undoing = f"lot:{move.lot_id}:undo:" in move.source
     return Happened(
-        move.moved_at, f"{move.quantity:,} {from_place} → {to_place}", f"{move.reason.replace('_', ' ')} · {move.actor}"
+        move.moved_at,
+        f"Undone: {words}" if is_undoing else words,
+        move.actor if is_undoing else f"{move.reason.replace('_', ' ')} · {move.actor}",
     )
 
 
@@ -132,9 +143,9 @@ def _checked(result: CheckResult, check: QualityCheck) -> Happened:
     return Happened(result.checked_at, words, by, result.id if result.photo_type else None)
 
 
-def _answer(lot_id: int, toast: str) -> Response:
+def _answer(lot_id: int, toast: str, undo: str = "") -> Response:
     db.session.commit()
-    return _shown(lots.get(lot_id), toast=toast) if is_fragment() else see_other(f"/lots/{lot_id}")
+    return _shown(lots.get(lot_id), toast=toast, undo=undo) if is_fragment() else see_other(f"/lots/{lot_id}")
 
 
 def _refused(lot_id: int, error: RuleError, about: str) -> Response:
@@ -161,7 +172,7 @@ def step(lot_id: int, verb: str) -> Response:
     if not is_fragment() and request.form.get("back") == "/lots":
         db.session.commit()
         return see_other("/lots")
-    return _answer(lot_id, f"{SAID[verb]} {moved:,}")
+    return _answer(lot_id, f"{SAID[verb]} {moved:,}", UNDO)
 
 
 @blueprint.post("/lots/<int:lot_id>/split")
@@ -176,7 +187,7 @@ def split(lot_id: int) -> Response:
         return _refused(lot_id, error, origin)
     done = ((parts.release, "released"), (parts.hold, "put on hold"), (parts.scrap, "scrapped"))
     said = ", ".join(f"{units:,} {words}" for units, words in done if units)
-    return _answer(lot_id, said[:1].upper() + said[1:])
+    return _answer(lot_id, said[:1].upper() + said[1:], UNDO)
 
 
 @blueprint.post("/lots/<int:lot_id>/unrelease")
@@ -189,7 +200,19 @@ def unrelease(lot_id: int) -> Response:
         decision = review.take_back(lot, quantity, seen=_seen(), note=note, actor=g.user, at=clock.now())
     except RuleError as error:
         return _refused(lot_id, error, RELEASED)
-    return _answer(lot_id, f"Un-released {decision.taken_back:,}")
+    return _answer(lot_id, f"Un-released {decision.taken_back:,}", UNDO)
+
+
+@blueprint.post("/lots/<int:lot_id>/undo")
+def undo(lot_id: int) -> Response:
+    """What the last step moved stands where it stood before. A second click finds nothing to undo."""
+    lot = lots.get(lot_id)
+    try:
+        units = review.undo(lot, seen=_seen(), actor=g.user, at=clock.now())
+    except RuleError as error:
+        db.session.rollback()
+        return _shown(lots.get(lot_id), {None: str(error)}, 422)
+    return _answer(lot_id, f"Undone: {units:,}")
 
 
 @blueprint.post("/lots/<int:lot_id>/results")

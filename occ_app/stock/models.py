@@ -100,8 +100,8 @@ PASS_FAIL, NUMBER = "pass_fail", "number"
 
 
 class QualityCheck(ShopScoped, db.Model):
-    """What is looked at in each lot of an item before it may be sold. A check is never changed: it ends, and another takes its place, so
-    that a result is always read with the limits it was measured against."""
+    """What is looked at in each lot of an item before it may be sold. What is measured is never changed: the check ends, and another
+    takes its place, so that a result is always read with the limits it was measured against."""
 
     __tablename__ = "quality_check"
     __table_args__ = (

@@ -104,6 +104,39 @@ def add(
     at: datetime,
 ) -> QualityCheck:
     """Lots of the item are to pass one check more. Raises RuleError."""
+    name, unit = _checked(name, kind, unit, least, most)
+    there = _others(item.id, name)
+    if len(there) >= MOST_CHECKS:
+        raise RuleError(f"An item has {MOST_CHECKS} checks at most. Remove one first.", field="name")
+    position = max((check.position for check in there), default=0) + 1
+    return _new(item.id, position, name, kind, unit, least, most, is_required, at)
+
+
+def change(
+    check: QualityCheck,
+    name: str,
+    kind: str,
+    *,
+    unit: str = "",
+    least: Decimal | None = None,
+    most: Decimal | None = None,
+    is_required: bool = True,
+    at: datetime,
+) -> QualityCheck:
+    """The check is as said. Where what is measured changed, it has ended and the one that is returned stands in its place: results stay
+    with the limits that they were measured against, and lots that are not released yet are checked again. Raises RuleError."""
+    name, unit = _checked(name, kind, unit, least, most)
+    _others(check.item_id, name, check)
+    if (check.kind, check.unit, check.least, check.most) == (kind, unit if kind == NUMBER else "", least, most):
+        check.name, check.is_required = name, is_required
+        db.session.flush()
+        return check
+    end(check, at)
+    return _new(check.item_id, check.position, name, kind, unit, least, most, is_required, at)
+
+
+def _checked(name: str, kind: str, unit: str, least: Decimal | None, most: Decimal | None) -> tuple[str, str]:
+    """Name and unit without the spaces around them. Raises RuleError where a check cannot be so."""
     name, unit = name.strip(), unit.strip()
     if not name or len(name) > LONGEST_NAME:
         raise RuleError(
@@ -117,15 +150,31 @@ def add(
         raise RuleError("Only a number has limits. Choose Number, or leave the limits empty.", field="least")
     if least is not None and most is not None and least > most:
         raise RuleError("The highest limit is below the lowest one.", field="most")
-    db.session.execute(select(Item.id).where(Item.id == item.id).with_for_update())
-    there = checks_of(item.id)
-    if len(there) >= MOST_CHECKS:
-        raise RuleError(f"An item has {MOST_CHECKS} checks at most. Remove one first.", field="name")
+    return name, unit
+
+
+def _others(item_id: int, name: str, besides: QualityCheck | None = None) -> list[QualityCheck]:
+    """The item's other checks, alone for this transaction. Raises RuleError where one has that name."""
+    db.session.execute(select(Item.id).where(Item.id == item_id).with_for_update())
+    there = [check for check in checks_of(item_id) if check is not besides]
     if any(check.name.casefold() == name.casefold() for check in there):
         raise RuleError(f"There is a check {name} already. Give another name.", field="name")
-    position = max((check.position for check in there), default=0) + 1
+    return there
+
+
+def _new(
+    item_id: int,
+    position: int,
+    name: str,
+    kind: str,
+    unit: str,
+    least: Decimal | None,
+    most: Decimal | None,
+    is_required: bool,
+    at: datetime,
+) -> QualityCheck:
     check = QualityCheck(
-        item_id=item.id, position=position, name=name, kind=kind, unit=unit if kind == NUMBER else "", created_at=at
+        item_id=item_id, position=position, name=name, kind=kind, unit=unit if kind == NUMBER else "", created_at=at
     )
     check.least, check.most, check.is_required = least, most, is_required
     db.session.add(check)

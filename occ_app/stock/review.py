@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from occ_app.errors import RuleError
 from occ_app.extensions import db
 from occ_app.stock import ledger, lots, quality, workflow
-from occ_app.stock.models import Lot, LotDecision, StockMove
+from occ_app.stock.models import Balance, Lot, LotDecision, StockMove
 from occ_app.stock.rules import LOT_PLACES, ON_HOLD, RELEASED, SCRAP
 
 LONGEST_NOTE = 500
@@ -140,6 +140,58 @@ def take_back(
     db.session.flush()
     _move(lot, decision, workflow.current().last_before_release, wanted)
     return decision
+
+
+def last_step(lot: Lot) -> list[StockMove]:
+    """The moves of the last thing that somebody did with the lot; none where it was an undoing, or a recall's end."""
+    newest = db.session.get(StockMove, newest_step(lot))
+    if newest is None or not newest.source.startswith(f"lot:{lot.id}:move:"):
+        return []
+    cause = newest.source.split(":")[3]
+    query = select(StockMove).where(
+        StockMove.lot_id == lot.id, StockMove.source.startswith(f"lot:{lot.id}:move:{cause}:")
+    )
+    return list(db.session.scalars(query.order_by(StockMove.id)))
+
+
+def undo(lot: Lot, *, seen: int | None = None, actor: str, at: datetime) -> int:
+    """What the last step moved stands where it stood before. Returns how many units.
+
+    Raises RuleError where somebody did something since `seen`, where it is undone already, where units have left since, or where the lot
+    is recalled or its checks stop it from being released again.
+    """
+    check_seen(lot, seen)
+    moves = last_step(lot)
+    if not moves:
+        raise RuleError("There is no step to undo.")
+    if lot.recalled_at:
+        raise RuleError(f"Lot {lot.lot_number} is recalled. End the recall first.")
+    if any(move.from_place == RELEASED for move in moves):
+        quality.refuse_unchecked(lot)
+    there = {(balance.location_id, balance.place): balance.quantity for balance in _balances(lot)}
+    for move in moves:
+        left = there.get((move.location_id, move.to_place), 0)
+        there[move.location_id, move.to_place] = left - move.quantity
+        if left < move.quantity:
+            where = move.to_place.replace("_", " ")
+            raise RuleError(
+                f"Of the {move.quantity:,} that went to {where} only {max(0, left):,} are there still. Move those."
+            )
+    ledger.book([_back(lot, move) for move in reversed(moves)], actor=actor, at=at)
+    return sum(move.quantity for move in moves)
+
+
+def _balances(lot: Lot) -> Sequence[Balance]:
+    query = select(Balance).where(Balance.lot_id == lot.id).execution_options(populate_existing=True)
+    return db.session.scalars(query).all()
+
+
+def _back(lot: Lot, move: StockMove) -> ledger.Move:
+    way = (move.to_place, move.from_place)
+    reason = {RELEASED: "release", ON_HOLD: "hold"}.get(move.from_place, "unrelease" if way[0] == RELEASED else "step")
+    return ledger.Move(
+        move.item_id, lot.id, move.location_id, *way, move.quantity, reason, f"lot:{lot.id}:undo:{move.id}"
+    )
 
 
 def _decide(lot: Lot, from_place: str, actor: str, at: datetime, **units: int) -> LotDecision:

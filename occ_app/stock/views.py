@@ -59,6 +59,10 @@ def _list(status: int = 200, toast: str | None = None, left_out: tuple[str, ...]
     places = _to_review(way)
     bounds = {"limit": PER_PAGE, "offset": (number - 1) * PER_PAGE}
     rows, total = listing.find(view, q, sort or "", review_places=places, today=day, days=days, **bounds)
+    costs = None
+    if view == "expiring":
+        costs = listing.expiring_at_cost(day, days)
+        rows = listing.with_costs(rows, costs[2])
     sums = listing.sums()
     expiring, expired = listing.expiring(day, days)
     facts = {
@@ -75,6 +79,7 @@ def _list(status: int = 200, toast: str | None = None, left_out: tuple[str, ...]
         "tabs": _tabs(way),
         "expiring": expiring,
         "expired": expired,
+        "costs": costs,
         "to_review": _sum(sums, places),
         "error": error,
     }

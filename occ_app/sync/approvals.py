@@ -13,7 +13,7 @@ from datetime import datetime
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.orm import contains_eager, joinedload
 
-from occ_app.catalog.models import Item, Mapping
+from occ_app.catalog.models import Mapping
 from occ_app.errors import NotFoundError, RuleError
 from occ_app.extensions import db
 from occ_app.stock import ledger
@@ -237,16 +237,6 @@ def find_asked(mapping_id: int) -> Approval | None:
     """What is asked about a mapping, if anything."""
     query = select(Approval).where(Approval.mapping_id == mapping_id, Approval.state == m.ASKED)
     return db.session.scalars(query).one_or_none()
-
-
-def let_falls_through(item_ids: Iterable[int], *, actor: str, at: datetime) -> int:
-    """Numbers of these items that wait and would fall go to Shopify at once (a recall must not wait). Returns how many."""
-    mappings = select(Mapping.id).join(Item, Item.id == Mapping.item_id).where(Item.id.in_(list(item_ids)))
-    query = select(Approval.id).where(
-        Approval.mapping_id.in_(mappings), Approval.state == m.ASKED, Approval.quantity < Approval.expected
-    )
-    ids = list(db.session.scalars(query))
-    return approve(ids, actor=actor, at=at).done if ids else 0
 
 
 def forget(mapping_ids: Iterable[int], at: datetime) -> None:

@@ -316,6 +316,15 @@ def _applied(lines: Sequence[PushLine], at: datetime) -> None:
     run = db.session.get_one(SyncRun, lines[0].run_id) if lines else None
     if run:
         run.changed += len(lines)
+    _decide_anew([state for state in states.values() if state.state == m.AWAITING_APPROVAL])
+
+
+def _decide_anew(states: Sequence[SyncState]) -> None:
+    """What began to wait while its last number was on the way is decided by what Shopify has now: then a rise, it may be a recall's fall."""
+    if states:
+        db.session.flush()
+        ids = [state.mapping_id for state in states]
+        refresh(db.session.scalars(select(Mapping.item_id).where(Mapping.id.in_(ids))).all())
 
 
 def _locked_states(lines: Sequence[PushLine]) -> dict[int, SyncState]:

@@ -169,6 +169,10 @@ def _recompute(condition) -> None:  # type: ignore[no-untyped-def]
         state.sellable, state.target = units, target([(units, mapping.units_per_variant)])
         if state.target < (state.expected or 0) and any(term.name == "recalled" for term in summands):
             state.approved_target = state.target  # a recall lowers the number at once: it waits for nobody's approval
+        elif state.approved_target != state.target:
+            state.approved_target = (
+                None  # the answer was about another number; should that one come back, it is asked about anew
+            )
         mode = mode_of(mapping.item, of)
         state.is_pushed = mode != "none"
         if state.target != before and state.state == AWAITING_APPROVAL and mode in PUSHED_BY_ITSELF:

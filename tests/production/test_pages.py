@@ -252,7 +252,9 @@ def test_a_count_and_waste_are_booked(bars: Kitchen) -> None:
         ).status_code
         == 303
     )
-    assert post(bars, f"/production/ingredients/lots/{sack}/waste", quantity="0.2").status_code == 303
+    assert (
+        post(bars, f"/production/ingredients/lots/{sack}/waste", quantity="0.2", note="A wet sack").status_code == 303
+    )
     assert post(bars, f"/production/ingredients/lots/{sack}/hold").status_code == 303
 
     assert bars.stock("COCOA") == {
@@ -263,8 +265,44 @@ def test_a_count_and_waste_are_booked(bars: Kitchen) -> None:
         "supplier": -10 * KG,
     }
     assert "On hold" in see(bars, f"/production/ingredients/lots/{sack}")
+    assert "“A wet sack”" in see(bars, f"/production/ingredients/lots/{sack}")
+    assert post(bars, f"/production/ingredients/lots/{sack}/waste", quantity="0.1", note="x" * 501).status_code == 422
     assert post(bars, f"/production/ingredients/lots/{sack}/release").status_code == 303
     assert bars.audit() == []
+
+
+def test_what_expires_soon_stands_with_what_it_cost_too(bars: Kitchen) -> None:
+    """A run's lot by what went in (1 kg at 10 and half at 1, for 21 bars), one made by hand by the formula and today's average."""
+    soon = bars.today + timedelta(days=5)
+    bars.complete(bars.plan("BAR", "24"), 21, is_confirmed=True)
+    bars.bench.lot("BAR", 24, expires_on=soon, number="BY-HAND")
+    bars.bench.item("SOAP")
+    bars.bench.lot("SOAP", 3, expires_on=soon)
+    with bars.bench.scope():
+        made = db.session.scalars(db.select(Lot).where(Lot.item_id == bars.item("BAR").id).order_by(Lot.id)).first()
+        assert made is not None
+        made.expires_on = soon
+        db.session.commit()
+    text = re.sub(r"\s+", " ", bars.bench.open("/lots?view=expiring").text)
+
+    assert "48 units of 3 lots expire within 30 days: £19.67 at cost (without 3 units whose cost is not known)." in text
+    assert [text.count(said) for said in ("£10.50", "£9.17", "not known</td>")] == [1, 1, 1]
+
+
+def test_the_history_of_an_item_holds_every_run_and_lot(bars: Kitchen) -> None:
+    bars.complete(bars.plan("BAR", "24"), 21, is_confirmed=True)
+    bars.complete(bars.plan("BAR", "24"), 0, waste=24, is_confirmed=True)
+    bars.bench.lot("BAR", 5, number="BY-HAND")
+    page = words(bars.bench.open(f"/products/{item_id(bars, 'BAR')}/history"))
+
+    assert "BY-HAND" in page
+    assert "By hand" in page
+    assert "87.5 %" in page
+    assert "43.8 %" in page  # 21 of 48 planned
+    assert "Runs without a lot" in page
+    assert "R-0002" in page
+    assert "24 bad" in page
+    assert "C-SOON" in words(bars.bench.open(f"/products/{item_id(bars, 'COCOA')}/history"))
 
 
 def test_two_versions_are_compared(bars: Kitchen) -> None:

@@ -271,6 +271,65 @@ def test_a_check_that_ends_stops_nothing_and_keeps_its_results(shop: Bench) -> N
     assert "Snap failed" in shop.open("/lots/1").text
 
 
+def test_the_last_step_is_undone_once(shop: Bench) -> None:
+    answer = post(shop, "/lots/1/split", from_place="in_review", release="80", hold="20", scrap="5")
+    assert '"undo": "undo"' in answer.headers["HX-Trigger"]
+    seen = re.search(r'name="seen" value="(\d+)"', answer.text)
+    assert seen is not None
+    assert 'id="undo"' in answer.text
+    assert post(shop, "/lots/1/undo", seen=seen[1]).status_code == 200
+    assert stands(shop)["in_review"] == 120
+    again = post(shop, "/lots/1/undo", seen=seen[1])
+
+    assert again.status_code == 422
+    assert post(shop, "/lots/1/undo").status_code == 422
+    assert stands(shop)["in_review"] == 120
+    assert 'id="undo"' not in shop.open("/lots/1").text
+    with shop.scope():
+        assert ledger.audit() == []
+
+
+def test_what_has_left_or_is_recalled_or_unchecked_is_not_undone(shop: Bench) -> None:
+    post(shop, "/lots/1/release", from_place="in_review")
+    with shop.scope():
+        lots.move(lots.get(1), "on_hold", 20, actor="test", at=clock.now())
+        db.session.commit()
+    check(shop)
+    assert "Snap has no result yet" in post(shop, "/lots/1/undo").text
+    with shop.scope():
+        lots.get(1).recalled_at = clock.now()
+        db.session.commit()
+
+    assert "End the recall first" in post(shop, "/lots/1/undo").text
+    assert stands(shop) == {"released": 100, "on_hold": 20}
+
+
+def test_a_check_with_wrong_limits_is_put_right_and_its_lots_are_checked_again(shop: Bench) -> None:
+    weight = check(shop, name="Weight", kind="number", least=Decimal("7.9"), most=Decimal("8.2"))
+    check(shop, name="Gloss", is_required=False)
+    post(shop, "/lots/1/results", **{f"check-{weight}": "79.8"})
+    form = {"name": "Weight", "kind": "number", "least": "79", "most": "82", "unit": "g", "is_required": "yes"}
+    assert 'value="7.9"' in shop.open(f"/products/1/checks/{weight}").text
+    assert shop.open(f"/products/1/checks/{weight}", method="POST", data=form | {"most": "8"}).status_code == 422
+    assert shop.open(f"/products/1/checks/{weight}", method="POST", data=form | {"name": "gloss"}).status_code == 422
+    assert shop.open(f"/products/1/checks/{weight}", method="POST", data=form).status_code == 303
+
+    assert shop.open(f"/products/1/checks/{weight}", method="POST", data=form).status_code == 404
+    assert "Weight has no result yet" in post(shop, "/lots/1/split", from_place="in_review", release="120").text
+    with shop.scope():
+        assert [one.name for one in quality.checks_of(1)] == ["Weight", "Gloss"]
+
+
+def test_another_name_keeps_the_results(shop: Bench) -> None:
+    snap = check(shop)
+    post(shop, "/lots/1/results", **{f"check-{snap}": "pass"})
+    form = {"name": "Snap and gloss", "kind": "pass_fail", "is_required": "yes"}
+    shop.open(f"/products/1/checks/{snap}", method="POST", data=form)
+
+    assert post(shop, "/lots/1/split", from_place="in_review", release="120").status_code == 200
+    assert "Snap and gloss passed" in shop.open("/lots/1").text
+
+
 def test_many_lots_take_a_step_and_those_left_out_are_named(shop: Bench) -> None:
     shop.lot("SSD", 10, "in_review", number="L2")
     shop.lot("SSD", 10, "released", number="L3")

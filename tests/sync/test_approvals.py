@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import re
 from typing import Any
 
@@ -9,6 +10,8 @@ import pytest
 
 from occ_app import clock
 from occ_app.extensions import db
+from occ_app.production import recall
+from occ_app.shopify.client import Client
 from occ_app.sync import approvals, modes, queue
 from occ_app.sync.models import Approval
 from tests.support.bench import Bench, Statements
@@ -164,16 +167,63 @@ def test_what_is_answered_on_the_desk_leaves_the_queue(linked: Bench) -> None:
     assert linked.available("SSD") == 10
 
 
-def test_a_fall_can_be_let_through_at_once(linked: Bench) -> None:
-    linked.move(1, "on_hold", 4)
-    linked.settle()
-    assert linked.available("SSD") == 10
-    with linked.scope():
-        assert approvals.let_falls_through([1], actor="recall", at=clock.now()) == 1
+def freeze(bench: Bench, *lot_ids: int) -> None:
+    """These lots are recalled."""
+    with bench.scope():
+        recall.open_(lot_ids, reason="Metal found", actor="Maria", at=clock.now())
         db.session.commit()
+
+
+def test_a_recall_lowers_the_number_though_an_older_rise_waits(linked: Bench) -> None:
+    linked.lot("SSD", 5)
+    linked.settle()
+    assert [row.ours for row in asked(linked)] == [15]
+    freeze(linked, 1)
+    linked.settle()
+    answer = post(linked, "/approvals/approve", id="1")
     linked.settle()
 
-    assert linked.available("SSD") == 6
+    assert answer.status_code == 422
+    assert linked.available("SSD") == 5
+    assert (outcomes(linked), asked(linked)) == (["superseded"], [])
+
+
+def test_an_approval_that_a_recall_overtook_is_spent(linked: Bench) -> None:
+    lot = linked.lot("SSD", 5)
+    post(linked, "/approvals/approve", id="1")
+    freeze(linked, lot)
+    linked.settle()
+    assert linked.available("SSD") == 10
+    linked.lot("SSD", 5)
+    linked.settle()
+
+    assert linked.available("SSD") == 10
+    assert [row.ours for row in asked(linked)] == [15]
+
+
+def test_a_recall_while_an_approved_number_is_on_its_way_lowers_it_again(
+    linked: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lot = linked.lot("SSD", 8)
+    post(linked, "/approvals/approve", id="1")
+    mutate = Client.mutate
+
+    def slow(client: Client, *given: Any, **named: Any) -> Any:
+        monkeypatch.setattr(Client, "mutate", mutate)
+        answer = mutate(client, *given, **named)
+        contextvars.Context().run(_recall_elsewhere)
+        return answer
+
+    def _recall_elsewhere() -> None:
+        with linked.app.app_context():
+            linked.lot("SSD", 4)
+            freeze(linked, lot)
+
+    monkeypatch.setattr(Client, "mutate", slow)
+    linked.drain()
+
+    assert linked.available("SSD") == 14
+    assert asked(linked) == []
 
 
 def test_a_number_typed_in_by_hand_is_no_drift(linked: Bench) -> None:
