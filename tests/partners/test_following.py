@@ -119,6 +119,25 @@ def test_what_is_to_be_followed_follows_by_itself(bench: Bench, roaster: Store) 
     assert pending(bench) == []
 
 
+def test_a_rule_that_becomes_follow_takes_over_what_waits_and_a_new_markup_is_shown(
+    bench: Bench, roaster: Store
+) -> None:
+    products.update(roaster, theirs(roaster), theirs(roaster).variants[0], {"price": "12.00"})
+    bench.settle()
+    roaster.calls.clear()
+    with bench.scope():
+        number = the_partner().id
+    bench.open(f"/partners/{number}/settings", method="POST", data={"discount_percent": "50"})
+    assert [row.facts["our_after"] for row in pending(bench)] == ["8.40"]
+
+    bench.open(f"/partners/{number}/settings", method="POST", data={"follow_price": "follow"})
+    bench.settle()
+
+    assert pending(bench) == []
+    assert ours(bench).variants[0].price == Decimal("8.40")
+    assert roaster.calls == []
+
+
 def test_a_followed_price_under_the_least_margin_is_asked_about(bench: Bench, roaster: Store) -> None:
     rule(bench, "price", "follow")
     with bench.scope():

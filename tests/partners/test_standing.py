@@ -302,6 +302,25 @@ def test_settings_are_saved_together_or_not_at_all(bench: Bench, roaster: Store)
     assert (kept["safety_stock"], kept["cutoff_time"], "exchange_rate" in kept) == (3, "17:30", False)
 
 
+def test_a_setting_costs_the_partner_no_reading_and_shared_locations_one(bench: Bench, roaster: Store) -> None:
+    number = partner_of(bench).id
+    gid = next(iter(roaster.locations.values())).gid
+    roaster.calls.clear()
+    for name, value in (
+        ("markup_percent", "55"),
+        ("follow_price", "follow"),
+        ("safety_stock", "2"),
+        ("cadence", "daily"),
+    ):
+        assert post(bench, f"/partners/{number}/settings", **{name: value}).status_code == 200
+    assert [call["operation"] for call in roaster.calls] == []
+
+    post(bench, f"/supplies/{number}/locations", roaster, location=gid)
+
+    asked = [call["operation"] for call in roaster.calls]
+    assert (asked.count("variantsBulk"), asked.count("partnerLevels")) == (1, 1), asked
+
+
 def test_an_invitation_is_made_shown_and_taken_back(bench: Bench, roaster: Store) -> None:
     refused = bench.open("/partners/invitations", method="POST", data={"name": "X", "domain": "evil.com"})
     assert refused.status_code == 422
