@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -74,6 +75,8 @@ def save_rate(partner_id: int) -> Response:
     try:
         if not given.strip():
             raise RuleError("Give a number, such as 0.86.")
+        if re.fullmatch(r"\s*[1-9]\d{0,2},\d{3}\s*", given):  # 1,250 is 1250 to some and 1.25 to others
+            raise RuleError(f"Write {given.strip().replace(',', '')} or {given.strip().replace(',', '.')}.")
         standing.set_up(partner, {"exchange_rate": given.replace(",", ".")})
     except RuleError as error:
         db.session.rollback()

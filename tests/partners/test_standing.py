@@ -254,6 +254,8 @@ def test_the_light_says_what_matters_most(bench: Bench) -> None:
     at = clock.now()
     with bench.scope():
         _, old, lost, failing = (add_partner(f"p{n}.myshopify.com", f"P{n}") for n in range(4))
+        never = add_partner("p5.myshopify.com", "P5", catalogue_read_at=at)
+        never.read_at, never.cause = None, "Shopify did not answer."
         old.read_at, lost.read_at = at - timedelta(hours=3), at - timedelta(hours=7)
         for n in range(5):
             cause = "Shopify did not answer." if n < 2 else None
@@ -269,6 +271,7 @@ def test_the_light_says_what_matters_most(bench: Bench) -> None:
         "P2": "Not read",
         "P3": "Many errors",
         "P4": "Paused",
+        "P5": "Not read",
     }
 
 
