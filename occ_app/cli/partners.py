@@ -39,6 +39,7 @@ def partner_list(domain: str, as_json: bool) -> None:
                 "products": one.products,
                 "errors": one.errors,
                 "pulls": one.pulls,
+                "changes_to_look_at": one.pending,
                 "next_cutoff": one.next_cutoff.isoformat() if one.next_cutoff else None,
             }
             for one in health.of_all(clock.now())

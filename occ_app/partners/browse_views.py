@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -25,7 +26,7 @@ from occ_app.partners import (
     stock,
 )
 from occ_app.partners.browsing import Filter
-from occ_app.partners.models import CONNECTED, ImportedProduct, Partner, PartnerProduct
+from occ_app.partners.models import CONNECTED, IN_SHOP, ImportedProduct, Partner, PartnerProduct
 from occ_app.partners.price_rules import Prices
 from occ_app.partners.prices import KINDS, Rule, offer, rule_of
 from occ_app.web import is_fragment, page, row_id, see_other
@@ -33,6 +34,7 @@ from occ_app.work import tasks
 
 blueprint = Blueprint("partner_goods", __name__, url_prefix="/partners/<int:partner_id>")
 MOST_TEXT = 100
+FOLLOWED = ("follow_title", "follow_images", "follow_price")  # ticks of the import form
 SYMBOLS = {"GBP": "£", "EUR": "€", "USD": "$", "JPY": "¥"}
 KIND_WORDS = {"margin_percent": "Margin, % of price", "markup": "Markup, % on cost", "margin": "Fixed margin"}
 
@@ -73,6 +75,8 @@ def save_rate(partner_id: int) -> Response:
     try:
         if not given.strip():
             raise RuleError("Give a number, such as 0.86.")
+        if re.fullmatch(r"\s*[1-9]\d{0,2},\d{3}\s*", given):  # 1,250 is 1250 to some and 1.25 to others
+            raise RuleError(f"Write {given.strip().replace(',', '')} or {given.strip().replace(',', '.')}.")
         standing.set_up(partner, {"exchange_rate": given.replace(",", ".")})
     except RuleError as error:
         db.session.rollback()
@@ -191,9 +195,7 @@ def _example(rows: list[browsing.Row], asked: Asked) -> dict[str, Any] | None:
 
 
 def _imported(partner: Partner) -> int:
-    query = select(func.count(ImportedProduct.id)).where(
-        ImportedProduct.partner_id == partner.id, ImportedProduct.state == "imported"
-    )
+    query = select(func.count(ImportedProduct.id)).where(ImportedProduct.partner_id == partner.id, IN_SHOP)
     return db.session.scalar(query) or 0
 
 
@@ -260,7 +262,7 @@ def _begin(partner: Partner) -> imports.ImportRun:
     asked = _asked(partner)
     if asked.errors:
         raise RuleError("Set right what is marked first.")
-    ids = browsing.ids(partner, asked.filter, imports.MOST_PRODUCTS) if asked.is_all else sorted(asked.picked)
+    ids = browsing.ids(partner, asked.filter, imports.MOST_PRODUCTS + 1) if asked.is_all else sorted(asked.picked)
     if not ids:
         raise RuleError("Pick at least one product: tick the boxes in front of them.")
     standing.set_up(
@@ -270,13 +272,10 @@ def _begin(partner: Partner) -> imports.ImportRun:
     rule = asked.rule
     if rule is not None and request.form.get("keep_rule"):
         price_rules.set_partner_rule(partner, rule)
+        following.notice(partner, clock.now())
         rule = None
     tags = tuple(tag.strip()[:255] for tag in request.form.get("tags", "")[:1000].split(",") if tag.strip())
-    follow = {
-        name: "follow" if request.form.get(name) else settings.get(partner, name)
-        for name in ("follow_title", "follow_images", "follow_price")
-    }
-    standing.set_up(partner, follow)
+    standing.set_up(partner, {name: _followed(partner, name) for name in FOLLOWED})
     chosen = imports.Choices(
         status=_one(request.form.get("as"), imports.STATUSES),
         channels=_gids("channel", "Publication") if request.form.get("choose_channels") else None,
@@ -285,6 +284,14 @@ def _begin(partner: Partner) -> imports.ImportRun:
         rule=rule,
     )
     return imports.start(partner, dict.fromkeys(ids), chosen, actor=g.user, at=clock.now())
+
+
+def _followed(partner: Partner, name: str) -> str:
+    """What the tick says: follow, or else no longer follow; "ask me" and "keep mine" stay as they are."""
+    if request.form.get(name):
+        return "follow"
+    kept = str(settings.get(partner, name))
+    return str(settings.SETTINGS[name].default) if kept == "follow" else kept
 
 
 def _gids(name: str, kind: str) -> tuple[str, ...]:
@@ -386,6 +393,7 @@ def set_type(partner_id: int) -> Response:
     value = request.form.get("value", "").strip()
     rule = rule_of(request.form.get("kind", ""), value) if value else None
     price_rules.set_type_rule(partner, request.form.get("product_type", ""), rule)
+    following.notice(partner, clock.now())
     db.session.commit()
     return see_other(f"/partners/{partner_id}/types")
 

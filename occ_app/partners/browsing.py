@@ -58,7 +58,7 @@ class Row:
     @property
     def is_imported(self) -> bool:
         """Whether it sells here."""
-        return self.copy is not None and self.copy.state == m.IMPORTED
+        return self.copy is not None and (self.copy.state == m.IMPORTED or self.copy.product_gid is not None)
 
     @property
     def can_be_picked(self) -> bool:
@@ -70,7 +70,7 @@ def _of(partner: Partner, chosen: Filter) -> Select[Any]:
     """The living products of the partner that it sells, or that are imported, as far as they are looked for."""
     copy = and_(
         ImportedProduct.partner_product_id == PartnerProduct.id,
-        ImportedProduct.state.in_((m.IMPORTED, m.WANTED, m.CREATING)),
+        m.IN_SHOP | ImportedProduct.state.in_((m.WANTED, m.CREATING)),
     )
     query = select(PartnerProduct, ImportedProduct).outerjoin(ImportedProduct, copy)
     query = query.where(PartnerProduct.partner_id == partner.id, PartnerProduct.deleted_at.is_(None))

@@ -14,6 +14,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+import structlog
 from sqlalchemy import func, select
 from sqlalchemy.orm import contains_eager
 
@@ -35,8 +36,10 @@ from occ_app.partners.price_rules import Prices
 from occ_app.partners.prices import offer
 from occ_app.partners.rules import number_of, sku_for
 from occ_app.shopify.client import Client
+from occ_app.shopify.errors import ShopifyError, ShopifyRefusedError
 from occ_app.work import tasks
 
+log = structlog.get_logger()
 PRICE, TITLE, IMAGES, STATUS, NEW_VARIANTS, DELETIONS = (
     "price",
     "title",
@@ -75,7 +78,7 @@ def notice(partner: Partner, at: datetime, product_ids: Collection[int] | None =
         difference = found.pop((row.imported_product_id, row.imported_variant_id, row.field), None)
         if difference is None:
             row.settled_at, row.settled_by, row.is_accepted = at, BY_ITSELF, False
-        elif difference.facts != row.facts:
+        elif difference.facts != row.facts or (difference.rule == FOLLOW and row.is_accepted is None):
             row.facts, row.noticed_at = difference.facts, at
             row.is_accepted = True if difference.rule == FOLLOW else None
     for key, difference in found.items():
@@ -91,7 +94,7 @@ def notice(partner: Partner, at: datetime, product_ids: Collection[int] | None =
 
 def _copies(partner: Partner, product_ids: Collection[int] | None) -> dict[int, ImportedProduct]:
     query = select(ImportedProduct).join(ImportedProduct.source).options(contains_eager(ImportedProduct.source))
-    query = query.where(ImportedProduct.partner_id == partner.id, ImportedProduct.state == m.IMPORTED)
+    query = query.where(ImportedProduct.partner_id == partner.id, ImportedProduct.product_gid.is_not(None))
     if product_ids is not None:
         query = query.where(ImportedProduct.partner_product_id.in_(list(product_ids)))
     return {copy.id: copy for copy in db.session.scalars(query.execution_options(populate_existing=True))}
@@ -203,6 +206,16 @@ def pending_count(partner: Partner) -> int:
     return db.session.scalar(query) or 0
 
 
+def pending_counts() -> dict[int, int]:
+    """Partner id -> how many changes the merchant is asked about, of all partners that have any. One statement."""
+    query = select(PartnerChange.partner_id, func.count()).where(
+        PartnerChange.settled_at.is_(None), PartnerChange.is_accepted.is_(None)
+    )
+    return {
+        partner_id: int(number) for partner_id, number in db.session.execute(query.group_by(PartnerChange.partner_id))
+    }
+
+
 def settle(partner: Partner, ids: Collection[int], *, is_accepted: bool, actor: str, at: datetime) -> int:
     """These changes are taken over (as soon as Shopify has them) or declined for good. Returns how many. Raises RuleError where none is open."""
     query = select(PartnerChange).where(
@@ -266,17 +279,28 @@ def carry(client: Client, partner: Partner) -> int:
             for change in changes:
                 _note(change)
                 change.settled_at, change.settled_by = clock.now(), change.settled_by or BY_RULE
-        except RuleError as error:
-            db.session.rollback()
-            for change in db.session.scalars(select(PartnerChange).where(PartnerChange.id.in_(ids))):
-                change.is_accepted, change.facts = None, {**change.facts, "problem": str(error)}
+        except (RuleError, ShopifyRefusedError) as error:
+            _ask_again(ids, str(error))
+        except ShopifyError:  # Shopify, or our access to it, is away: all of it waits
+            raise
+        except Exception as error:  # a bug, but one product's alone
+            log.exception("change not carried", imported_product=copy_id)
+            _ask_again(ids, f"Something went wrong here: {type(error).__name__}.")
         db.session.commit()
     return len(rows)
+
+
+def _ask_again(ids: Collection[int], problem: str) -> None:
+    db.session.rollback()
+    for change in db.session.scalars(select(PartnerChange).where(PartnerChange.id.in_(ids))):
+        change.is_accepted, change.facts = None, {**change.facts, "problem": problem}
 
 
 def _carry_product(maker: Maker, copy_id: int, changes: Sequence[PartnerChange]) -> None:
     copy = db.session.get_one(ImportedProduct, copy_id)
     source = db.session.get_one(PartnerProduct, copy.partner_product_id)
+    if copy.product_gid is None:
+        raise RuleError(making.DELETED)
     by_field: dict[str, list[PartnerChange]] = defaultdict(list)
     for change in changes:
         by_field[change.field].append(change)

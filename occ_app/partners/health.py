@@ -9,9 +9,9 @@ from datetime import datetime, time, timedelta
 from sqlalchemy import case, func, select
 
 from occ_app.extensions import db
-from occ_app.partners import goods, rules, settings, standing
+from occ_app.partners import following, goods, rules, settings, standing
 from occ_app.partners.models import (
-    IMPORTED,
+    IN_SHOP,
     LEFT,
     NEEDS_RECONNECTING,
     PAUSED,
@@ -49,6 +49,7 @@ class Health:
     token_until: datetime | None
     gives_up_at: datetime | None
     next_cutoff: datetime | None
+    pending: int  # changes at the partner that wait for the merchant
     trail: tuple[int, ...]  # age of the reading in minutes, hour by hour over a day, oldest first
 
 
@@ -57,9 +58,9 @@ def of_all(at: datetime) -> Sequence[Health]:
     partners = standing.everybody()
     products, imported = (
         _counts(PartnerProduct, PartnerProduct.deleted_at.is_(None)),
-        _counts(ImportedProduct, ImportedProduct.state == IMPORTED),
+        _counts(ImportedProduct, IN_SHOP),
     )
-    pulls, trails = _pulls(at), _trails(partners, at)
+    pulls, trails, pending = _pulls(at), _trails(partners, at), following.pending_counts()
     ids = [partner.partner_shop_id for partner in partners if partner.partner_shop_id]
     tokens = {row.shop_id: row for row in db.session.scalars(select(ShopToken).where(ShopToken.shop_id.in_(ids)))}
     found = []
@@ -79,6 +80,7 @@ def of_all(at: datetime) -> Sequence[Health]:
                 token.refresh_expires_at if token else None,
                 partner.read_at + ageing.give_up_after if partner.read_at else None,
                 next_cutoff(partner, at) if partner.state != LEFT else None,
+                pending.get(partner.id, 0),
                 trails.get(partner.id, ()),
             )
         )
@@ -94,6 +96,8 @@ def light_of(partner: Partner, error_rate: float, at: datetime) -> Light:
         return Light("Paused", "neutral", why=partner.state_reason or "")
     if partner.state == NEEDS_RECONNECTING:
         return Light("Needs reconnecting", "critical", why=partner.state_reason or "")
+    if partner.read_at is None and partner.cause:
+        return Light("Not read", "critical", why=partner.cause)
     if partner.read_at is None and partner.catalogue_read_at is not None:
         return Light(
             "Healthy", "success", is_quiet=True

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from occ_app import clock
 from occ_app.catalog import mapping as mappings
@@ -307,6 +307,7 @@ def _make_one(maker: making.Maker, copy_id: int) -> None:
     copy = db.session.get_one(ImportedProduct, copy_id)
     if copy.tries >= MOST_TRIES:
         return _fail(copy_id, "It was tried five times, and Shopify did not answer.")
+    tries = copy.tries
     copy.tries += 1  # committed with whatever `make` does first: what kills its process does so five times at most
     try:
         maker.make(copy)
@@ -314,7 +315,7 @@ def _make_one(maker: making.Maker, copy_id: int) -> None:
         raise
     except ShopifyUnavailableError:
         db.session.rollback()
-        db.session.get_one(ImportedProduct, copy_id).tries -= 1  # waiting is no failure of the product
+        db.session.get_one(ImportedProduct, copy_id).tries = tries  # waiting is no failure of the product
         db.session.commit()
         raise
     except (ShopifyError, RuleError) as error:
@@ -376,6 +377,10 @@ def is_gone(product_gid: str, at: datetime) -> None:
     query = select(catalog.Mapping).where(catalog.Mapping.variant_id.in_(variants), catalog.Mapping.ended_at.is_(None))
     for mapping in db.session.scalars(query).all():
         mappings.end(mapping, at)
+    moot = update(m.PartnerChange).where(
+        m.PartnerChange.imported_product_id == copy.id, m.PartnerChange.settled_at.is_(None)
+    )
+    db.session.execute(moot.values(settled_at=at, settled_by="by itself", is_accepted=False))
     db.session.flush()
 
 
@@ -407,10 +412,11 @@ def failed_of(run: ImportRun) -> Sequence[tuple[str, str]]:
 
 def again(partner: Partner, run: ImportRun, *, actor: str, at: datetime) -> ImportRun:
     """What failed in that run is wanted again, with the same choices. Raises RuleError where nothing did."""
-    query = select(ImportedProduct.partner_product_id).where(
+    query = select(ImportedProduct.partner_product_id, ImportedProduct.wanted).where(
         ImportedProduct.import_run_id == run.id, ImportedProduct.state == m.FAILED
     )
-    picked = dict.fromkeys(db.session.scalars(query))
+    # The variants that were still wanted; None where all are there and a later step failed.
+    picked = {row.partner_product_id: {number for number, _ in row.wanted} or None for row in db.session.execute(query)}
     given = run.choices
     channels = None if given["channels"] is None else tuple(given["channels"])
     wish = Choices(given["status"], channels, tuple(given["collections"]), tuple(given["tags"]))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 from sqlalchemy import select
@@ -37,6 +38,7 @@ LOOKS = 60
 LOOK_EVERY = 1.0  # seconds
 PER_CALL = 250
 ONLINE_STORE = "Online Store"
+DELETED = "You deleted it in Shopify. Import it again to make it anew."
 
 
 class Maker:
@@ -46,15 +48,21 @@ class Maker:
         self.client, self.partner, self.run = client, partner, run
         self.choices: dict[str, Any] = run.choices if run else {}
         self.prices = Prices(partner)
-        place = place_of(partner)
+        self._channels: list[str] | None = None
+
+    @cached_property
+    def place(self) -> Location:
+        """Where their goods are counted. Raises RuleError where that location is off or gone."""
+        place = place_of(self.partner)
         if place is None:
             raise RuleError("The location of their goods is off or gone. Choose another one in the partner's settings.")
-        self.place: Location = place
-        self._channels: list[str] | None = None
+        return place
 
     def make(self, copy: ImportedProduct) -> None:
         """The product is in the merchant's shop with all that is wanted of it. Raises RuleError, ShopifyError."""
         source = db.session.get_one(PartnerProduct, copy.partner_product_id)
+        if source.deleted_at is not None:
+            raise RuleError("They deleted it meanwhile.")
         wanted = _wanted_of(copy)
         if copy.product_gid is None:
             node = self._find_or_create(copy, source, wanted)
@@ -180,7 +188,7 @@ class Maker:
         """The product in the merchant's shop has these variants too. Those that it has already are adopted."""
         found = self._own({"id": copy.product_gid})
         if found is None:
-            raise RuleError("You deleted it in Shopify. Import it again to make it anew.")
+            raise RuleError(DELETED)
         there = {_values(node) for node in found["variants"]["nodes"]}
         missing = [(variant, sku) for variant, sku in wanted if _key(variant) not in there]
         for part in chunks(missing, PER_CALL):
@@ -330,7 +338,7 @@ class Maker:
         """The product's status in the merchant's shop. Raises RuleError where it is gone."""
         node = self._own({"id": copy.product_gid})
         if node is None:
-            raise RuleError("You deleted it in Shopify.")
+            raise RuleError(DELETED)
         return str(node["status"])
 
     # Where it is sold -------------------------------------------------------------------------------------------------------------

@@ -254,6 +254,10 @@ class ImportedProduct(ShopScoped, db.Model):
     partner: Mapped[Partner] = relationship(lazy="raise_on_sql")
 
 
+# The copy is in the merchant's shop, whatever became of the last import of it.
+IN_SHOP = (ImportedProduct.state == IMPORTED) | ImportedProduct.product_gid.is_not(None)
+
+
 class ImportedVariant(ShopScoped, db.Model):
     """A partner variant sells as this item of ours, at this location of ours. The variant's id is the link; the SKU is for people.
 

@@ -120,6 +120,20 @@ SETTINGS: dict[str, Setting] = {
 }
 
 
+# What makes a price out of theirs.
+OF_PRICES = (
+    "price_rule",
+    "markup_percent",
+    "margin_percent",
+    "margin_amount",
+    "discount_percent",
+    "rounding",
+    "minimum_margin_percent",
+    "compare_at",
+    "exchange_rate",
+)
+
+
 def get(partner: Partner, name: str) -> Any:
     """The value of a setting of the partner, or its default."""
     return partner.settings.get(name, SETTINGS[name].default)

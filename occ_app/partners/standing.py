@@ -10,16 +10,21 @@ from datetime import datetime
 
 from sqlalchemy import select
 
+from occ_app import clock
 from occ_app.catalog.pull import find_location
 from occ_app.errors import NotFoundError, RuleError
 from occ_app.extensions import across_shops, db, shop_scope
-from occ_app.partners import goods, settings
+from occ_app.partners import following, goods, settings
 from occ_app.partners.models import CONNECTED, LEFT, NEEDS_RECONNECTING, PAUSED, SHOPIFY, Partner
 from occ_app.shops import models as shops
 from occ_app.shops.models import Shop
 from occ_app.sync import targets
+from occ_app.work import tasks
 
 LONGEST_NAME = 120
+# Settings that decide whether products are drafts, and those by which a change at the partner is priced, followed or asked about.
+OF_DRAFTS = frozenset(("when_gone", "give_up_hours"))
+OF_CHANGES = frozenset(name for name in settings.SETTINGS if name.startswith("follow_") or name in settings.OF_PRICES)
 _listeners: list[Callable[[Partner], None]] = []
 UNINSTALLED = "They took the app out of their store."
 REFUSED = "Their store refuses our access. Send them a reconnect link, or ask them to open the app in their admin once."
@@ -103,15 +108,24 @@ def rename(partner: Partner, name: str) -> None:
 
 
 def set_up(partner: Partner, values: Mapping[str, str]) -> None:
-    """The partner's settings have these values, all of them or none, and its goods' numbers follow. Raises RuleError."""
+    """The partner's settings have these values, all of them or none, and what was imported stands by them. Raises RuleError.
+
+    The mirror that is kept says all that a setting needs, so the partner's store is not asked.
+    """
+    before = settings.everything(partner)
     for name, text in values.items():
         settings.put(partner, name, text)
     place = settings.get(partner, "location")
     if place and "location" in values and find_location(place) is None:
         raise RuleError(f"There is no location {place} in your store.", field="location")
+    changed = {name for name, value in settings.everything(partner).items() if value != before[name]}
     db.session.flush()
-    targets.refresh(goods.item_ids_of(partner))
-    tell(partner)
+    if changed:
+        targets.refresh(goods.item_ids_of(partner))
+    if changed & OF_DRAFTS:
+        tasks.ask("partner_goods", partner.shop_id)
+    if changed & OF_CHANGES:
+        following.notice(partner, clock.now())
 
 
 def follow(partner: Partner, at: datetime) -> None:

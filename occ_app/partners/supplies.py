@@ -15,7 +15,7 @@ from occ_app.catalog.models import Item, Location
 from occ_app.errors import NotFoundError, RuleError
 from occ_app.extensions import across_shops, db, shop_scope
 from occ_app.partners import standing
-from occ_app.partners.models import IMPORTED, LEFT, PARTNER, ImportedProduct, Partner
+from occ_app.partners.models import IN_SHOP, LEFT, PARTNER, ImportedProduct, Partner
 from occ_app.shops.models import Shop
 
 
@@ -33,7 +33,7 @@ def all_of(partner_shop_id: int) -> Sequence[Supply]:
     with across_shops():
         counts = (
             select(ImportedProduct.partner_id, func.count().label("number"))
-            .where(ImportedProduct.state == IMPORTED)
+            .where(IN_SHOP)
             .group_by(ImportedProduct.partner_id)
             .subquery()
         )

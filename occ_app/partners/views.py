@@ -17,20 +17,7 @@ from occ_app.work import tasks
 
 blueprint = Blueprint("partners", __name__, url_prefix="/partners")
 GROUPS = (
-    (
-        "Prices",
-        (
-            "price_rule",
-            "markup_percent",
-            "margin_percent",
-            "margin_amount",
-            "discount_percent",
-            "rounding",
-            "minimum_margin_percent",
-            "compare_at",
-            "exchange_rate",
-        ),
-    ),
+    ("Prices", settings.OF_PRICES),
     ("Stock", ("safety_stock", "untracked_units", "stale_after_minutes", "widen_units", "give_up_hours", "when_gone")),
     (
         "Orders to them",

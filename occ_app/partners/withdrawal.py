@@ -14,7 +14,7 @@ from sqlalchemy.orm import contains_eager
 from occ_app.catalog.models import Variant
 from occ_app.extensions import db
 from occ_app.partners import goods, settings
-from occ_app.partners.models import CONNECTED, IMPORTED, NEEDS_RECONNECTING, ImportedProduct, Partner
+from occ_app.partners.models import CONNECTED, NEEDS_RECONNECTING, ImportedProduct, Partner
 from occ_app.shopify.client import Client
 from occ_app.shopify.errors import ShopifyRefusedError
 
@@ -43,7 +43,7 @@ def _candidates() -> Sequence[ImportedProduct]:
     query = (
         select(ImportedProduct)
         .join(ImportedProduct.partner)
-        .where(ImportedProduct.state == IMPORTED, ImportedProduct.product_gid.is_not(None))
+        .where(ImportedProduct.product_gid.is_not(None))
         .where(drafts_by_rule() | ImportedProduct.status_before.is_not(None))
         .options(contains_eager(ImportedProduct.partner))
     )

@@ -112,6 +112,41 @@ def test_the_rule_of_an_import_can_be_kept_for_all(bench: Bench, roaster: Store)
         assert db.session.scalars(db.select(ImportedProduct.price_kind)).one() is None
 
 
+def test_a_tick_that_is_taken_off_is_no_longer_followed(bench: Bench, roaster: Store) -> None:
+    first, second = ids(bench, "Coffee 1", "Coffee 2")
+    bench.open("/partners/1/imports", method="POST", data={"p": [first], "follow_price": "1", "follow_title": "1"})
+    bench.open("/partners/1/imports", method="POST", data={"p": [second], "follow_title": "1"})
+
+    with bench.scope():
+        kept = settings.everything(the_partner())
+        assert (kept["follow_price"], kept["follow_title"], kept["follow_images"]) == ("ask", "follow", "keep")
+
+
+def test_the_rate_is_asked_for_once_and_makes_prices(bench: Bench) -> None:
+    bench.install()
+    store = join(bench, currency="EUR")
+    coffee(store, 1)
+    bench.settle()
+    assert "sells in EUR, you in GBP" in text(bench.open("/partners/1/products"))
+    wrong = {
+        "": "Give a number",
+        "much": "Give a number",
+        "0": "Give a number",
+        "-1": "Give a number",
+        "1,250": "1250 or 1.250",
+    }
+    for given, said in wrong.items():
+        refused = bench.open("/partners/1/rate", method="POST", data={"rate": given})
+        assert (refused.status_code, said in text(refused), 'aria-invalid="true"' in text(refused)) == (422, True, True)
+
+    assert bench.open("/partners/1/rate", method="POST", data={"rate": " 0,86 "}).location == "/partners/1/products"
+
+    shown = text(bench.open("/partners/1/products"))
+    assert "1 EUR counts as 0.86 GBP" in shown
+    assert "£12.04" in shown  # 10.00 x 0.86 x 1.4
+    assert "sells in EUR" not in shown
+
+
 def test_the_page_takes_the_same_statements_for_any_number_of_products(bench: Bench, roaster: Store) -> None:
     counts = []
     for query in ("q=Coffee%208", ""):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from decimal import Decimal
 
@@ -12,7 +13,7 @@ from devshop.world import Product, Store
 from occ_app import clock
 from occ_app.extensions import db
 from occ_app.partners import following, settings
-from occ_app.partners.models import PartnerChange
+from occ_app.partners.models import ImportedProduct, PartnerChange
 from occ_app.work import tasks
 from tests.partners.support import coffee, join, the_partner
 from tests.partners.test_imports import start
@@ -117,6 +118,76 @@ def test_what_is_to_be_followed_follows_by_itself(bench: Bench, roaster: Store) 
     assert (made.variants[0].price, made.variants[0].compare_at_price) == (Decimal("16.80"), Decimal("21.00"))
     assert [media.url.rsplit("/", 1)[-1] for media in made.media] == ["sumatra.png"]
     assert pending(bench) == []
+
+
+def test_changes_that_wait_are_counted_on_the_list_of_partners(bench: Bench, roaster: Store) -> None:
+    assert "to look at" not in bench.open("/partners").text
+    products.update(roaster, theirs(roaster), theirs(roaster).variants[0], {"price": "12.00"})
+    bench.settle()
+    shown = bench.open("/partners").text
+
+    assert re.search(r'href="(/partners/\d+/changes)"[^>]*>1 change to look at<', shown)
+
+
+def test_a_change_of_what_the_merchant_deleted_waits_for_nobody(bench: Bench, roaster: Store) -> None:
+    products.update(roaster, theirs(roaster), theirs(roaster).variants[0], {"price": "12.00"})
+    bench.settle()
+    assert len(pending(bench)) == 1
+    products.delete(bench.store, ours(bench))
+
+    assert bench.settle() == []
+    assert pending(bench) == []
+
+
+def test_a_change_that_shopify_refuses_is_asked_about_and_stops_no_other(bench: Bench, roaster: Store) -> None:
+    coffee(roaster, 2)
+    bench.settle()
+    start(bench, "Coffee 2")
+    bench.settle()
+    rule(bench, "price", "follow")
+    with bench.scope():
+        first = db.session.scalars(db.select(ImportedProduct).order_by(ImportedProduct.id)).first()
+        assert first is not None
+        first.product_gid = "gid://shopify/Product/999"  # nobody told us that it is gone
+        db.session.commit()
+    for product in list(roaster.products.values()):
+        products.update(roaster, product, product.variants[0], {"price": "12.00"})
+
+    assert bench.settle() == []
+    assert [row.facts["title"] for row in pending(bench)] == ["Coffee 1"]
+    assert "Shopify" in pending(bench)[0].facts["problem"]
+    assert sorted(str(one.variants[0].price) for one in bench.store.products.values()) == ["14.00", "16.80"]
+
+
+def test_a_product_whose_later_import_failed_is_still_followed(bench: Bench, roaster: Store) -> None:
+    with bench.scope():
+        db.session.scalars(db.select(ImportedProduct)).one().state = "failed"
+        db.session.commit()
+    rule(bench, "price", "follow")
+    products.update(roaster, theirs(roaster), theirs(roaster).variants[0], {"price": "12.00"})
+    bench.settle()
+
+    assert ours(bench).variants[0].price == Decimal("16.80")
+    assert "1 imported" in bench.open("/partners/1/products").text
+
+
+def test_a_rule_that_becomes_follow_takes_over_what_waits_and_a_new_markup_is_shown(
+    bench: Bench, roaster: Store
+) -> None:
+    products.update(roaster, theirs(roaster), theirs(roaster).variants[0], {"price": "12.00"})
+    bench.settle()
+    roaster.calls.clear()
+    with bench.scope():
+        number = the_partner().id
+    bench.open(f"/partners/{number}/settings", method="POST", data={"discount_percent": "50"})
+    assert [row.facts["our_after"] for row in pending(bench)] == ["8.40"]
+
+    bench.open(f"/partners/{number}/settings", method="POST", data={"follow_price": "follow"})
+    bench.settle()
+
+    assert pending(bench) == []
+    assert ours(bench).variants[0].price == Decimal("8.40")
+    assert roaster.calls == []
 
 
 def test_a_followed_price_under_the_least_margin_is_asked_about(bench: Bench, roaster: Store) -> None:

@@ -148,6 +148,52 @@ def test_a_partner_that_uninstalls_in_the_middle_ends_the_run_and_its_goods_show
         assert "has left" in (db.session.get_one(ImportRun, run_id).cause or "")
 
 
+def test_a_product_that_they_delete_and_a_location_that_is_closed_in_the_middle_fail_with_words(
+    bench: Bench, roaster: Store
+) -> None:
+    for number in (1, 2):
+        coffee(roaster, number)
+    bench.settle()
+    run_id = start(bench)
+    with bench.scope():
+        first = db.session.scalars(db.select(PartnerProduct).order_by(PartnerProduct.title)).first()
+        place = pull.default_location()
+        assert first is not None
+        assert place is not None
+        first.deleted_at, place.is_active = clock.now(), False
+        db.session.commit()
+
+    assert bench.drain() == []
+    assert [(state, (cause or "")[:24]) for state, cause in states(bench)] == [
+        (FAILED, "They deleted it meanwhil"),
+        (FAILED, "The location of their go"),
+    ]
+    shown = bench.open(f"/partners/1/imports/{run_id}").text
+    assert "Imported, but not all" in shown
+    assert "Choose another one" in shown
+    assert "Try what failed again" in shown
+
+
+def test_what_failed_is_tried_again_with_the_variants_that_were_picked(bench: Bench, roaster: Store) -> None:
+    rows = [{"sku": f"K-{size}", "price": "10.00", "available": 4, "options": [size]} for size in ("250 g", "1 kg")]
+    products.create(roaster, {"title": "Kenya", "options": ["Size"], "variants": rows})
+    bench.settle()
+    with bench.scope():
+        source = db.session.scalars(db.select(PartnerVariant).order_by(PartnerVariant.position)).first()
+        assert source is not None
+        picked = {source.partner_product_id: {source.id}}
+        imports.start(the_partner(), picked, Choices(), actor="test", at=clock.now())
+        copy = db.session.scalars(db.select(ImportedProduct)).one()
+        copy.state, copy.cause = FAILED, "Shopify did not make it."
+        db.session.commit()
+    bench.settle()
+
+    bench.open("/partners/1/imports/1/again", method="POST")
+    bench.settle()
+
+    assert [variant.values for variant in imported(bench)["Kenya"].variants] == [["250 g"]]
+
+
 def test_minutes_of_throttling_only_put_the_run_off(
     bench: Bench, roaster: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -166,6 +212,7 @@ def test_minutes_of_throttling_only_put_the_run_off(
             run = db.session.get_one(ImportRun, run_id)
             copies = [(c.state, c.tries, c.cause) for c in db.session.scalars(db.select(ImportedProduct))]
             assert "points are used up" in (run.cause or ""), (run.finished_at, copies)
+            assert min(tries for _, tries, _ in copies) == 0
     bench.store.faults.always = None
     with bench.scope():
         db.session.get_one(ImportRun, run_id).next_try_at = None

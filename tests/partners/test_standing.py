@@ -254,6 +254,8 @@ def test_the_light_says_what_matters_most(bench: Bench) -> None:
     at = clock.now()
     with bench.scope():
         _, old, lost, failing = (add_partner(f"p{n}.myshopify.com", f"P{n}") for n in range(4))
+        never = add_partner("p5.myshopify.com", "P5", catalogue_read_at=at)
+        never.read_at, never.cause = None, "Shopify did not answer."
         old.read_at, lost.read_at = at - timedelta(hours=3), at - timedelta(hours=7)
         for n in range(5):
             cause = "Shopify did not answer." if n < 2 else None
@@ -269,6 +271,7 @@ def test_the_light_says_what_matters_most(bench: Bench) -> None:
         "P2": "Not read",
         "P3": "Many errors",
         "P4": "Paused",
+        "P5": "Not read",
     }
 
 
@@ -300,6 +303,25 @@ def test_settings_are_saved_together_or_not_at_all(bench: Bench, roaster: Store)
     assert bench.available("BEANS") == 17
     kept = partner_of(bench).settings
     assert (kept["safety_stock"], kept["cutoff_time"], "exchange_rate" in kept) == (3, "17:30", False)
+
+
+def test_a_setting_costs_the_partner_no_reading_and_shared_locations_one(bench: Bench, roaster: Store) -> None:
+    number = partner_of(bench).id
+    gid = next(iter(roaster.locations.values())).gid
+    roaster.calls.clear()
+    for name, value in (
+        ("markup_percent", "55"),
+        ("follow_price", "follow"),
+        ("safety_stock", "2"),
+        ("cadence", "daily"),
+    ):
+        assert post(bench, f"/partners/{number}/settings", **{name: value}).status_code == 200
+    assert [call["operation"] for call in roaster.calls] == []
+
+    post(bench, f"/supplies/{number}/locations", roaster, location=gid)
+
+    asked = [call["operation"] for call in roaster.calls]
+    assert (asked.count("variantsBulk"), asked.count("partnerLevels")) == (1, 1), asked
 
 
 def test_an_invitation_is_made_shown_and_taken_back(bench: Bench, roaster: Store) -> None:
