@@ -235,7 +235,9 @@ def _named(session: Session, life: Life, mapped: Mapped, was_named: bool) -> lis
     do cannot be told from that write; the number is right then."""
     since = mapped.baseline_at
     net = sum(
-        change for at, change in life.hands.get((mapped.sku, mapped.place), []) if since is not None and at >= since
+        change
+        for at, change in life.hands.get((mapped.sku, mapped.place), [])
+        if since is not None and at >= since + timedelta(seconds=1)  # the baseline is a whole second
     )
     if not net or was_named or mapped.expected is None or mapped.state not in ("linked", "awaiting_approval"):
         return []
