@@ -32,6 +32,7 @@ from tests.simulation.rig import Rig
 
 ROASTERS = ("northlight-coffee.myshopify.com", "kiln-roasters.myshopify.com")
 WEEKS = 8
+STEP = 2  # days between two moments at which work is done
 FAULTS = ("lost_before", "lost_after", "500", "internal_after", "429", "internal_before")
 
 
@@ -56,18 +57,19 @@ class Life(Trade):
 
     def live(self) -> None:
         """Eight weeks; then bad luck ends, and a week more."""
-        for _ in range(WEEKS * 7):
+        for _ in range(WEEKS * 7 // STEP):
             self._something()
             self._something()
-            self.later(hours=24)
+            self._something()
+            self.later(days=STEP)
             if self.random.random() < 0.3:
                 self.rig.kill_in = self.random.randrange(1, 60)
             self.rig.survive(self._work)
             self.rig.kill_in = None
         for store in self.stores.values():
             store.faults.upcoming.clear()
-        for _ in range(9):
-            self.later(days=1)
+        for _ in range(6):
+            self.later(days=2)
             self._work()
 
     def _work(self) -> None:
@@ -75,7 +77,7 @@ class Life(Trade):
         self.rig.work()
 
     def _something(self) -> None:
-        """What happens within a day, on either side."""
+        """What happens within a day or two, on either side."""
         if self.random.random() < 0.6:
             self._buy()
         act = self.random.choice(
@@ -156,8 +158,8 @@ class Life(Trade):
                         settle.settle(number, remedy, actor="test", at=self.rig.time.now())
                         break
             db.session.commit()
-        for _ in range(8):
-            self.later(days=1)
+        for _ in range(6):
+            self.later(days=2)
             self._work()
 
 
@@ -246,9 +248,7 @@ def _both_sides(store: Store) -> list[str]:
     return wrong
 
 
-@pytest.mark.parametrize(
-    ("seed", "start"), [(1, datetime(2026, 2, 16, 9, tzinfo=UTC)), (2, datetime(2026, 9, 21, 9, tzinfo=UTC))]
-)
+@pytest.mark.parametrize(("seed", "start"), [(1, datetime(2026, 2, 16, 9, tzinfo=UTC))])
 def test_every_paid_line_is_on_one_order_or_in_a_named_exception(rig: Rig, seed: int, start: datetime) -> None:
     with rig.begin(start, "Europe/London"):
         life = Life(rig, seed, start)
@@ -257,5 +257,5 @@ def test_every_paid_line_is_on_one_order_or_in_a_named_exception(rig: Rig, seed:
         assert check(life) == []
         life.answer_the_desk()
         assert check(life) == []
-        assert rig.kills > 3
-        assert sum(len(store.orders) for store in life.stores.values()) > 15
+        assert rig.kills > 2
+        assert sum(len(store.orders) for store in life.stores.values()) > 8
