@@ -9,7 +9,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import func, or_, select, text
+from sqlalchemy import func, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import joinedload
 
@@ -35,12 +35,13 @@ from occ_app.planning.supply import Supply
 from occ_app.production.models import ProductionRun
 from occ_app.shops import settings
 from occ_app.shops.models import Shop
+from occ_app.stock import ledger
 from occ_app.sync import targets
 from occ_app.sync.models import SyncState
 from occ_app.work import tasks
 
 LOOK_AHEAD = 180  # days
-PER_BATCH = 500
+PER_BATCH = 100  # bookings of these items wait meanwhile: a second or so
 
 
 # When -----------------------------------------------------------------------------------------------------------------------------
@@ -217,7 +218,7 @@ def items(item_ids: Collection[int], at: datetime) -> None:
     """These items are planned anew: forecast, reorder point, stock to come, suggestion. The statements do not grow with their number."""
     shop, shop_id = targets.shop(), current_shop_id()
     today, zone = _local(shop, at), settings.get(shop, "time_zone")
-    db.session.execute(text("SELECT pg_advisory_xact_lock(hashtext('replan'), :shop)"), {"shop": shop_id})
+    ledger.lock(item_ids)  # first, as bookings do: they lock the item and then mark its plan as due
     plans = plans_of(item_ids, shop_id)
     found = [plan.item for plan in plans]
     ids = [plan.item_id for plan in plans]

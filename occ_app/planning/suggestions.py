@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 
 from sqlalchemy import select
@@ -15,18 +16,28 @@ from occ_app.planning import purchases, supply
 from occ_app.planning.models import DISMISSED, DRAFTED, OPEN, ORDERED, Purchase, Suggestion
 from occ_app.production import formulas, runs
 from occ_app.production.models import ProductionRun
+from occ_app.stock import ledger
 
 LONGEST_REASON = 500
 FARTHEST_SNOOZE = 365  # days
 
 
 def get(suggestion_id: int) -> Suggestion:
-    """The shop's suggestion that has not ended, locked. Raises NotFoundError."""
+    """The shop's suggestion, locked, after its item and what goes into it (as bookings and replanning lock). Raises NotFoundError."""
+    item_id = db.session.scalar(select(Suggestion.item_id).where(Suggestion.id == suggestion_id))
+    if item_id is not None:
+        ledger.lock([item_id, *formulas.components_of(item_id)])
     query = select(Suggestion).where(Suggestion.id == suggestion_id).options(joinedload(Suggestion.item))
     row = db.session.scalar(query.with_for_update(of=Suggestion).execution_options(populate_existing=True))
     if row is None:
         raise NotFoundError("There is no such suggestion here.")
     return row
+
+
+def lock_all(rows: Sequence[Suggestion]) -> None:
+    """The items of these suggestions and what goes into them are locked, all at once and in one order for everybody."""
+    ids = [row.item_id for row in rows]
+    ledger.lock([*ids, *(part for item_id in ids for part in formulas.components_of(item_id))])
 
 
 def find(sku: str) -> Suggestion:

@@ -200,9 +200,9 @@ def draft_all() -> Response:
     """Runs for all open suggestions of things made here are drafted; one that cannot be is named, the others are."""
     on, at = overview.today(), clock.now()
     drafted, failed = [], []
-    for row in overview.current("open", on):
-        if supply.is_partners(row.item):
-            continue
+    rows = [row for row in overview.current("open", on) if not supply.is_partners(row.item)]
+    suggestions.lock_all(rows)
+    for row in rows:
         try:
             with db.session.begin_nested():
                 suggestions.draft(suggestions.get(row.id), today=on, actor=g.user, at=at)
