@@ -373,26 +373,44 @@ def pulls(partner_id: int) -> Response:
 # Prices and changes ---------------------------------------------------------------------------------------------------------------
 
 
-@blueprint.route("/changes", methods=["GET", "POST"])
+@blueprint.get("/changes")
 def changes(partner_id: int) -> Response:
-    """What changed at the partner and waits for the merchant; taken over or declined."""
+    """What changed at the partner and waits for the merchant."""
+    return _changes(standing.get(partner_id))
+
+
+def _changes(partner: Partner, status: int = 200, refusal: str = "") -> Response:
+    facts = {"partner": partner, "rows": following.pending(partner), "prices": Prices(partner), "refusal": refusal}
+    return page("partners/changes.html", status=status, **facts)
+
+
+@blueprint.post("/changes")
+def settle_changes(partner_id: int) -> Response:
+    """The picked changes are taken over or declined."""
     partner = standing.get(partner_id)
-    if request.method == "POST":
-        ids = [number for number in map(row_id, request.form.getlist("c")[:500]) if number]
-        following.settle(partner, ids, is_accepted=request.form.get("verb") == "accept", actor=g.user, at=clock.now())
-        tasks.ask("partner_changes", g.shop_id)
-        db.session.commit()
-        return see_other(f"/partners/{partner_id}/changes")
-    return page("partners/changes.html", partner=partner, rows=following.pending(partner), prices=Prices(partner))
+    ids = [number for number in map(row_id, request.form.getlist("c")[:500]) if number]
+    is_accepted = request.form.get("verb") == "accept"
+    try:
+        following.settle(partner, ids, is_accepted=is_accepted, actor=g.user, at=clock.now())
+    except RuleError as error:
+        db.session.rollback()
+        return _changes(standing.get(partner_id), 422, str(error))
+    tasks.ask("partner_changes", g.shop_id)
+    db.session.commit()
+    return see_other(f"/partners/{partner_id}/changes")
 
 
 @blueprint.post("/types")
 def set_type(partner_id: int) -> Response:
     """Products of a type are priced by a rule of their own, or again like all others."""
     partner = standing.get(partner_id)
-    value = request.form.get("value", "").strip()
-    rule = rule_of(request.form.get("kind", ""), value) if value else None
-    price_rules.set_type_rule(partner, request.form.get("product_type", ""), rule)
+    given = {name: request.form.get(name, "").strip()[:255] for name in ("product_type", "kind", "value")}
+    try:
+        rule = rule_of(given["kind"], given["value"]) if given["value"] else None
+        price_rules.set_type_rule(partner, given["product_type"], rule)
+    except RuleError as error:
+        db.session.rollback()
+        return _types(standing.get(partner_id), 422, given, str(error))
     following.notice(partner, clock.now())
     db.session.commit()
     return see_other(f"/partners/{partner_id}/types")
@@ -401,13 +419,19 @@ def set_type(partner_id: int) -> Response:
 @blueprint.get("/types")
 def types(partner_id: int) -> Response:
     """The rules of single product types."""
-    partner = standing.get(partner_id)
+    return _types(standing.get(partner_id))
+
+
+def _types(partner: Partner, status: int = 200, given: dict[str, str] | None = None, error: str = "") -> Response:
     known, _ = browsing.choices(partner)
     return page(
         "partners/types.html",
+        status=status,
         partner=partner,
         known=known,
         rules=price_rules.types(partner),
         kinds=KIND_WORDS,
         prices=Prices(partner),
+        given=given or {"product_type": "", "kind": "", "value": ""},
+        error=error,
     )

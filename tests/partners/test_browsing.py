@@ -147,6 +147,23 @@ def test_the_rate_is_asked_for_once_and_makes_prices(bench: Bench) -> None:
     assert "sells in EUR" not in shown
 
 
+def test_a_wrong_rule_of_a_type_and_no_change_picked_are_told_on_their_pages(bench: Bench, roaster: Store) -> None:
+    wrong = {"product_type": "Blend", "kind": "markup", "value": "much"}
+    refused = bench.open("/partners/1/types", method="POST", data=wrong)
+    assert (refused.status_code, 'aria-invalid="true"' in text(refused), 'value="much"' in text(refused)) == (
+        422,
+        True,
+        True,
+    )
+    assert "<option selected>Blend" in text(refused)
+    nothing = bench.open("/partners/1/changes", method="POST", data={"verb": "accept"})
+    assert (nothing.status_code, "Pick at least one change" in text(nothing)) == (422, True)
+
+    assert bench.open("/partners/1/types", method="POST", data={**wrong, "value": "55"}).status_code == 303
+
+    assert "£15.50" in text(bench.open("/partners/1/products?type=Blend"))
+
+
 def test_the_page_takes_the_same_statements_for_any_number_of_products(bench: Bench, roaster: Store) -> None:
     counts = []
     for query in ("q=Coffee%208", ""):

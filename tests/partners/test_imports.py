@@ -149,6 +149,21 @@ def test_an_answer_that_is_lost_is_found_again(bench: Bench, roaster: Store) -> 
     assert states(bench) == [("imported", None)] * 2
 
 
+def test_skus_that_change_places_change_nothing_here(bench: Bench, roaster: Store) -> None:
+    start(bench, choices=Choices(status="active"))
+    bench.settle()
+    first, second = roaster.variant("C-1"), roaster.variant("C-2")
+    for variant, sku in ((first, "C-2"), (second, "C-1")):
+        product = next(one for one in roaster.products.values() if variant in one.variants)
+        products.update(roaster, product, variant, {"sku": sku})
+    bench.settle()
+    start(bench)
+    bench.settle()
+
+    assert [bench.available(f"PARTNER-northlight-coffee-C-{number}") for number in (1, 2)] == [20, 5]
+    assert len(bench.store.products) == 2
+
+
 def test_a_product_that_the_merchant_deleted_can_be_imported_anew(bench: Bench, roaster: Store) -> None:
     start(bench, "Coffee 1")
     bench.settle()

@@ -330,6 +330,52 @@ def test_too_few_scopes_say_what_is_missing_and_keep_nothing(bench: Bench, brows
     assert browser.join(link).status_code == 200  # the link is still good
 
 
+def test_fewer_scopes_asked_for_on_the_way_connect_nobody(bench: Bench, browser: Browser, link: str) -> None:
+    assert bench.world.config is not None
+    bench.world.config = replace(bench.world.config, asks_by_address=True)
+    location = browser.start(link).headers["Location"]
+    parts = urlsplit(location)
+    fewer = urlencode({**dict(parse_qsl(parts.query)), "scope": "read_products"})
+
+    answer = browser.open(browser.grant(f"{parts.path}?{fewer}"))
+
+    assert (answer.status_code, "See how many you have" in answer.text) == (403, True)
+    assert partners() == []
+    assert not knows(ROASTER)
+
+
+def test_fewer_scopes_of_a_store_that_has_us_already_are_kept_and_connect_nobody(
+    bench: Bench, browser: Browser, link: str, roaster: Store
+) -> None:
+    bench.install(roaster)
+    assert bench.world.config is not None
+    bench.world.config = replace(bench.world.config, asks_by_address=True)
+    parts = urlsplit(browser.start(link).headers["Location"])
+    fewer = urlencode({**dict(parse_qsl(parts.query)), "scope": "read_products"})
+    oauth.grant_scopes(roaster, ())  # its owner is asked anew
+
+    assert browser.open(browser.grant(f"{parts.path}?{fewer}")).status_code == 403
+
+    assert partners() == []
+    with across_shops():  # the old refresh token died with the new grant
+        kept = db.session.scalars(db.select(ShopToken.scopes).join(Shop).where(Shop.domain == ROASTER)).one()
+    assert kept == "read_products"
+
+
+def test_of_two_stores_on_their_way_with_one_link_the_first_connects(
+    bench: Bench, browser: Browser, link: str, world_app: tuple[World, Flask]
+) -> None:
+    other, late = bench.add_store("second-roaster.myshopify.com"), Browser(bench.app, world_app[1])
+    second = late.grant(late.start(link, other.domain).headers["Location"])
+    assert browser.join(link).status_code == 200
+
+    answer = late.open(second)
+
+    assert (answer.status_code, "used already" in answer.text) == (400, True)
+    assert partners() == [(ROASTER, "connected")]
+    assert not knows(other.domain)
+
+
 def test_the_host_of_a_callback_leads_nowhere(bench: Bench, browser: Browser, link: str) -> None:
     back = browser.grant(browser.start(link).headers["Location"])
 
