@@ -50,7 +50,7 @@ def test_of_120_in_review_100_pass_and_20_are_held(tab: Page, stack: Stack) -> N
 
     eventually(lambda: stack.available(sku) == before + 100)
     keep_shot(tab, "lot-reviewed")
-    frame.get_by_label("Units").fill("30")
+    frame.locator("#back-quantity").fill("30")
     frame.get_by_role("button", name="Un-release").click()
     tab.get_by_role("button", name="Undo", exact=True).click()
     expect(frame.get_by_text("Undone: 30").first).to_be_visible()
