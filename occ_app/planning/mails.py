@@ -1,4 +1,4 @@
-"""Notices by mail: a digest at the shop's hour when something changed, and word at once when something sells out. A row before a mail."""
+"""Mails: a digest at the shop's hour when something changed, and word at once when something sells out. A row before a mail."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ KEPT = timedelta(days=90)
 
 
 def recipients(shop: Shop) -> list[str]:
-    """Who gets notices; nobody where there is no mail server."""
+    """Who gets mails; nobody where there is no mail server."""
     given = settings.get(shop, "digest_to")
     return given.split(",") if given and mail.is_on() else []
 
@@ -100,21 +100,21 @@ def open_suggestions(today: date) -> list[Suggestion]:
 
 
 def send_due(at: datetime) -> int:
-    """Every notice that is due has been sent, or waits with its cause; after some tries it is given up. Commits one by one."""
+    """Every mail that is due has been sent, or waits with its cause; after some tries it is given up. Commits one by one."""
     due = select(PlanMail.id).where(
         PlanMail.sent_at.is_(None), PlanMail.given_up_at.is_(None), PlanMail.next_try_at <= at
     )
     sent = 0
     for mail_id in list(db.session.scalars(due.order_by(PlanMail.id).limit(200))):
-        mail = db.session.get_one(PlanMail, mail_id)
+        row = db.session.get_one(PlanMail, mail_id)
         try:
-            mail.send(mail.recipients, mail.subject, mail.body)
+            mail.send(row.recipients, row.subject, row.body)
         except OutsideError as error:
-            mail.tries, mail.cause = mail.tries + 1, str(error)
-            mail.next_try_at = at + timedelta(minutes=2**mail.tries)
-            mail.given_up_at = at if mail.tries >= MOST_TRIES else None
+            row.tries, row.cause = row.tries + 1, str(error)
+            row.next_try_at = at + timedelta(minutes=2**row.tries)
+            row.given_up_at = at if row.tries >= MOST_TRIES else None
         else:
-            mail.sent_at, mail.cause = at, None
+            row.sent_at, row.cause = at, None
             sent += 1
         db.session.commit()
     return sent

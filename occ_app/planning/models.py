@@ -1,4 +1,4 @@
-"""Past sales, each item's plan, events, days without stock, suggestions, purchases, notices."""
+"""Past sales, each item's plan, events, days without stock, suggestions, purchases, mails."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from tests.support.postbox import Postbox
 
 @pytest.fixture
 def postbox(bars: Workshop, monkeypatch: pytest.MonkeyPatch) -> Iterator[Postbox]:
-    """A mail server that the app knows; two people get notices at 7."""
+    """A mail server that the app knows; two people get mails at 7."""
     app = bars.bench.app
     with Postbox() as box:
         config = replace(app.extensions["occ_config"], smtp_url=box.url, mail_from="hub@example.com")
@@ -30,7 +30,7 @@ def postbox(bars: Workshop, monkeypatch: pytest.MonkeyPatch) -> Iterator[Postbox
 
 
 def look(workshop: Workshop, at: datetime) -> int:
-    """What the clock does for the shop at that moment; returns how many notices went out."""
+    """What the clock does for the shop at that moment; returns how many mails went out."""
     db.session.remove()
     with workshop.bench.scope():
         shop, row = targets.shop(), replan.state()
