@@ -25,7 +25,6 @@ from occ_app.web import is_fragment, page, see_other
 blueprint = Blueprint("lot", __name__)
 SHOWN_MOVES = 100
 MOST_TEXT = 600
-UNDO = "undo"  # the id of the button that takes the last step back
 AFTER_STEP = {PACKAGED: "Package", IN_REVIEW: "Send to review"}
 
 
@@ -143,9 +142,13 @@ def _checked(result: CheckResult, check: QualityCheck) -> Happened:
     return Happened(result.checked_at, words, by, result.id if result.photo_type else None)
 
 
-def _answer(lot_id: int, toast: str, undo: str = "") -> Response:
+def _answer(lot_id: int, toast: str, *, is_step: bool = False) -> Response:
+    """`is_step`: the toast can take it back, by the button of this very step; a later step has another one."""
     db.session.commit()
-    return _shown(lots.get(lot_id), toast=toast, undo=undo) if is_fragment() else see_other(f"/lots/{lot_id}")
+    if not is_fragment():
+        return see_other(f"/lots/{lot_id}")
+    lot = lots.get(lot_id)
+    return _shown(lot, toast=toast, undo=f"undo-{review.newest_step(lot)}" if is_step else "")
 
 
 def _refused(lot_id: int, error: RuleError, about: str) -> Response:
@@ -172,7 +175,7 @@ def step(lot_id: int, verb: str) -> Response:
     if not is_fragment() and request.form.get("back") == "/lots":
         db.session.commit()
         return see_other("/lots")
-    return _answer(lot_id, f"{SAID[verb]} {moved:,}", UNDO)
+    return _answer(lot_id, f"{SAID[verb]} {moved:,}", is_step=True)
 
 
 @blueprint.post("/lots/<int:lot_id>/split")
@@ -187,7 +190,7 @@ def split(lot_id: int) -> Response:
         return _refused(lot_id, error, origin)
     done = ((parts.release, "released"), (parts.hold, "put on hold"), (parts.scrap, "scrapped"))
     said = ", ".join(f"{units:,} {words}" for units, words in done if units)
-    return _answer(lot_id, said[:1].upper() + said[1:], UNDO)
+    return _answer(lot_id, said[:1].upper() + said[1:], is_step=True)
 
 
 @blueprint.post("/lots/<int:lot_id>/unrelease")
@@ -200,7 +203,7 @@ def unrelease(lot_id: int) -> Response:
         decision = review.take_back(lot, quantity, seen=_seen(), note=note, actor=g.user, at=clock.now())
     except RuleError as error:
         return _refused(lot_id, error, RELEASED)
-    return _answer(lot_id, f"Un-released {decision.taken_back:,}", UNDO)
+    return _answer(lot_id, f"Un-released {decision.taken_back:,}", is_step=True)
 
 
 @blueprint.post("/lots/<int:lot_id>/undo")

@@ -52,6 +52,7 @@ def test_of_120_in_review_100_pass_and_20_are_held(tab: Page, stack: Stack) -> N
     keep_shot(tab, "lot-reviewed")
     frame.locator("#back-quantity").fill("30")
     frame.get_by_role("button", name="Un-release").click()
+    expect(tab.locator("#toast")).to_contain_text("Un-released 30")
     tab.get_by_role("button", name="Undo", exact=True).click()
     expect(frame.get_by_text("Undone: 30").first).to_be_visible()
 

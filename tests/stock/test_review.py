@@ -273,10 +273,10 @@ def test_a_check_that_ends_stops_nothing_and_keeps_its_results(shop: Bench) -> N
 
 def test_the_last_step_is_undone_once(shop: Bench) -> None:
     answer = post(shop, "/lots/1/split", from_place="in_review", release="80", hold="20", scrap="5")
-    assert '"undo": "undo"' in answer.headers["HX-Trigger"]
     seen = re.search(r'name="seen" value="(\d+)"', answer.text)
     assert seen is not None
-    assert 'id="undo"' in answer.text
+    assert f'"undo": "undo-{seen[1]}"' in answer.headers["HX-Trigger"]
+    assert f'id="undo-{seen[1]}"' in answer.text
     assert post(shop, "/lots/1/undo", seen=seen[1]).status_code == 200
     assert stands(shop)["in_review"] == 120
     again = post(shop, "/lots/1/undo", seen=seen[1])
@@ -284,7 +284,7 @@ def test_the_last_step_is_undone_once(shop: Bench) -> None:
     assert again.status_code == 422
     assert post(shop, "/lots/1/undo").status_code == 422
     assert stands(shop)["in_review"] == 120
-    assert 'id="undo"' not in shop.open("/lots/1").text
+    assert 'id="undo-' not in shop.open("/lots/1").text
     with shop.scope():
         assert ledger.audit() == []
 
