@@ -26,7 +26,9 @@ def test_ten_thousand_variants_come_in_one_bulk_operation(bench: Bench) -> None:
     bench.install()
 
     assert len(skus(bench)) == 10_000
-    assert sum(call["operation"] == "variantsBulk" for call in bench.store.calls) == 2  # the other: orders before the install
+    assert (
+        sum(call["operation"] == "variantsBulk" for call in bench.store.calls) == 2
+    )  # the other: orders before the install
     assert len(bench.store.calls) < 15
     with bench.scope():
         pull = newest()
