@@ -12,8 +12,7 @@ import tomllib
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from urllib.error import URLError
-from urllib.parse import urlencode
-from urllib.request import HTTPCookieProcessor, Request, build_opener, urlopen
+from urllib.request import Request, urlopen
 from zoneinfo import ZoneInfo
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -21,10 +20,6 @@ DEVSHOP_PORT, APP_PORT = int(os.environ.get("DEVSHOP_PORT", "9290")), int(os.env
 DEVSHOP, APP = f"http://127.0.0.1:{DEVSHOP_PORT}", f"http://127.0.0.1:{APP_PORT}"
 SHOP = "cocoa-bristol.myshopify.com"
 QUICK = {"drift_grace_seconds": "5", "guard_units": "200"}  # nobody waits long, and a lot goes out in one step
-JOINED = {
-    "harbour-roasters.myshopify.com": "Harbour Roasters",
-    "mill-lane-roastery.myshopify.com": "Mill Lane Roastery",
-}
 
 
 def main() -> None:
@@ -67,7 +62,6 @@ def main() -> None:
         _wait_for(f"{DEVSHOP}/_devshop/health", children)
         _wait_for(f"{APP}/health", children)
         _first_data(occ, environment)
-        _join_roasters(occ, environment)
         print(f"\n  Open {DEVSHOP}/store/cocoa-bristol/apps/occ-inventory-hub-dev\n\n  Ctrl-C stops it.\n", flush=True)
         while all(child.poll() is None for child in children):
             time.sleep(0.5)
@@ -162,16 +156,6 @@ def _sell_for_two_years() -> None:
     past = list(sales.orders(_today()))
     for start in range(0, len(past), 1000):
         _post(f"/_devshop/shops/{SHOP}/orders/past", {"orders": past[start : start + 1000]})
-
-
-def _join_roasters(occ: list[str], environment: dict[str, str]) -> None:
-    """Two of the three roasters are partners, by the same link and the same answer to Shopify that people give; the third waits."""
-    for domain, name in JOINED.items():
-        invite = [*occ, "partner", "invite", "--shop", SHOP, "--partner", domain, "--name", name]
-        link = subprocess.run(invite, env=environment, check=True, capture_output=True, text=True).stdout.strip()
-        browser = build_opener(HTTPCookieProcessor())
-        asked = browser.open(Request(f"{link}/start", urlencode({"shop": domain}).encode()), timeout=20)
-        browser.open(Request(asked.url, b"decision=accept"), timeout=20).read()
 
 
 def _wait_until_linked(occ: list[str], environment: dict[str, str]) -> None:

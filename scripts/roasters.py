@@ -14,7 +14,7 @@ from occ_app.partners import imports, invitations, joining, standing
 from occ_app.partners.models import ImportedVariant, Partner, PartnerProduct, PartnerVariant
 from occ_app.shops import install
 
-ROASTERS = (("harbour-roasters", "Harbour Roasters", "1"), ("nine-peaks-coffee", "Nine Peaks Coffee", "0.86"))
+ROASTERS = (("harbour-roasters", "Harbour Roasters", "1"), ("mill-lane-roastery", "Mill Lane Roastery", "0.78"))
 GOODS = 5
 
 
