@@ -397,7 +397,8 @@ def _notices(shop: Shop, client: Client) -> None:
 
 
 def _give_back(shop: Shop, client: Client) -> None:
-    splits.give_back_due(clock.now())
+    for item_id in sorted(splits.give_back_due(clock.now())):
+        targets.let_change(item_id)  # whoever made the rule has decided
     db.session.commit()
 
 

@@ -197,8 +197,8 @@ def give_back_all(item: Item, *, actor: str, at: datetime) -> None:
         allocations.set_amounts(item, location_id, wanted, today=today(), actor=actor, at=at, cause="pool")
 
 
-def give_back_due(at: datetime) -> int:
-    """Rules whose day has come have given back what is unsold, and have ended. Returns how many."""
+def give_back_due(at: datetime) -> set[int]:
+    """Rules whose day has come have given back what is unsold, and have ended. Returns the items of these."""
     query = (
         select(AllocationRule).where(AllocationRule.give_back_on <= today()).options(joinedload(AllocationRule.item))
     )
@@ -208,7 +208,7 @@ def give_back_due(at: datetime) -> int:
         give_back(rule.item, rule.location_id, rule.channel, actor=ACTOR, at=at)
         db.session.delete(rule)
     db.session.flush()
-    return len(due)
+    return {rule.item_id for rule in due}
 
 
 def history(item_id: int | None = None, limit: int = 50) -> Sequence[AllocationChange]:

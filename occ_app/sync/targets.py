@@ -126,7 +126,7 @@ def is_waiting(item_id: int) -> bool:
 
 
 def let_change(item_id: int) -> None:
-    """A person has just decided on the item's present numbers: the guard does not ask again."""
+    """A person has decided on the item's present numbers, just now or by a rule: the guard does not ask again."""
     mapped = select(Mapping.id).where(Mapping.item_id == item_id, Mapping.ended_at.is_(None))
     query = select(SyncState).where(SyncState.mapping_id.in_(mapped), SyncState.target != SyncState.expected)
     for state in db.session.scalars(query.with_for_update()):
