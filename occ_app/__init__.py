@@ -35,8 +35,8 @@ def _open_database(app: Flask, url: str) -> None:
     app.config["SQLALCHEMY_ENGINE_OPTIONS"] = {
         "pool_pre_ping": True,
         "pool_use_lifo": True,  # the one used last knows its statements
-        "pool_size": 10,
-        "max_overflow": 30,
+        "pool_size": 5,  # kept open by each process
+        "max_overflow": 20,  # as many more at the same time as there are threads
         "connect_args": {"prepare_threshold": None, "options": "-c timezone=UTC -c jit=off"},
     }
     db.init_app(app)
