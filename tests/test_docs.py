@@ -11,8 +11,8 @@ import pytest
 from occ_app.config import ROOT
 
 RELIABILITY = (ROOT / "docs/reliability.md").read_text(encoding="utf-8")
-# Cases of stock, webhooks, orders, batches, jobs, tokens and time.
-CASES = "1 2 3 4 5 6 7 8 10 11 13 14 15 16 17 18 20 21 23 25 27 28 31 32 38 39 40 43 44 46 47 49 50"
+# Cases of stock, webhooks, orders, batches, partners, jobs, tokens and time.
+CASES = "1 2 3 4 5 6 7 8 10 11 13 14 15 16 17 18 20 21 23 25 27 28 29 31 32 33 34 36 37 38 39 40 43 44 46 47 49 50 51"
 
 
 @pytest.mark.parametrize("named", sorted(set(re.findall(r"`(tests/[\w/.]+)::(\w+)`", RELIABILITY))), ids="::".join)
