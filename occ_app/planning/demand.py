@@ -1,4 +1,4 @@
-"""What was sold, per item and local day: booked orders, and the history from before we listened. Each line counts once.
+"""What was sold, per item and local day: booked orders, wholesale orders, and the history from before we listened. Each line counts once.
 
 Demand is what stayed sold: taken less restocked, lost and returned, on the day on which the order was placed. So a cancellation or a refund
 takes it back where it was. What left and was refunded without coming back is demand: the units are gone.
@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Date, cast, func, or_, select
+from sqlalchemy import Date, cast, func, or_, select, true
 from sqlalchemy.dialects.postgresql import distinct_on
 
+from occ_app.b2b.models import WholesaleLine, WholesaleOrder
 from occ_app.catalog.models import Mapping, Variant
 from occ_app.extensions import db
 from occ_app.orders.models import Order, OrderLine
@@ -51,10 +52,10 @@ class Days:
 
 
 def sold(item_ids: Collection[int] | None, time_zone: str, today: date) -> dict[int, Sold]:
-    """Of these items (None: all), today included. Two statements, whatever their number."""
+    """Of these items (None: all), today included. Three statements, whatever their number."""
     since = datetime.combine(today - timedelta(days=MOST_DAYS), time(), ZoneInfo(time_zone))
     found: dict[int, Sold] = defaultdict(Sold)
-    for query in (_booked(item_ids, time_zone, since), _past(item_ids, time_zone, since)):
+    for query in (query_of(item_ids, time_zone, since) for query_of in (_booked, _wholesale, _past)):
         for item_id, on, is_b2b, units in db.session.execute(query):
             days = found[item_id].businesses if is_b2b else found[item_id].people
             days[on] += int(units)
@@ -72,6 +73,18 @@ def _booked(item_ids: Collection[int] | None, time_zone: str, since: datetime): 
         .group_by(Mapping.item_id, on, Order.is_b2b)
     )
     return query if item_ids is None else query.where(Mapping.item_id.in_(item_ids))
+
+
+def _wholesale(item_ids: Collection[int] | None, time_zone: str, since: datetime):  # type: ignore[no-untyped-def]
+    """Orders that businesses confirmed: what they asked for, on the day of the yes, also where it still waits for stock."""
+    on = cast(func.timezone(time_zone, WholesaleOrder.confirmed_at), Date)
+    query = (
+        select(WholesaleLine.item_id, on, true(), func.sum(WholesaleLine.quantity))
+        .join(WholesaleOrder, WholesaleOrder.id == WholesaleLine.order_id)
+        .where(WholesaleOrder.confirmed_at >= since, WholesaleOrder.cancelled_at.is_(None))
+        .group_by(WholesaleLine.item_id, on)
+    )
+    return query if item_ids is None else query.where(WholesaleLine.item_id.in_(item_ids))
 
 
 def _past(item_ids: Collection[int] | None, time_zone: str, since: datetime):  # type: ignore[no-untyped-def]

@@ -10,6 +10,7 @@ import pytest
 from occ_app import clock
 from occ_app.errors import BadFileError
 from occ_app.extensions import across_shops, db
+from occ_app.planning import demand
 from occ_app.shops import settings
 from occ_app.stock import ledger
 from occ_app.stock.channel_models import AllocationRule
@@ -18,6 +19,17 @@ from occ_app.sync import targets
 from occ_app.sync.files import KINDS
 from occ_app.wiring import _ask_giving_back
 from tests.b2b.conftest import HALF, SKU, System, split
+
+
+def test_what_businesses_ordered_is_demand_of_theirs_until_it_is_cancelled(system: System) -> None:
+    today = clock.now().date()
+    kept, cancelled = system.order(5), system.order(3)
+    system.post(f"/api/v1/orders/{cancelled.get_json()['id']}/cancel")
+    with system.bench.scope():
+        (of,) = demand.sold(None, "UTC", today).values()
+
+    assert kept.status_code == 201
+    assert (dict(of.businesses), dict(of.people)) == ({today: 5}, {})
 
 
 def test_in_the_pool_an_order_lowers_shopify(system: System) -> None:
