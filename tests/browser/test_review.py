@@ -30,12 +30,12 @@ def make_lot(tab: Page, stack: Stack, name: str, quantity: str, lot_number: str,
 
 
 def test_of_120_in_review_100_pass_and_20_are_held(tab: Page, stack: Stack) -> None:
-    sku = "CB-BAR-EC85-80"
+    sku = "CB-BAR-MC45-80"
     before = stack.available(sku)
     stack.occ(
         "check", "add", "--shop", SHOP, "--item", sku, "--kind", "number", "--least", "79", "--unit", "g", "Weight"
     )
-    make_lot(tab, stack, "Ecuador 85", "120", "REVIEW-1", "in_review")
+    make_lot(tab, stack, "Milk Caramel", "120", "REVIEW-1", "in_review")
     frame = open_app(tab, stack, "/lots?q=REVIEW-1")
     frame.get_by_role("link", name="Review REVIEW-1").click()
     frame.get_by_role("textbox", name="Weight g").fill("80.2")

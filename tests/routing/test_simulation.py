@@ -53,7 +53,7 @@ class Life(Trade):
 
     def to(self, moment: datetime) -> None:
         """Time passes until then."""
-        self.rig.time.advance(max(0.0, (moment - self.rig.time.now()).total_seconds()))
+        self.rig.pass_time(max(0.0, (moment - self.rig.time.now()).total_seconds()))
 
     def live(self) -> None:
         """Eight weeks; then bad luck ends, and a week more."""
