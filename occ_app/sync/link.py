@@ -137,6 +137,8 @@ def _settle(ended: Sequence[SyncState], at: datetime) -> None:
         choose_state(state, mode_of(state.mapping.item, shop()))
         if state.target != state.expected:
             tasks.ask("push", state.shop_id)
+        else:
+            state.synced_at = state.read_at  # nothing is owed: whatever differs from now on is news
 
 
 def _take_shopifys(state: SyncState, reading: Reading, at: datetime) -> None:

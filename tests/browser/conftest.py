@@ -23,7 +23,6 @@ from sqlalchemy import URL
 
 from devshop import past
 from occ_app.config import ROOT
-from occ_app.sync.rules import READ_LAG
 from tests.support.settings import SECRET, drop_database, make_database
 
 SHOP = "cocoa-bristol.myshopify.com"
@@ -162,12 +161,8 @@ def fill(stack: Stack) -> None:
     for kind in ("items", "lots", "mappings"):
         stack.occ("import", kind, f"devshop/seed/{kind}.csv", "--shop", SHOP)
     eventually(lambda: all(row["expected"] == row["target"] for row in shown(stack) if row["variant_gid"]), 60)
-    linked = time.monotonic()
     kitchen = [sys.executable, str(ROOT / "scripts" / "kitchen.py"), SHOP]
     subprocess.run(kitchen, cwd=ROOT, env={**stack.environment, "PYTHONPATH": str(ROOT)}, check=True)
-    time.sleep(
-        max(0.0, READ_LAG.total_seconds() - (time.monotonic() - linked))
-    )  # until then an edit counts as there before the link
 
 
 def _variant_skus(stack: Stack) -> str:

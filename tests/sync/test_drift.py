@@ -56,6 +56,21 @@ def test_a_hand_edit_is_named_and_stays(linked: Bench) -> None:
     assert linked.show("SSD")["drift"] == 4
 
 
+def test_an_edit_right_after_a_link_that_owed_nothing_is_named_too(bench: Bench) -> None:
+    bench.product("SSD", 10)
+    bench.install()
+    bench.item("SSD")
+    bench.lot("SSD", 10)
+    bench.map("SSD", "hub")
+    bench.settle()
+    rule(bench, drift_grace_seconds="0")
+    bench.edit_by_hand("SSD", 14)
+    bench.settle()
+
+    assert bench.exceptions() == ["drift"]
+    assert bench.available("SSD") == 14
+
+
 def test_until_it_is_settled_our_writes_only_lower(linked: Bench) -> None:
     linked.edit_by_hand("SSD", 14)
     linked.settle()
