@@ -318,7 +318,10 @@ def _quantities(level: Level, info: GraphQLResolveInfo, names: list[str]) -> lis
         raise GraphQLError(f"the quantity name {unknown[0]} is not valid")
     if store_of(info).faults.stale_seconds and level.history:
         level = level.seen(store_of(info).horizon())
-    return [Typed("InventoryQuantity", {"name": name, "quantity": level.quantity(name)}) for name in names]
+    return [
+        Typed("InventoryQuantity", {"name": n, "quantity": level.quantity(n), "updatedAt": iso(level.changed_at(n))})
+        for n in names
+    ]
 
 
 NODES: dict[str, Callable[[Store, int], Any]] = {

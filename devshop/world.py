@@ -85,9 +85,17 @@ class Level:
         """The quantity of a state, `on_hand` included."""
         return self.on_hand if name == "on_hand" else self.quantities[name]
 
+    def changed_at(self, name: str) -> datetime:
+        """When the quantity of a state became what it is."""
+        for change in reversed(self.history):
+            if change["changes"].get(name) or (name == "on_hand" and any(change["changes"].values())):
+                return change["moment"]
+        return self.history[0]["moment"] if self.history else self.updated_at
+
     def seen(self, moment: datetime) -> Level:
-        """The level as it was at `moment`, without its history."""
-        return replace(self, quantities=as_of(self.history, self.quantities, moment), history=[])
+        """The level as it was at `moment`."""
+        until = [change for change in self.history if change["moment"] <= moment]
+        return replace(self, quantities=as_of(self.history, self.quantities, moment), history=until)
 
 
 @dataclass

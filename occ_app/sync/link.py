@@ -23,7 +23,7 @@ from occ_app.sync.corrections import correction_moves
 from occ_app.sync.models import SyncState
 from occ_app.sync.push import park
 from occ_app.sync.rules import Reading, retry_after
-from occ_app.sync.targets import choose_state, is_mirrored, lock_states, mode_of, refresh, shop
+from occ_app.sync.targets import is_mirrored, lock_states, refresh
 from occ_app.work import tasks
 
 UNTOLD = timedelta(hours=1)  # no order came in that time that explains what Shopify has committed
@@ -117,7 +117,7 @@ def _ask(state: SyncState, reading: Reading, at: datetime) -> None:
 
 def _end(state: SyncState, reading: Reading, at: datetime) -> None:
     state.expected, state.baseline_at = reading.available, reading.read_at
-    state.state, state.cause, state.next_try_at = m.LINKED, None, None
+    state.cause = state.next_try_at = None
     if state.drift_since is not None:
         desk.withdraw(desk.UNSEEN, desk.subject_of(state.mapping_id), at)
         state.drift_since = None
@@ -133,12 +133,9 @@ def _settle(ended: Sequence[SyncState], at: datetime) -> None:
         subject = desk.subject_of(state.mapping_id)
         if subject in told:
             desk.withdraw(desk.LINK, subject, at, by="first link", remedy=state.link_choice or "")
-        state.approved_target = state.target
-        choose_state(state, mode_of(state.mapping.item, shop()))
+        state.state, state.approved_target = m.LINKED, state.target
         if state.target != state.expected:
             tasks.ask("push", state.shop_id)
-        else:
-            state.synced_at = state.read_at  # nothing is owed: whatever differs from now on is news
 
 
 def _take_shopifys(state: SyncState, reading: Reading, at: datetime) -> None:

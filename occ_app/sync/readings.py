@@ -84,13 +84,14 @@ def accept_drift(state: SyncState) -> int:
 
 def is_of_link(state: SyncState, reading: Reading) -> bool:
     """Whether a drift only says that the first reading of a link was old: Shopify's readings may lag, and it was to get our number whatever
-    it had. So the link begins with this reading, unless Shopify has been seen to agree since or an order is on its way."""
+    it had. So the link begins with this reading, unless Shopify's number has changed or been seen to agree since, or an order is on its way."""
     return (
         state.drift != 0
         and state.link_choice == "hub"
         and state.baseline_at is not None
         and reading.read_at < state.baseline_at + READ_LAG
         and (state.synced_at is None or state.synced_at < state.baseline_at)
+        and (reading.changed_at is None or reading.changed_at < state.baseline_at)
         and reading.committed == state.booked_committed
     )
 
@@ -110,5 +111,7 @@ def _reading(node: dict[str, Any] | None, at: datetime) -> Reading | str:
         return "The item is not stocked at this location in Shopify."
     if not level["isActive"]:
         return "The location is switched off in Shopify, or the item is no longer stocked there."
-    quantities = {row["name"]: row["quantity"] for row in level["quantities"]}
-    return Reading(**{name: quantities.get(name, 0) for name in STATES}, read_at=at)
+    rows = {row["name"]: row for row in level["quantities"]}
+    since = rows.get("available", {}).get("updatedAt")
+    quantities = {name: rows[name]["quantity"] if name in rows else 0 for name in STATES}
+    return Reading(**quantities, read_at=at, changed_at=datetime.fromisoformat(since) if since else None)

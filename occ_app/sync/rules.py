@@ -16,7 +16,7 @@ READ_LAG = timedelta(seconds=60)
 
 @dataclass(frozen=True)
 class Reading:
-    """All states of one level at once, and Shopify's clock. `is_active`: the item is stocked at the location."""
+    """All states of one level at once, and when that was. `changed_at`: when `available` became what it is, where Shopify says so."""
 
     available: int
     committed: int
@@ -26,6 +26,7 @@ class Reading:
     safety_stock: int
     on_hand: int
     read_at: datetime
+    changed_at: datetime | None = None
 
 
 @dataclass(frozen=True)

@@ -243,7 +243,7 @@ def _named(session: Session, life: Life, mapped: Mapped, was_named: bool) -> lis
         return []
     unanswered = text(
         "SELECT 1 FROM push_line l JOIN mutation m ON m.id = l.mutation_id WHERE l.mapping_id = :mapping AND l.state = 'applied'"
-        " AND m.answer IS NOT NULL AND l.quantity - l.change_from = :net"
+        " AND (m.answer IS NOT NULL OR m.answered_at IS NULL) AND l.quantity - l.change_from = :net"
     )
     if session.execute(unanswered, {"mapping": mapped.id, "net": net}).first():
         return []
@@ -334,7 +334,7 @@ SELECT sum(CASE WHEN to_place = 'correction' THEN -quantity ELSE quantity END) F
 """
 UNTOLD = """
 SELECT l.quantity - l.change_from FROM push_line l JOIN mutation m ON m.id = l.mutation_id
-WHERE l.mapping_id = :mapping AND m.answer IS NOT NULL
+WHERE l.mapping_id = :mapping AND (m.answer IS NOT NULL OR m.answered_at IS NULL)
 """
 STOPPED = """
 SELECT 'delivery' AS kind, 'delivery:' || id AS subject FROM delivery WHERE state = 'parked' AND shop_id IS NOT NULL

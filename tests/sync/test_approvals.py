@@ -297,3 +297,15 @@ def test_the_queue_costs_the_same_whatever_waits(bench: Bench) -> None:
     assert len(booked.texts) <= 25
     assert max(costs) <= 14
     assert "Nothing waits for you" in answer.text
+
+
+def test_who_ends_a_first_link_is_not_asked_for_approval_too(bench: Bench) -> None:
+    bench.product("SSD", 8)
+    bench.install()
+    bench.item("SSD")
+    bench.lot("SSD", 10)
+    assert bench.open("/products/1/mode", method="POST", data={"mode": "manual"}).status_code == 303
+    bench.map("SSD", "hub")
+    bench.settle()
+
+    assert (outcomes(bench), bench.available("SSD")) == ([], 10)
