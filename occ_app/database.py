@@ -18,6 +18,7 @@ import psycopg
 from alembic.script import ScriptDirectory
 from psycopg import sql
 from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
 
 from occ_app.config import ROOT, Config
 from occ_app.errors import NotConfiguredError
@@ -30,8 +31,20 @@ START_SECONDS = 20
 def url_of(config: Config, name: str = DATABASE_NAME) -> URL:
     """The address of the app's database for SQLAlchemy; the private server is started, and the database made, if need be."""
     if config.database_url:
-        return make_url(config.database_url).set(drivername="postgresql+psycopg")
+        return _parsed(config.database_url)
     return private_url(config.instance, name)
+
+
+def _parsed(address: str) -> URL:
+    try:
+        url = make_url(address)
+    except ArgumentError:
+        url = None
+    if url is None or url.get_backend_name() not in ("postgresql", "postgres"):
+        raise NotConfiguredError(
+            "DATABASE_URL is not the address of a PostgreSQL database (postgresql://user:password@host:5432/name)."
+        )
+    return url.set(drivername="postgresql+psycopg")
 
 
 @cache

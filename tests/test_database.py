@@ -63,6 +63,36 @@ def test_it_serves_on_when_its_starter_is_killed_and_starts_clean_after_a_crash(
         process.communicate(timeout=60)
 
 
+def occ(address: str) -> tuple[int, str]:
+    """The exit code of `occ stock audit` on the database of that address, and the last line that it wrote."""
+    command = [sys.executable, "-m", "occ_app.cli", "stock", "audit"]
+    environment = {**os.environ, "DATABASE_URL": address}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    return done.returncode, done.stderr.strip().splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("postgresql://nobody:secret@127.0.0.1:1/occ", "the database does not answer"),
+        ("mysql://nobody:secret@127.0.0.1/occ", "DATABASE_URL is not the address of a PostgreSQL database"),
+        ("nonsense", "DATABASE_URL is not the address of a PostgreSQL database"),
+    ],
+)
+def test_a_wrong_address_is_told_in_a_sentence_and_without_its_password(address: str, words: str) -> None:
+    code, said = occ(address)
+
+    assert (code, words in said, "secret" in said) == (1, True, False)
+
+
+def test_a_database_without_tables_says_to_migrate(instance: Path) -> None:
+    first, address = hold(instance)
+    code, said = occ(address)
+    first.communicate(timeout=60)
+
+    assert (code, said) == (1, "occ: the database has not all tables yet. Run `occ migrate` first.")
+
+
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root would open folders")
 def test_as_root_it_refuses_a_closed_folder_and_changes_nothing(instance: Path) -> None:
     closed = instance / "closed"

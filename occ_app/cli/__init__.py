@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import sys
+from typing import NoReturn
 
 import click
 from flask.cli import FlaskGroup
+from psycopg.errors import UndefinedColumn, UndefinedTable
+from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from occ_app.cli import (
     channels,
@@ -54,5 +57,16 @@ def main() -> None:
     try:
         group.main(prog_name="occ")
     except OccError as error:
-        click.echo(f"occ: {error}", err=True)
-        sys.exit(1)
+        _end(str(error))
+    except ProgrammingError as error:
+        if not isinstance(error.orig, UndefinedTable | UndefinedColumn):
+            raise
+        _end("the database has not all tables yet. Run `occ migrate` first.")
+    except OperationalError as error:
+        reason = str(error.orig).strip().splitlines()[0]
+        _end(f"the database does not answer ({reason}). Is it running, and is DATABASE_URL right?")
+
+
+def _end(why: str) -> NoReturn:
+    click.echo(f"occ: {why}", err=True)
+    sys.exit(1)
