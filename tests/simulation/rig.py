@@ -15,7 +15,7 @@ from typing import Any
 import httpx2
 from flask import Flask
 from flask_migrate import upgrade
-from sqlalchemy import URL, Engine, text
+from sqlalchemy import URL, Engine, event, text
 from sqlalchemy.orm import Session
 
 from devshop import appconfig
@@ -32,6 +32,10 @@ from tests.support.bench import Bench
 from tests.support.settings import drop_database, empty_tables, make_database
 
 CALL_SECONDS = 0.2
+
+
+def _prepare_early(connection: Any, _: Any) -> None:
+    connection.prepare_threshold = 1
 
 
 class Killed(BaseException):
@@ -105,6 +109,7 @@ class Rig:
                 db.session.remove()
                 db.engine.dispose()
                 db.engine.pool._pre_ping = False  # nobody but us ends its connections
+                event.listen(db.engine, "connect", _prepare_early)  # and no pooler shares them
             gc.freeze()
             gc.set_threshold(100_000, 50, 50)  # SQLAlchemy makes many objects that live for a moment
             yield rig
