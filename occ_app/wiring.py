@@ -25,7 +25,7 @@ from occ_app.errors import RuleError
 from occ_app.extensions import across_shops, current_shop_id, db, shop_scope
 from occ_app.inbox import working
 from occ_app.inbox.models import PARKED, WAITING, Delivery
-from occ_app.orders import booking
+from occ_app.orders import backorders, booking
 from occ_app.orders import pull as orders_pull
 from occ_app.orders.models import Order, OrderLine
 from occ_app.outbox.models import READY, SENT, Mutation
@@ -688,8 +688,8 @@ def set_clock() -> None:
 
 
 def _stock_changed(item_ids: set[int]) -> None:
-    booking.fill_backorders(item_ids)
-    booking.tell_backorders(item_ids)
+    backorders.fill(item_ids)
+    backorders.tell(item_ids)
     wholesale.fill(item_ids)
     targets.refresh(item_ids)
     replan.note(item_ids, clock.now())

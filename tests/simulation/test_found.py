@@ -324,14 +324,14 @@ def test_the_pause_between_looks_grows_to_five_minutes() -> None:
 
 
 def test_the_oracle_sees_a_return_that_is_booked_twice(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
-    moves_of = booking._moves
+    moves_of = booking.moves_of
 
     def twice(line: OrderLine, mapping: Mapping, step: Step, booked: int) -> list[Move]:
         moves = moves_of(line, mapping, step, booked)
         again = [replace(move, source=f"{move.source}:again", lot_id=None) for move in moves]
         return moves + again if step.flow == RETURNED else moves
 
-    monkeypatch.setattr(booking, "_moves", twice)
+    monkeypatch.setattr(booking, "moves_of", twice)
     order = life.bench.sell_in("TIN", 3)
     orders.fulfil(life.store, order)
     goes_on(life, 5, 1)
