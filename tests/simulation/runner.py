@@ -149,9 +149,10 @@ def _is_quiet(life: Life) -> bool:
             SyncException.settled_at.is_(None), SyncException.kind.in_(("drift", "link", "guard"))
         )
         waits = db.select(SyncState.mapping_id).where(
-            SyncState.state.in_(("linked", "awaiting_link")),
-            SyncState.look_at.is_not(None)
-            | (SyncState.next_try_at.is_not(None) & SyncState.target.is_distinct_from(SyncState.expected)),
+            SyncState.look_at.is_not(None) & SyncState.state.in_(("linked", "awaiting_link", "awaiting_approval"))
+            | SyncState.state.in_(("linked", "awaiting_link"))
+            & SyncState.next_try_at.is_not(None)
+            & SyncState.target.is_distinct_from(SyncState.expected),
             SyncState.mapping_id.not_in(for_people.where(SyncException.mapping_id.is_not(None))),
         )
         lines = db.select(PushLine.id).where(PushLine.state.in_(("waiting", "ambiguous")))
