@@ -262,11 +262,11 @@ def _push(shop: Shop, client: Client) -> None:
 
 
 def _link(shop: Shop, client: Client) -> None:
-    link.link_waiting(client, orders_pull.pull_for_link)
+    link.link_waiting(client, orders_pull.pull_for_link, orders_pull.pull_changed)
 
 
 def _reconcile(shop: Shop, client: Client) -> SyncRun:
-    link.link_waiting(client, orders_pull.pull_for_link)
+    link.link_waiting(client, orders_pull.pull_for_link, orders_pull.pull_changed)
     return reconcile.reconcile(client, orders_pull.pull_changed)
 
 
@@ -387,7 +387,7 @@ def _subscriptions(shop: Shop, client: Client) -> None:
 
 @of_own_stock
 def _asked_sync(shop: Shop, client: Client) -> None:
-    link.link_waiting(client, orders_pull.pull_for_link)
+    link.link_waiting(client, orders_pull.pull_for_link, orders_pull.pull_changed)
     asked.work_off(client, orders_pull.pull_changed)
 
 

@@ -66,8 +66,11 @@ def switch(mapping: Mapping, enabled: bool, at: datetime) -> None:
     db.session.flush()
 
 
-def link_waiting(client: Client, book_orders: BookOrders) -> int:
-    """Every mapping that waits for its first link has been read; those with a choice are linked where the books agree."""
+def link_waiting(client: Client, book_orders: BookOrders, pull_orders: Callable[[Client], object]) -> int:
+    """Every mapping that waits for its first link has been read; those with a choice are linked where the books agree.
+
+    Orders are read before its number and after it, as a sale at the till shows in nothing but the order: what was sold meanwhile is read anew.
+    """
     waiting = [state for state in readings.living_states() if state.state == m.AWAITING_LINK]
     if not waiting:
         return 0
@@ -75,7 +78,11 @@ def link_waiting(client: Client, book_orders: BookOrders) -> int:
     news = [s.mapping.variant.variant_gid for s in waiting if s.link_choice or s.read_at is None]
     if news:
         book_orders(client, news)
-    found = readings.fetch(client, readings.living_states(ids))
+    states = readings.living_states(ids)
+    before = {state.mapping_id: _books(state) for state in states}
+    found = readings.fetch(client, states)
+    if any(state.link_choice for state in states):
+        pull_orders(client)
     states = _locked(found)
     at = clock.now()
     ended = []
@@ -85,6 +92,8 @@ def link_waiting(client: Client, book_orders: BookOrders) -> int:
             park(state, reading, at)
             continue
         readings.keep(state, reading)
+        if state.link_choice and _books(state) != before[state.mapping_id]:
+            continue  # the next sweep asks again
         if state.link_choice and reading.committed == state.booked_committed:
             _end(state, reading, at)
             ended.append(state)
@@ -98,6 +107,10 @@ def link_waiting(client: Client, book_orders: BookOrders) -> int:
     _settle(ended, at)
     db.session.commit()
     return len(ended)
+
+
+def _books(state: SyncState) -> tuple[int, int]:
+    return state.target, state.booked_committed
 
 
 def _locked(found: Iterable[int]) -> list[SyncState]:

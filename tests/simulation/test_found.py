@@ -31,7 +31,7 @@ from occ_app.sync.models import PushLine, SyncException, SyncRun
 from occ_app.wiring import connections
 from tests.simulation import oracle, runner
 from tests.simulation.rig import Killed, Rig
-from tests.simulation.steps import Life, Shape
+from tests.simulation.steps import Life, Shape, Step, do
 
 
 @pytest.fixture
@@ -58,6 +58,21 @@ def sells_what_nobody_can_read(life: Life) -> None:
     """An order takes a tin that we may not read: older than 60 days, say."""
     level = life.bench.level("TIN")
     inventory.change(life.store, level, {"available": -1, "committed": 1}, who="order", why="not readable")
+
+
+@pytest.mark.parametrize("calls", range(1, 7))
+@pytest.mark.parametrize("seconds", [0, 1])
+def test_a_sale_at_the_till_while_a_first_link_reads_is_not_put_back_on_sale(
+    life: Life, calls: int, seconds: int
+) -> None:
+    oracle.watch(life)
+    life.rig.time.advance(seconds)
+    do(life, Step("meanwhile", (calls, False, Step("sold_at_till", (2, 2)))))
+    do(life, Step("mapped_anew", (2, 6)))
+    goes_on(life, 61, 3)
+
+    assert life.bench.available("TIN") == 8
+    assert oracle.check(life, strict=False) == []
 
 
 @pytest.mark.parametrize("forgets_keys", [False, True])
