@@ -29,9 +29,9 @@ from occ_app.stock.ledger import Move
 from occ_app.sync import push, readings, reconcile, settle, targets
 from occ_app.sync.models import PushLine, SyncException, SyncRun
 from occ_app.wiring import connections
-from tests.simulation import oracle, runner
+from tests.simulation import oracle, runner, steps
 from tests.simulation.rig import Killed, Rig
-from tests.simulation.steps import Life, Shape, Step, do
+from tests.simulation.steps import Life, Shape
 
 
 @pytest.fixture
@@ -67,8 +67,9 @@ def test_a_sale_at_the_till_while_a_first_link_reads_is_not_put_back_on_sale(
 ) -> None:
     oracle.watch(life)
     life.rig.time.advance(seconds)
-    do(life, Step("meanwhile", (calls, False, Step("sold_at_till", (2, 2)))))
-    do(life, Step("mapped_anew", (2, 6)))
+    sale = steps.Step("sold_at_till", (2, 2))
+    steps.do(life, steps.Step("meanwhile", (calls, False, sale)))
+    steps.do(life, steps.Step("mapped_anew", (2, 6)))
     goes_on(life, 61, 3)
 
     assert life.bench.available("TIN") == 8
