@@ -19,9 +19,9 @@ from occ_app.stock import ledger
 from occ_app.stock.rules import OPENING
 from occ_app.sync import approvals, desk, readings
 from occ_app.sync import models as m
+from occ_app.sync.answers import park
 from occ_app.sync.corrections import correction_moves
 from occ_app.sync.models import SyncState
-from occ_app.sync.push import park
 from occ_app.sync.rules import Reading, retry_after
 from occ_app.sync.targets import is_mirrored, lock_states, refresh
 from occ_app.work import tasks

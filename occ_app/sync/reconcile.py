@@ -16,7 +16,7 @@ from occ_app.shopify.client import Client
 from occ_app.shopify.errors import ShopifyUnavailableError
 from occ_app.shops import settings
 from occ_app.stock import ledger
-from occ_app.sync import approvals, desk, push, readings
+from occ_app.sync import answers, approvals, desk, push, readings
 from occ_app.sync import models as m
 from occ_app.sync.corrections import correction_moves
 from occ_app.sync.models import SyncRun, SyncState
@@ -37,7 +37,7 @@ def reconcile(client: Client, pull_orders: PullOrders, mapping_ids: Sequence[int
 
     Quiet: one call per 250 items, nothing else.
     """
-    push.settle_open(client)
+    answers.settle_open(client)
     if mapping_ids is None:
         refresh_all()
     run = SyncRun(kind=m.RECONCILE, started_at=clock.now())
@@ -88,7 +88,7 @@ def look(client: Client, run: SyncRun, mapping_ids: Sequence[int] | None, *, may
         ledger.lock(item_ids)
         lock_states(item_ids)
     locked = {state.mapping_id: state for state in _locked(found)}
-    unsettled = push.unsettled_mappings(locked)
+    unsettled = answers.unsettled_mappings(locked)
     told, told_unseen = desk.open_mappings(desk.DRIFT), desk.open_mappings(desk.UNSEEN)
     at = clock.now()
     unclear = []
@@ -99,7 +99,7 @@ def look(client: Client, run: SyncRun, mapping_ids: Sequence[int] | None, *, may
         state.look_at = None
         if isinstance(reading, str):
             if state.state in (m.LINKED, m.AWAITING_APPROVAL):
-                push.park(state, reading, at)
+                answers.park(state, reading, at)
             continue
         _revive(state, at)
         if state.expected is None:
@@ -107,7 +107,7 @@ def look(client: Client, run: SyncRun, mapping_ids: Sequence[int] | None, *, may
         elif not _agrees(state, reading, at, may_decide, is_unsettled=state.mapping_id in unsettled):
             unclear.append(state.mapping_id)
         if state.mapping_id in unsettled:
-            soon = push.next_look(unsettled[state.mapping_id], at)
+            soon = answers.next_look(unsettled[state.mapping_id], at)
             state.look_at = min(state.look_at or soon, soon)
         if state.drift == 0 and state.mapping_id in told:
             desk.withdraw(desk.DRIFT, desk.subject_of(state.mapping_id), at)
@@ -125,7 +125,7 @@ def _locked(found: dict[int, Reading | str]) -> Sequence[SyncState]:
 
 def _revive(state: SyncState, at: datetime) -> None:
     """A parked mapping that can be read again is tried again, unless it is parked for what no reading can mend."""
-    is_mended = state.cause not in push.NOT_BY_ITSELF and state.tries < push.MOST_TRIES
+    is_mended = state.cause not in answers.NOT_BY_ITSELF and state.tries < answers.MOST_TRIES
     if state.state == m.PARKED and is_mended:
         state.state, state.cause, state.tries, state.next_try_at = (
             m.LINKED if state.expected is not None else m.AWAITING_LINK,

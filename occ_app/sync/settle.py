@@ -12,7 +12,7 @@ from occ_app.catalog.models import Mapping
 from occ_app.errors import NotFoundError, RuleError
 from occ_app.extensions import db
 from occ_app.stock import ledger
-from occ_app.sync import approvals, desk, link, push, readings, reconcile
+from occ_app.sync import answers, approvals, desk, link, readings, reconcile
 from occ_app.sync import models as m
 from occ_app.sync.models import SyncException, SyncState
 from occ_app.sync.targets import is_mirrored, lock_states, refresh
@@ -117,7 +117,7 @@ def _settle_drift(found: SyncException, state: SyncState, remedy: str, actor: st
         raise RuleError(
             "An order is still on its way to us, so this cannot be decided yet. Try again in a minute, or say first that we go on without it."
         )
-    if push.unsettled_mappings([state.mapping_id]):
+    if answers.unsettled_mappings([state.mapping_id]):
         raise RuleError("A write of ours has no answer yet, and may be what changed it. Try again in a minute.")
     drift = state.drift
     if drift != facts["available"] - facts["expected"]:

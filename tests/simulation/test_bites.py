@@ -16,7 +16,7 @@ from occ_app.orders import pull as orders_pull
 from occ_app.orders.rules import Booked
 from occ_app.outbox.models import APPLIED, READY, SENT, Mutation
 from occ_app.shopify.client import Client
-from occ_app.sync import link, push, readings, reconcile, targets
+from occ_app.sync import answers, link, push, readings, reconcile, targets
 from occ_app.sync import models as m
 from occ_app.sync.models import PushLine, SyncState
 from occ_app.sync.rules import Write
@@ -84,12 +84,12 @@ def no_row_before_the_call(patch: pytest.MonkeyPatch) -> None:
 
     def forget(client: Any) -> None:
         for mutation in db.session.scalars(db.select(Mutation).where(Mutation.state.in_((READY, SENT)))):
-            for line in push.open_lines(mutation.id):
+            for line in answers.open_lines(mutation.id):
                 line.state = m.REFUSED
             mutation.state = APPLIED
         db.session.commit()
 
-    patch.setattr(push, "settle_open", forget)
+    patch.setattr(answers, "settle_open", forget)
 
 
 def the_reply_is_believed(patch: pytest.MonkeyPatch) -> None:
@@ -98,7 +98,7 @@ def the_reply_is_believed(patch: pytest.MonkeyPatch) -> None:
     def outcome(line: PushLine, state: SyncState, *_: object, is_refused: bool, is_ambiguous: bool) -> str:
         return m.STALE if is_refused else m.APPLIED
 
-    patch.setattr(push, "_outcome", outcome)
+    patch.setattr(answers, "_outcome", outcome)
 
 
 def orders_as_events(patch: pytest.MonkeyPatch) -> None:

@@ -176,7 +176,7 @@ def test_a_fall_does_not_wait_for_the_approval_of_a_rise(linked: Bench) -> None:
 def test_a_call_that_never_gets_an_answer_stops_no_other(linked: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     connections = linked.app.extensions["occ_connections"]
     http = httpx2.Client(transport=LostAnswer(connections.transport, 3, applied=False))
-    monkeypatch.setattr("occ_app.sync.push.retry_after", lambda tries: timedelta(hours=1))
+    monkeypatch.setattr("occ_app.sync.answers.retry_after", lambda tries: timedelta(hours=1))
     monkeypatch.setitem(
         linked.app.extensions, "occ_connections", type(connections)(connections.config, connections.transport, http)
     )
@@ -267,7 +267,7 @@ def test_a_crash_between_call_and_answer_neither_repeats_nor_forgets(
         raise Crash
 
     with monkeypatch.context() as patch:
-        patch.setattr("occ_app.sync.push._applied", crash)
+        patch.setattr("occ_app.sync.answers._applied", crash)
         linked.lot("A", 5)
         with pytest.raises(Crash):
             linked.drain()
