@@ -106,7 +106,7 @@ def book(state: OrderState, *, noted_until: datetime) -> bool:
         select(Order)
         .where(Order.order_gid == state.order_gid)
         .options(selectinload(Order.lines))
-        .with_for_update()
+        .with_for_update(key_share=True)  # whoever fills its lines only needs it to stay
         .execution_options(populate_existing=True)
     ).one()
     is_late = order.news_of is not None and state.changed_at < order.news_of and _is_fresh(order.due_at)
@@ -122,8 +122,8 @@ def book(state: OrderState, *, noted_until: datetime) -> bool:
     order.is_b2b = state.is_b2b
     order.is_on_hold, order.risk = state.is_on_hold, state.risk
     order.tries, order.cause, order.booked_at = 0, None, clock.now()
-    lines = {line.line_gid: line for line in order.lines}
     _lock_stock({each.variant_gid for each in (*order.lines, *state.lines)} - {None})
+    lines = _lines_of(order)
     for line_state in state.lines:
         line = lines.get(line_state.line_gid)
         is_first = line is None
@@ -132,6 +132,12 @@ def book(state: OrderState, *, noted_until: datetime) -> bool:
         _book_line(line, line_state, state, is_first=is_first and is_new)
     db.session.flush()
     return True
+
+
+def _lines_of(order: Order) -> dict[str, OrderLine]:
+    """The order's lines by their gid, as they are now that their stock is locked: goods that came in may just have filled one."""
+    query = select(OrderLine).where(OrderLine.order_id == order.id).execution_options(populate_existing=True)
+    return {line.line_gid: line for line in db.session.scalars(query)}
 
 
 def _is_fresh(news_came_at: datetime | None) -> bool:

@@ -96,11 +96,12 @@ def _give_back(line: OrderLine, mapping: Mapping, units: int, source: str) -> li
     """Units of the line go back for sale; those it never really had go back to `backorder`, or to the partner, first."""
     moves: list[Move] = []
     is_partners = is_partners_goods(mapping)
+    here_without_lot = dict(units_of_line(line, COMMITTED)).get(None, 0)  # the others of them may have left already
     if is_partners:
-        from_short = min(units, line.from_partner, dict(units_of_line(line, COMMITTED)).get(None, 0))
+        from_short = min(units, line.from_partner, here_without_lot)
         line.from_partner -= from_short
     else:
-        from_short = min(units, line.short)
+        from_short = min(units, line.short, here_without_lot)
         line.short -= from_short
     if from_short:
         moves.append(

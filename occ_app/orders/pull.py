@@ -133,7 +133,9 @@ def _book_one(gid: str, found: OrderState | None, noted_until: datetime) -> int:
 
 def _not_there(gid: str) -> None:
     """Shopify does not show the order: deleted, or its news were quicker than its reading. A few more looks tell."""
-    order = db.session.scalars(select(Order).where(Order.order_gid == gid).with_for_update()).one_or_none()
+    order = db.session.scalars(
+        select(Order).where(Order.order_gid == gid).with_for_update(key_share=True)
+    ).one_or_none()
     if order is not None:
         order.tries += 1
         order.next_try_at = clock.now() + retry_after(order.tries)
@@ -144,7 +146,7 @@ def _not_there(gid: str) -> None:
 def _failed(gid: str, cause: str) -> None:
     at = clock.now()
     booking.note_if_new(gid, at)
-    order = db.session.scalars(select(Order).where(Order.order_gid == gid).with_for_update()).one()
+    order = db.session.scalars(select(Order).where(Order.order_gid == gid).with_for_update(key_share=True)).one()
     order.tries += 1
     order.due_at, order.next_try_at, order.cause = order.due_at or at, at + retry_after(order.tries), cause[:500]
     db.session.commit()

@@ -162,7 +162,9 @@ def _change_balances(shop_id: int, changes: dict[tuple[int, int, str, int | None
 
 def lock(item_ids: Iterable[int]) -> None:
     """Bookings of these items wait until this transaction ends. Taken before a decision that depends on their balances."""
-    db.session.execute(select(Item.id).where(Item.id.in_(sorted(set(item_ids)))).order_by(Item.id).with_for_update())
+    db.session.execute(
+        select(Item.id).where(Item.id.in_(sorted(set(item_ids)))).order_by(Item.id).with_for_update(key_share=True)
+    )
 
 
 def holdings(item_ids: Iterable[int], places: Collection[str] | None = None) -> dict[tuple[int, int], list[Holding]]:

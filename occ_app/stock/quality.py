@@ -155,7 +155,7 @@ def _checked(name: str, kind: str, unit: str, least: Decimal | None, most: Decim
 
 def _others(item_id: int, name: str, besides: QualityCheck | None = None) -> list[QualityCheck]:
     """The item's other checks, alone for this transaction. Raises RuleError where one has that name."""
-    db.session.execute(select(Item.id).where(Item.id == item_id).with_for_update())
+    db.session.execute(select(Item.id).where(Item.id == item_id).with_for_update(key_share=True))
     there = [check for check in checks_of(item_id) if check is not besides]
     if any(check.name.casefold() == name.casefold() for check in there):
         raise RuleError(f"There is a check {name} already. Give another name.", field="name")

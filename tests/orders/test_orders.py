@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import contextvars
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
 import pytest
 
 from devshop import orders
 from occ_app.extensions import across_shops, db
+from occ_app.orders import booking
 from occ_app.orders.models import Order, OrderLine
 from occ_app.stock import ledger
 from occ_app.stock.models import Balance, StockMove
@@ -235,3 +241,51 @@ def test_units_that_were_refunded_before_they_were_there_never_count_as_shipped(
         shipped = db.session.scalar(db.select(db.func.sum(Balance.quantity)).where(Balance.place == "shipped"))
 
     assert not shipped
+
+
+def test_units_that_come_back_are_the_ones_that_were_there(selling: Bench) -> None:
+    order = selling.sell_in("SSD", 14)
+    lines = [{"line_item_id": line_of(order), "quantity": 10}]
+    parcel = orders.fulfil(selling.store, order, lines)
+    selling.settle()
+    orders.fulfil(selling.store, order, [{"line_item_id": line_of(order), "quantity": 4}])
+    selling.settle()
+    orders.cancel_fulfillment(selling.store, order, parcel.id)
+    selling.settle()
+    back = [{"line_item_id": line_of(order), "quantity": 4, "restock_type": "cancel"}]
+    orders.refund(selling.store, order, back)
+    selling.settle()
+
+    assert numbers(selling) == (0, 0, 0, 6)
+    assert selling.exceptions() == []
+
+
+def test_goods_that_come_in_while_a_cancellation_is_booked_lock_nobody_out(
+    selling: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    orders_ = [selling.sell_in("SSD", quantity) for quantity in (10, 5)]
+    selling.settle()
+    orders.cancel(selling.store, orders_[1], restock=True)
+    lock_stock, has_the_order, came_in = booking._lock_stock, threading.Event(), threading.Event()
+    were_there: list[bool] = []
+
+    def wait_for_the_goods(*given: Any) -> None:
+        has_the_order.set()
+        were_there.append(came_in.wait(5))
+        lock_stock(*given)
+
+    def work() -> None:
+        with selling.app.app_context():
+            selling.drain()
+
+    monkeypatch.setattr(booking, "_lock_stock", wait_for_the_goods)
+    selling.sender.deliver_due(everything=True)
+    with ThreadPoolExecutor(1) as other:
+        cancels = other.submit(contextvars.Context().run, work)
+        assert has_the_order.wait(30)
+        selling.lot("SSD", 10)
+        came_in.set()
+        cancels.result(60)
+    selling.settle()
+
+    assert (all(were_there), numbers(selling)) == (True, (10, 10, 10, 10))
