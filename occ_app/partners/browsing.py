@@ -107,6 +107,39 @@ def count(partner: Partner, chosen: Filter) -> int:
     return db.session.scalar(select(func.count()).select_from(_of(partner, chosen).subquery())) or 0
 
 
+@dataclass(frozen=True)
+class HeldBack:
+    """Living products of a partner that it does not sell in its own store, so that they are neither shown nor imported."""
+
+    drafts: int
+    archived: int
+    unlisted: int
+    sold: int  # the others
+
+    @property
+    def total(self) -> int:
+        """All that are held back."""
+        return self.drafts + self.archived + self.unlisted
+
+    @property
+    def words(self) -> str:
+        """How many are what."""
+        parts = ((self.drafts, "draft", "drafts"), (self.archived, "archived", "archived"))
+        named = [f"{number:,} {one if number == 1 else many}" for number, one, many in parts if number]
+        named += [f"{self.unlisted:,} unlisted"] if self.unlisted else []
+        return " and ".join([", ".join(named[:-1]), named[-1]] if len(named) > 1 else named)
+
+
+def held_back(partner: Partner) -> HeldBack:
+    """What of the partner's products it does not sell. One statement."""
+    query = select(PartnerProduct.status, func.count()).where(
+        PartnerProduct.partner_id == partner.id, PartnerProduct.deleted_at.is_(None)
+    )
+    found = dict(map(tuple, db.session.execute(query.group_by(PartnerProduct.status))))
+    held = {status: int(found.get(status, 0)) for status in ("DRAFT", "ARCHIVED", "UNLISTED")}
+    return HeldBack(held["DRAFT"], held["ARCHIVED"], held["UNLISTED"], sum(found.values()) - sum(held.values()))
+
+
 def rows(
     partner: Partner, chosen: Filter, page: int, *, rule: Rule | None = None, prices: Prices | None = None
 ) -> list[Row]:

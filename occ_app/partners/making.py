@@ -348,6 +348,8 @@ class Maker:
         if self.run is None or copy.imported_at is not None:
             return
         channels = self._chosen_channels()
+        if not channels and not self.choices.get("is_nowhere"):
+            self.choices = self.run.choices = {**self.choices, "is_nowhere": True}
         if channels:
             rows = [{"publicationId": gid} for gid in channels]
             answer = self.client.mutate("publish", {"id": copy.product_gid, "input": rows})
