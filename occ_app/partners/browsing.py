@@ -70,6 +70,7 @@ def _of(partner: Partner, chosen: Filter) -> Select[Any]:
     """The living products of the partner that it sells, or that are imported, as far as they are looked for."""
     copy = and_(
         ImportedProduct.partner_product_id == PartnerProduct.id,
+        ImportedProduct.partner_id == partner.id,  # follows from the line above; said so that its index serves
         m.IN_SHOP | ImportedProduct.state.in_((m.WANTED, m.CREATING)),
     )
     query = select(PartnerProduct, ImportedProduct).outerjoin(ImportedProduct, copy)

@@ -39,7 +39,8 @@ class Browser:
         return contextvars.Context().run(lambda: self.client.open(path, **options))
 
     def start(self, link: str, shop: str = ROASTER) -> Any:
-        """The form of the invitation is sent."""
+        """The page of the invitation is opened, and its form is sent."""
+        self.open(link)
         return self.open(link + "/start", method="POST", data={"shop": shop})
 
     def grant(self, url: str) -> str:
