@@ -142,9 +142,10 @@ def _asked(partner: Partner) -> Asked:
     )
     prices = Prices(partner)
     rule = _rule(prices, texts, errors)
-    ids = {row_id(text) for text in [*given.getlist("p"), *given.getlist("keep")][: 2 * imports.MOST_PRODUCTS]}
+    texts_of_ids = [*given.getlist("p"), *given.getlist("keep")][: 2 * imports.MOST_PRODUCTS]
+    ids = {number for number in map(row_id, texts_of_ids) if number is not None}
     number = min(100_000, max(1, request.args.get("page", 1, int)))
-    return Asked(chosen, number, ids - {None}, bool(given.get("all")), prices, rule, texts, errors)  # type: ignore[arg-type]
+    return Asked(chosen, number, ids, bool(given.get("all")), prices, rule, texts, errors)
 
 
 def _one(text: str | None, known: tuple[str, ...]) -> str:

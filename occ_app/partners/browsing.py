@@ -66,7 +66,7 @@ class Row:
         return not self.product.is_bundle and self.product.variants > 0
 
 
-def _of(partner: Partner, chosen: Filter) -> Select[Any]:
+def _of(partner: Partner, chosen: Filter) -> Select[PartnerProduct, ImportedProduct]:
     """The living products of the partner that it sells, or that are imported, as far as they are looked for."""
     copy = and_(
         ImportedProduct.partner_product_id == PartnerProduct.id,
@@ -136,8 +136,8 @@ def held_back(partner: Partner) -> HeldBack:
     query = select(PartnerProduct.status, func.count()).where(
         PartnerProduct.partner_id == partner.id, PartnerProduct.deleted_at.is_(None)
     )
-    found = dict(map(tuple, db.session.execute(query.group_by(PartnerProduct.status))))
-    held = {status: int(found.get(status, 0)) for status in ("DRAFT", "ARCHIVED", "UNLISTED")}
+    found = {status: int(number) for status, number in db.session.execute(query.group_by(PartnerProduct.status))}
+    held = {status: found.get(status, 0) for status in ("DRAFT", "ARCHIVED", "UNLISTED")}
     return HeldBack(held["DRAFT"], held["ARCHIVED"], held["UNLISTED"], sum(found.values()) - sum(held.values()))
 
 

@@ -23,7 +23,8 @@ from occ_app.errors import RuleError
 from occ_app.extensions import current_shop_id, db
 from occ_app.partners import making, markup, settings
 from occ_app.partners import models as m
-from occ_app.partners.making import Maker, seen_of
+from occ_app.partners.inputs import seen_of, words
+from occ_app.partners.making import Maker
 from occ_app.partners.models import (
     ImportedProduct,
     ImportedVariant,
@@ -262,7 +263,7 @@ def _note(row: PartnerChange) -> None:
 # Carrying -------------------------------------------------------------------------------------------------------------------------
 
 
-def _due(partner: Partner) -> Select[tuple[PartnerChange]]:
+def _due(partner: Partner) -> Select[PartnerChange]:
     return select(PartnerChange).where(
         PartnerChange.partner_id == partner.id, PartnerChange.settled_at.is_(None), PartnerChange.is_accepted
     )
@@ -314,7 +315,7 @@ def _carry_product(maker: Maker, copy_id: int, changes: Sequence[PartnerChange])
         variables = {"input": given, "identifier": {"id": copy.product_gid}, "synchronous": True}
         answer = maker.client.mutate("product_set", variables).data["productSet"]
         if answer["userErrors"]:
-            raise RuleError(making.words(answer["userErrors"]))
+            raise RuleError(words(answer["userErrors"]))
     if PRICE in by_field:
         maker.set_prices(copy, source, [change.imported_variant_id for change in by_field[PRICE]])
     for change in by_field.get(NEW_VARIANTS, []):
