@@ -62,7 +62,7 @@ def _add_pages(app: Flask) -> None:
     from occ_app.desk import activity, connection, exceptions, home, recall_pages, trace_pages
     from occ_app.inbox.intake import blueprint as inbox
     from occ_app.partners import browse_views as partner_goods
-    from occ_app.partners import join_views, supply_views
+    from occ_app.partners import join_views, price_views, supply_views
     from occ_app.partners import views as partners
     from occ_app.planning import item_views
     from occ_app.planning import views as planning
@@ -109,6 +109,7 @@ def _add_pages(app: Flask) -> None:
         partner_orders.blueprint,
         supplied_orders.blueprint,
         join_views.blueprint,
+        price_views.blueprint,
         supply_views.blueprint,
         api.blueprint,
         channel_pages.blueprint,

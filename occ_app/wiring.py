@@ -29,7 +29,7 @@ from occ_app.orders import backorders, booking
 from occ_app.orders import pull as orders_pull
 from occ_app.orders.models import Order, OrderLine
 from occ_app.outbox.models import READY, SENT, Mutation
-from occ_app.partners import catalogue, goods, imports, readings, standing, supplies, turns, withdrawal
+from occ_app.partners import catalogue, goods, imports, joining, readings, standing, supplies, turns, withdrawal
 from occ_app.partners import stock as partner_stock
 from occ_app.partners.models import (
     CATALOGUE,
@@ -340,7 +340,7 @@ def reconcile_now(shop_id: int) -> None:
 
 
 def partner_work_now(shop_id: int, kind: str) -> bool:
-    """What is due of that kind (partner_catalogue, partner_stock, partner_import) has been done, without waiting for a worker.
+    """What is due of that kind (partner_catalogue, partner_stock, partner_import, partner_changes) has been done, without waiting for a worker.
 
     False where a worker is at it. Raises RuleError where the shop rests.
     """
@@ -666,6 +666,7 @@ def _tidy() -> None:
     working.forget_bodies(clock.now())
     runner.forget_old_jobs()
     partner_stock.forget_old_runs(clock.now())
+    joining.forget_old_attempts(clock.now())
     answers.forget_old(clock.now())
 
 

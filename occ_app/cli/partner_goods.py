@@ -40,7 +40,7 @@ def products(domain: str, theirs: str | None, as_json: bool) -> None:
         for each in unread:
             catalogue.want(each, clock.now())
     if unread:
-        _now(shop_id, "partner_catalogue", lambda: catalogue.unfinished(clock.now() + timedelta(minutes=1)))
+        work_now(shop_id, "partner_catalogue", lambda: catalogue.unfinished(clock.now() + timedelta(minutes=1)))
     with of_shop(domain):
         rows = [row for each in _partners(theirs) for row in browsing.listing(each)]
     if as_json:
@@ -65,11 +65,11 @@ def import_(domain: str, theirs: str | None, variants: tuple[str, ...], markup: 
     shop_id = find_shop(domain).id
     rule = rule_of(MARKUP, markup, "markup") if markup is not None else None
     with of_shop(domain):
-        chosen = _one(theirs)
+        chosen = one_partner(theirs)
         picked = imports.pick_variants(chosen, variants)
         wish = imports.Choices(status="active" if active else "draft", rule=rule)
         run_id = imports.start(chosen, picked, wish, actor=ACTOR, at=clock.now()).id
-    _now(shop_id, "partner_import", lambda: imports.unfinished(clock.now()))
+    work_now(shop_id, "partner_import", lambda: imports.unfinished(clock.now()))
     with of_shop(domain):
         run = db.session.get_one(ImportRun, run_id)
         seen, left_out = imports.progress(run), run.choices["left_out"]
@@ -101,7 +101,7 @@ def sync(domain: str, theirs: str | None) -> None:
         ids = [each.id for each in chosen]
         for each in chosen:
             stock.want(each, since)
-    _now(shop_id, "partner_stock", stock.unfinished)
+    work_now(shop_id, "partner_stock", stock.unfinished)
     failed = False
     with shop_scope(shop_id):
         for each in db.session.scalars(select(Partner).where(Partner.id.in_(ids)).order_by(Partner.id)):
@@ -118,7 +118,7 @@ def sync(domain: str, theirs: str | None) -> None:
         sys.exit(1)
 
 
-def _now(shop_id: int, kind: str, under_way: Callable[[], object]) -> None:
+def work_now(shop_id: int, kind: str, under_way: Callable[[], object]) -> None:
     """The work is done, here or by the worker that is at it already. Raises RuleError where that takes too long."""
     from occ_app.wiring import partner_work_now
 
@@ -143,7 +143,7 @@ def _partners(theirs: str | None) -> Iterable[Partner]:
     return found
 
 
-def _one(theirs: str | None) -> Partner:
+def one_partner(theirs: str | None) -> Partner:
     found = list(_partners(theirs))
     if len(found) > 1:
         raise RuleError(f"Say which partner, with --partner: {', '.join(each.domain for each in found)}.")

@@ -121,6 +121,7 @@ def _browse(
         "pending": following.pending_count(partner),
         "roundings": settings.CHOICES["rounding"],
         "imported": _imported(partner),
+        "held": browsing.held_back(partner),
     }
     return page("partners/products.html", "partners/_products.html", status=status, **facts, **more)
 
@@ -141,9 +142,10 @@ def _asked(partner: Partner) -> Asked:
     )
     prices = Prices(partner)
     rule = _rule(prices, texts, errors)
-    ids = {row_id(text) for text in [*given.getlist("p"), *given.getlist("keep")][: 2 * imports.MOST_PRODUCTS]}
+    texts_of_ids = [*given.getlist("p"), *given.getlist("keep")][: 2 * imports.MOST_PRODUCTS]
+    ids = {number for number in map(row_id, texts_of_ids) if number is not None}
     number = min(100_000, max(1, request.args.get("page", 1, int)))
-    return Asked(chosen, number, ids - {None}, bool(given.get("all")), prices, rule, texts, errors)  # type: ignore[arg-type]
+    return Asked(chosen, number, ids, bool(given.get("all")), prices, rule, texts, errors)
 
 
 def _one(text: str | None, known: tuple[str, ...]) -> str:
@@ -368,70 +370,3 @@ def pulls(partner_id: int) -> Response:
     runs = stock.runs(partner)
     is_at_work = any(run.finished_at is None for run in runs)
     return page("partners/pulls.html", "partners/_pulls.html", partner=partner, runs=runs, is_at_work=is_at_work)
-
-
-# Prices and changes ---------------------------------------------------------------------------------------------------------------
-
-
-@blueprint.get("/changes")
-def changes(partner_id: int) -> Response:
-    """What changed at the partner and waits for the merchant."""
-    return _changes(standing.get(partner_id))
-
-
-def _changes(partner: Partner, status: int = 200, refusal: str = "") -> Response:
-    facts = {"partner": partner, "rows": following.pending(partner), "prices": Prices(partner), "refusal": refusal}
-    return page("partners/changes.html", status=status, **facts)
-
-
-@blueprint.post("/changes")
-def settle_changes(partner_id: int) -> Response:
-    """The picked changes are taken over or declined."""
-    partner = standing.get(partner_id)
-    ids = [number for number in map(row_id, request.form.getlist("c")[:500]) if number]
-    is_accepted = request.form.get("verb") == "accept"
-    try:
-        following.settle(partner, ids, is_accepted=is_accepted, actor=g.user, at=clock.now())
-    except RuleError as error:
-        db.session.rollback()
-        return _changes(standing.get(partner_id), 422, str(error))
-    tasks.ask("partner_changes", g.shop_id)
-    db.session.commit()
-    return see_other(f"/partners/{partner_id}/changes")
-
-
-@blueprint.post("/types")
-def set_type(partner_id: int) -> Response:
-    """Products of a type are priced by a rule of their own, or again like all others."""
-    partner = standing.get(partner_id)
-    given = {name: request.form.get(name, "").strip()[:255] for name in ("product_type", "kind", "value")}
-    try:
-        rule = rule_of(given["kind"], given["value"]) if given["value"] else None
-        price_rules.set_type_rule(partner, given["product_type"], rule)
-    except RuleError as error:
-        db.session.rollback()
-        return _types(standing.get(partner_id), 422, given, str(error))
-    following.notice(partner, clock.now())
-    db.session.commit()
-    return see_other(f"/partners/{partner_id}/types")
-
-
-@blueprint.get("/types")
-def types(partner_id: int) -> Response:
-    """The rules of single product types."""
-    return _types(standing.get(partner_id))
-
-
-def _types(partner: Partner, status: int = 200, given: dict[str, str] | None = None, error: str = "") -> Response:
-    known, _ = browsing.choices(partner)
-    return page(
-        "partners/types.html",
-        status=status,
-        partner=partner,
-        known=known,
-        rules=price_rules.types(partner),
-        kinds=KIND_WORDS,
-        prices=Prices(partner),
-        given=given or {"product_type": "", "kind": "", "value": ""},
-        error=error,
-    )

@@ -66,10 +66,11 @@ class Row:
         return not self.product.is_bundle and self.product.variants > 0
 
 
-def _of(partner: Partner, chosen: Filter) -> Select[Any]:
+def _of(partner: Partner, chosen: Filter) -> Select[PartnerProduct, ImportedProduct]:
     """The living products of the partner that it sells, or that are imported, as far as they are looked for."""
     copy = and_(
         ImportedProduct.partner_product_id == PartnerProduct.id,
+        ImportedProduct.partner_id == partner.id,  # follows from the line above; said so that its index serves
         m.IN_SHOP | ImportedProduct.state.in_((m.WANTED, m.CREATING)),
     )
     query = select(PartnerProduct, ImportedProduct).outerjoin(ImportedProduct, copy)
@@ -105,6 +106,39 @@ def _plain(text: str) -> str:
 def count(partner: Partner, chosen: Filter) -> int:
     """How many products are found."""
     return db.session.scalar(select(func.count()).select_from(_of(partner, chosen).subquery())) or 0
+
+
+@dataclass(frozen=True)
+class HeldBack:
+    """Living products of a partner that it does not sell in its own store, so that they are neither shown nor imported."""
+
+    drafts: int
+    archived: int
+    unlisted: int
+    sold: int  # the others
+
+    @property
+    def total(self) -> int:
+        """All that are held back."""
+        return self.drafts + self.archived + self.unlisted
+
+    @property
+    def words(self) -> str:
+        """How many are what."""
+        parts = ((self.drafts, "draft", "drafts"), (self.archived, "archived", "archived"))
+        named = [f"{number:,} {one if number == 1 else many}" for number, one, many in parts if number]
+        named += [f"{self.unlisted:,} unlisted"] if self.unlisted else []
+        return " and ".join([", ".join(named[:-1]), named[-1]] if len(named) > 1 else named)
+
+
+def held_back(partner: Partner) -> HeldBack:
+    """What of the partner's products it does not sell. One statement."""
+    query = select(PartnerProduct.status, func.count()).where(
+        PartnerProduct.partner_id == partner.id, PartnerProduct.deleted_at.is_(None)
+    )
+    found = {status: int(number) for status, number in db.session.execute(query.group_by(PartnerProduct.status))}
+    held = {status: found.get(status, 0) for status in ("DRAFT", "ARCHIVED", "UNLISTED")}
+    return HeldBack(held["DRAFT"], held["ARCHIVED"], held["UNLISTED"], sum(found.values()) - sum(held.values()))
 
 
 def rows(

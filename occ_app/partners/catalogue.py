@@ -180,7 +180,7 @@ def _take(partner: Partner, pull: PartnerPull, content: bytes) -> None:
     _forget_others(partner, kept_products.values(), kept_variants, at)
     sum_up(partner)
     partner.catalogue_read_at = pull.started_at
-    pull.looked_at, pull.finished_at = len(kept_variants), at
+    pull.looked_at, pull.finished_at = len(kept_variants), clock.now()
 
 
 def _lines(content: bytes) -> Iterator[dict[str, Any]]:

@@ -15,7 +15,7 @@ from decimal import Decimal
 from typing import Any
 
 import structlog
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import contains_eager
 
 from occ_app import clock
@@ -23,7 +23,8 @@ from occ_app.errors import RuleError
 from occ_app.extensions import current_shop_id, db
 from occ_app.partners import making, markup, settings
 from occ_app.partners import models as m
-from occ_app.partners.making import Maker, seen_of
+from occ_app.partners.inputs import seen_of, words
+from occ_app.partners.making import Maker
 from occ_app.partners.models import (
     ImportedProduct,
     ImportedVariant,
@@ -50,6 +51,9 @@ PRICE, TITLE, IMAGES, STATUS, NEW_VARIANTS, DELETIONS = (
 )
 FOLLOW, ASK, KEEP = "follow", "ask", "keep"
 BY_RULE, BY_ITSELF = "rule", "by itself"
+OF_RULES = (
+    "of_rules"  # in the facts of a price that differs because the merchant's rules changed, not the partner's price
+)
 Key = tuple[int, int | None, str]
 
 
@@ -76,6 +80,8 @@ def notice(partner: Partner, at: datetime, product_ids: Collection[int] | None =
     )
     for row in db.session.scalars(query):
         difference = found.pop((row.imported_product_id, row.imported_variant_id, row.field), None)
+        if difference is None and row.is_accepted and row.facts.get(OF_RULES):
+            continue  # it began with the merchant's rules, so nothing at the partner speaks for or against it
         if difference is None:
             row.settled_at, row.settled_by, row.is_accepted = at, BY_ITSELF, False
         elif difference.facts != row.facts or (difference.rule == FOLLOW and row.is_accepted is None):
@@ -257,7 +263,7 @@ def _note(row: PartnerChange) -> None:
 # Carrying -------------------------------------------------------------------------------------------------------------------------
 
 
-def _due(partner: Partner):  # type: ignore[no-untyped-def]
+def _due(partner: Partner) -> Select[PartnerChange]:
     return select(PartnerChange).where(
         PartnerChange.partner_id == partner.id, PartnerChange.settled_at.is_(None), PartnerChange.is_accepted
     )
@@ -309,7 +315,7 @@ def _carry_product(maker: Maker, copy_id: int, changes: Sequence[PartnerChange])
         variables = {"input": given, "identifier": {"id": copy.product_gid}, "synchronous": True}
         answer = maker.client.mutate("product_set", variables).data["productSet"]
         if answer["userErrors"]:
-            raise RuleError(making.words(answer["userErrors"]))
+            raise RuleError(words(answer["userErrors"]))
     if PRICE in by_field:
         maker.set_prices(copy, source, [change.imported_variant_id for change in by_field[PRICE]])
     for change in by_field.get(NEW_VARIANTS, []):

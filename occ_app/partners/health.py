@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 
-from sqlalchemy import case, func, select
+from sqlalchemy import ColumnElement, case, func, select
 
 from occ_app.extensions import db
 from occ_app.partners import following, goods, rules, settings, standing
@@ -125,7 +125,7 @@ def next_cutoff(partner: Partner, at: datetime) -> datetime:
     )
 
 
-def _counts(model, condition) -> dict[int, int]:  # type: ignore[no-untyped-def]
+def _counts(model: type[PartnerProduct] | type[ImportedProduct], condition: ColumnElement[bool]) -> dict[int, int]:
     query = select(model.partner_id, func.count()).where(condition).group_by(model.partner_id)
     return {partner_id: int(number) for partner_id, number in db.session.execute(query)}
 

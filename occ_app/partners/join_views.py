@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
+
 import structlog
 from flask import Blueprint, Response, current_app, g, render_template, request
 
@@ -15,7 +18,8 @@ from occ_app.shopify import grant
 
 log = structlog.get_logger()
 blueprint = Blueprint("join", __name__)
-COOKIE = "occ_join"
+COOKIE, SEEN = "occ_join", "occ_seen"  # who went to Shopify; that the page of this link was seen in this browser
+LOOK_FIRST = "This is who asks, and for what. If you agree, go on."
 RIGHTS = {
     "read_products": "See your products, pictures and prices",
     "read_inventory": "See how many you have of each",
@@ -48,9 +52,20 @@ def _config() -> Config:
 def join(token: str) -> Response:
     """Who asks, for which rights, and what happens."""
     try:
-        return _ask(token, invitations.read(_config(), token, clock.now()))
+        return _seen(token, _ask(token, invitations.read(_config(), token, clock.now())))
     except EndedInvitationError as error:
         return _message(410, "This invitation cannot be used", str(error))
+
+
+def _seen(token: str, response: Response) -> Response:
+    """The browser can show that it saw the page of this link. It does so in requests from our own pages alone: `Strict`."""
+    secure = _config().app_url.startswith("https://")
+    response.set_cookie(SEEN, _mark(token), path="/partners/join", httponly=True, secure=secure, samesite="Strict")
+    return response
+
+
+def _mark(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()[:32]
 
 
 def _ask(token: str, invited: Invited, error: RuleError | None = None, given: str = "") -> Response:
@@ -74,10 +89,15 @@ def initials(name: str) -> str:
 
 @blueprint.post("/partners/join/<token>/start")
 def start(token: str) -> Response:
-    """The browser goes to Shopify, which asks its owner."""
+    """The browser goes to Shopify, which asks its owner.
+
+    Of a store that has us already Shopify may ask nothing, so a form on somebody else's page must not get here: the owner sees ours first.
+    """
     config, at, given = _config(), clock.now(), request.form.get("shop", "")[:300].replace("\x00", "")
     try:
         invited = invitations.read(config, token, at)
+        if not hmac.compare_digest(request.cookies.get(SEEN, "").encode(), _mark(token).encode()):
+            return _seen(token, _ask(token, invited, RuleError(LOOK_FIRST), given))
         if config.partner_link == "install":
             return _to_install_page(invited, given)
         way = joining.begin(config, invited, given, at)

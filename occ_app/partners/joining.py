@@ -11,9 +11,9 @@ import hmac
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from sqlalchemy import select, update
+from sqlalchemy import delete, func, select, update
 
 from occ_app.config import Config
 from occ_app.errors import RuleError
@@ -30,6 +30,9 @@ from occ_app.shops.models import Shop, ShopToken
 
 NEEDED = ("read_products", "read_inventory", "read_locations", "read_orders", "write_draft_orders")
 NOT_YOURS = "This link is for another store. Ask whoever sent it for one of your own."
+MOST_STARTS, PER = 20, timedelta(minutes=1)  # of one link
+KEPT = timedelta(days=1)
+BUSY = "This link was tried very often just now. Wait a minute, then go on."
 STRANGE = "Shopify did not send you here from a page that we opened in this browser. Open the link from your message once more."
 
 
@@ -56,6 +59,7 @@ def begin(config: Config, invited: Invited, text: str, at: datetime) -> Way:
     check_store(invited, domain)
     state, browser = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
     with shop_scope(merchant.id):
+        _check_pace(invitation, at)
         attempt = JoinAttempt(
             state_hash=_hash(state),
             browser_hash=_hash(browser),
@@ -67,6 +71,22 @@ def begin(config: Config, invited: Invited, text: str, at: datetime) -> Way:
         db.session.add(attempt)
         db.session.flush()
     return Way(grant.permission_url(config, domain, _scopes_for(domain), state), browser)
+
+
+def _check_pace(invitation: Invitation, at: datetime) -> None:
+    """The link may be tried once more within this minute. Raises RuleError. Of two at once the second waits, so that it counts the first."""
+    db.session.scalars(select(Invitation.id).where(Invitation.id == invitation.id).with_for_update()).one()
+    query = select(func.count(JoinAttempt.id)).where(
+        JoinAttempt.invitation_id == invitation.id, JoinAttempt.created_at > at - PER
+    )
+    if (db.session.scalar(query) or 0) >= MOST_STARTS:
+        raise RuleError(BUSY, field="domain")
+
+
+def forget_old_attempts(at: datetime) -> None:
+    """Attempts that nobody can come back on any more are gone. Spans shops."""
+    old = delete(JoinAttempt).where(JoinAttempt.expires_at < at - KEPT)
+    db.session.execute(old.execution_options(synchronize_session=False))
 
 
 def check_store(invited: Invited, domain: str) -> None:
@@ -157,8 +177,7 @@ def _covers(granted: str, scope: str) -> bool:
 def accept(invited: Invited, partner_shop: Shop, at: datetime) -> Partner:
     """The store that has the app open says yes inside its own admin. Raises RuleError where it may not, or gave too little access."""
     check_store(invited, partner_shop.domain)
-    token = db.session.get(ShopToken, partner_shop.id)
-    missing = [scope for scope in NEEDED if not _covers(token.scopes if token else "", scope)]
+    missing = missing_of(partner_shop)
     if missing:
         raise MissingScopesError(missing)
     with shop_scope(invited.merchant.id):
@@ -166,6 +185,12 @@ def accept(invited: Invited, partner_shop: Shop, at: datetime) -> Partner:
         invitation = db.session.scalars(query.execution_options(populate_existing=True)).one()
         invitations.check_open(invitation, invited.merchant, at)
         return _join(Invited(invitation, invited.merchant), partner_shop, at)
+
+
+def missing_of(partner_shop: Shop) -> list[str]:
+    """The scopes that a partner needs and this store has not given."""
+    token = db.session.get(ShopToken, partner_shop.id)
+    return [scope for scope in NEEDED if not _covers(token.scopes if token else "", scope)]
 
 
 def waiting_for(domain: str, at: datetime) -> list[Invited]:

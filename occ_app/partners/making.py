@@ -22,6 +22,18 @@ from occ_app.errors import RuleError
 from occ_app.extensions import current_shop_id, db
 from occ_app.partners import markup, settings
 from occ_app.partners import models as m
+from occ_app.partners.inputs import (
+    covers,
+    key_of,
+    options_of,
+    repriced,
+    seen_of,
+    tags_of,
+    values_of,
+    variant_input,
+    vendor_of,
+    words,
+)
 from occ_app.partners.models import ImportedProduct, ImportedVariant, ImportRun, Partner, PartnerProduct, PartnerVariant
 from occ_app.partners.price_rules import Prices
 from occ_app.partners.prices import Offer, offer
@@ -82,7 +94,7 @@ class Maker:
     ) -> dict[str, Any]:
         if copy.state == m.CREATING:
             found = self._made_in_background(copy) if copy.operation_gid else self._own({"handle": copy.handle})
-            if found is not None and _covers(found, wanted):
+            if found is not None and covers(found, wanted):
                 return found
         copy.state, copy.operation_gid = m.CREATING, None
         db.session.commit()
@@ -189,10 +201,10 @@ class Maker:
         found = self._own({"id": copy.product_gid})
         if found is None:
             raise RuleError(DELETED)
-        there = {_values(node) for node in found["variants"]["nodes"]}
-        missing = [(variant, sku) for variant, sku in wanted if _key(variant) not in there]
+        there = {values_of(node) for node in found["variants"]["nodes"]}
+        missing = [(variant, sku) for variant, sku in wanted if key_of(variant) not in there]
         for part in chunks(missing, PER_CALL):
-            rows = [self._addition(copy, source, variant, sku) for variant, sku in part]  # type: ignore[attr-defined]
+            rows = [self._addition(copy, source, variant, sku) for variant, sku in part]
             answer = self.client.mutate("variants_create", {"product": copy.product_gid, "variants": rows})
             errors = answer.data["productVariantsBulkCreate"]["userErrors"]
             if errors:
@@ -222,7 +234,7 @@ class Maker:
             if ids is not None or (new.price, new.cost, variant.price) != (ours.price, ours.cost, ours.seen_price):
                 changed.append((ours, variant, new))
         for part in chunks(changed, PER_CALL):
-            rows = [_repriced(ours, new) for ours, _, new in part]  # type: ignore[attr-defined]
+            rows = [repriced(ours, new) for ours, _, new in part]
             answer = self.client.mutate("variants_update", {"product": copy.product_gid, "variants": rows})
             errors = answer.data["productVariantsBulkUpdate"]["userErrors"]
             if errors:
@@ -255,10 +267,10 @@ class Maker:
     ) -> None:
         """Each wanted variant is an item that sells as Shopify's variant. Commits. Raises RuleError where Shopify lacks one of them."""
         at = clock.now()
-        by_values = {_values(one): one for one in node["variants"]["nodes"]}
-        if any(_key(variant) not in by_values for variant, _ in wanted):
+        by_values = {values_of(one): one for one in node["variants"]["nodes"]}
+        if any(key_of(variant) not in by_values for variant, _ in wanted):
             raise RuleError("Shopify did not make all of its variants.")
-        ours = [by_values[_key(variant)] for variant, _ in wanted]
+        ours = [by_values[key_of(variant)] for variant, _ in wanted]
         catalog_pull.keep_product(node, ours, at)
         copy.product_gid, copy.operation_gid = node["id"], None
         copy.seen = copy.seen or {**seen_of(source), "variants": _living(source)}
@@ -348,6 +360,8 @@ class Maker:
         if self.run is None or copy.imported_at is not None:
             return
         channels = self._chosen_channels()
+        if not channels and not self.choices.get("is_nowhere"):
+            self.choices = self.run.choices = {**self.choices, "is_nowhere": True}
         if channels:
             rows = [{"publicationId": gid} for gid in channels]
             answer = self.client.mutate("publish", {"id": copy.product_gid, "input": rows})
@@ -379,62 +393,6 @@ def sales_places(client: Client) -> tuple[list[tuple[str, str]], list[tuple[str,
     return channels, [(node["id"], node["title"]) for node in data["collections"]["nodes"]]
 
 
-# Inputs -------------------------------------------------------------------------------------------------------------------------------
-
-
-def variant_input(variant: PartnerVariant, sku: str, priced: Offer) -> dict[str, Any]:
-    """The variant as Shopify is to have it, its stock apart. Never sold beyond what there is."""
-    item: dict[str, Any] = {"tracked": True, "requiresShipping": variant.requires_shipping, "cost": str(priced.cost)}
-    if variant.weight_g:
-        item["measurement"] = {"weight": {"value": float(variant.weight_g), "unit": "GRAMS"}}
-    return {
-        "optionValues": [{"optionName": name, "name": value} for name, value in _key(variant)],
-        "sku": sku,
-        "barcode": variant.barcode or None,
-        "price": str(priced.price),
-        "compareAtPrice": str(priced.compare_at) if priced.compare_at is not None else None,
-        "inventoryPolicy": "DENY",
-        "inventoryItem": item,
-    }
-
-
-def _repriced(ours: ImportedVariant, new: Offer) -> dict[str, Any]:
-    before = str(new.compare_at) if new.compare_at is not None else None
-    cost = {"cost": str(new.cost)}
-    return {"id": ours.variant_gid, "price": str(new.price), "compareAtPrice": before, "inventoryItem": cost}
-
-
-def options_of(source: PartnerProduct, wanted: Sequence[PartnerVariant]) -> list[dict[str, Any]]:
-    """The product's options with the values that the wanted variants have, in the partner's order."""
-    used = {(name, value) for variant in wanted for name, value in _key(variant)}
-    named = [option["name"] for option in source.options] or [name for name, _ in _key(wanted[0])]
-    found = []
-    for name in named:
-        order = next((option["values"] for option in source.options if option["name"] == name), [])
-        values = [value for value in order if (name, value) in used]
-        values += sorted({value for other, value in used if other == name} - set(values))
-        found.append({"name": name, "values": [{"name": value} for value in values]})
-    return found
-
-
-def vendor_of(partner: Partner, source: PartnerProduct) -> str:
-    """What stands as vendor in the merchant's shop: the merchant's word for this partner, else the partner's own."""
-    return str(settings.get(partner, "vendor") or source.vendor or partner.name)[:255]
-
-
-def tags_of(partner: Partner, source: PartnerProduct, more: Sequence[str]) -> list[str]:
-    """Their tags, those of the partner's setting, and those of the import, each once."""
-    own = [tag.strip() for tag in str(settings.get(partner, "tags")).split(",")]
-    return [tag[:255] for tag in dict.fromkeys([*source.tags, *own, *more]) if tag][:250]
-
-
-def seen_of(source: PartnerProduct) -> dict[str, Any]:
-    """What of the partner's product a copy was made from."""
-    pictures = [one["url"] for one in source.images]
-    text = [source.title, source.description_html]
-    return {"title": text, "images": pictures, "status": source.status, "is_deleted": source.deleted_at is not None}
-
-
 def _living(source: PartnerProduct) -> list[int]:
     query = select(PartnerVariant.id).where(
         PartnerVariant.partner_product_id == source.id, PartnerVariant.deleted_at.is_(None)
@@ -450,21 +408,3 @@ def _wanted_of(copy: ImportedProduct) -> list[tuple[PartnerVariant, str]]:
     if skus and not found:
         raise RuleError("They deleted it meanwhile.")
     return [(variant, skus[variant.id]) for variant in found]
-
-
-def _key(variant: PartnerVariant) -> tuple[tuple[str, str], ...]:
-    """What tells a variant from the others of its product."""
-    return tuple((one["name"], one["value"]) for one in variant.options) or (("Title", "Default Title"),)
-
-
-def _values(node: dict[str, Any]) -> tuple[tuple[str, str], ...]:
-    return tuple((one["name"], one["value"]) for one in node["selectedOptions"])
-
-
-def _covers(node: dict[str, Any], wanted: Sequence[tuple[PartnerVariant, str]]) -> bool:
-    return {_key(variant) for variant, _ in wanted} <= {_values(one) for one in node["variants"]["nodes"]}
-
-
-def words(errors: Sequence[dict[str, Any]]) -> str:
-    """Shopify's own words, each once."""
-    return "Shopify says: " + "; ".join(dict.fromkeys(error["message"] for error in errors))[:500]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.dialects.postgresql import insert
 
 from occ_app.extensions import current_shop_id, db
@@ -61,13 +61,13 @@ def keep_whole(partner: Partner, read_at: datetime) -> None:
     _follow(imported, {one.item_id: read_at for one in imported}, read_at)
 
 
-def refresh_goods(condition) -> None:  # type: ignore[no-untyped-def]
+def refresh_goods(condition: ColumnElement[bool]) -> None:
     """Something other than a number changed of these partner variants (they were deleted, their product is no longer sold): targets follow."""
     query = select(ImportedVariant.item_id).join(ImportedVariant.partner_variant).where(condition)
     targets.refresh(db.session.scalars(query))
 
 
-def _imported(condition) -> list[ImportedVariant]:  # type: ignore[no-untyped-def]
+def _imported(condition: ColumnElement[bool]) -> list[ImportedVariant]:
     query = select(ImportedVariant).where(condition).order_by(ImportedVariant.item_id).with_for_update()
     return list(db.session.scalars(query.execution_options(populate_existing=True)))
 

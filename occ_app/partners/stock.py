@@ -90,11 +90,11 @@ def _run(
     moments = []
     try:
         for part in chunks(variants, PER_CALL):
-            found, at = read(client, partner, part)  # type: ignore[arg-type]
+            found, at = read(client, partner, part)
             moments.append(at)
             run.changed += catalogue.keep_stock(partner, found, at)
             run.looked_at += len(part)
-            catalogue.sum_up(partner, {variant.partner_product_id for variant in part})  # type: ignore[attr-defined]
+            catalogue.sum_up(partner, {variant.partner_product_id for variant in part})
             db.session.commit()
         if is_whole:
             readings.keep_whole(partner, min(moments, default=clock.now()))

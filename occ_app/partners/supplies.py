@@ -5,7 +5,7 @@ The one place where a request reads rows of other shops: partner rows that name 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -96,7 +96,7 @@ def share(partner_shop_id: int, partner_id: int, location_gids: Sequence[str], a
     return _change(partner_shop_id, partner_id, put)
 
 
-def _change(partner_shop_id: int, partner_id: int, change) -> Partner:  # type: ignore[no-untyped-def]
+def _change(partner_shop_id: int, partner_id: int, change: Callable[[Partner], None]) -> Partner:
     with across_shops():
         query = select(Partner.shop_id).where(Partner.id == partner_id, Partner.partner_shop_id == partner_shop_id)
         merchant_id = db.session.scalar(query)

@@ -6,11 +6,13 @@ from flask import Blueprint, Response, current_app, g, request
 
 from occ_app import clock
 from occ_app.catalog import pull
+from occ_app.config import Config
 from occ_app.errors import RuleError
 from occ_app.extensions import db
 from occ_app.partners import invitations, joining, supplies
 from occ_app.partners.invitations import Invited
 from occ_app.partners.join_views import RIGHTS
+from occ_app.shopify import grant
 from occ_app.shops.models import Shop
 from occ_app.web import page, see_other
 
@@ -68,7 +70,21 @@ def read_link() -> Response:
     except RuleError as error:
         db.session.rollback()
         return _index(422, error=RuleError(str(error), field="link"), given=given)
-    return page("partners/accept.html", token=token, invited=invited, rights=RIGHTS)
+    return _accept(invited, token)
+
+
+def _accept(invited: Invited, token: str, status: int = 200) -> Response:
+    """The invitation with what it asks for, and what of that the store has not given."""
+    missing = joining.missing_of(db.session.get_one(Shop, g.shop_id))
+    return page(
+        "partners/accept.html",
+        status=status,
+        token=token,
+        invited=invited,
+        rights=RIGHTS,
+        missing=[RIGHTS[scope] for scope in missing],
+        allow=grant.install_url(_config(), g.shop_domain),
+    )
 
 
 @blueprint.post("/accept")
@@ -76,7 +92,12 @@ def accept() -> Response:
     """The store supplies whoever invited it."""
     at = clock.now()
     invited = _invited(request.form.get("token", ""), request.form.get("invitation", ""))
-    joining.accept(invited, db.session.get_one(Shop, g.shop_id), at)
+    try:
+        joining.accept(invited, db.session.get_one(Shop, g.shop_id), at)
+    except joining.MissingScopesError:
+        db.session.rollback()
+        invited = _invited(request.form.get("token", ""), request.form.get("invitation", ""))
+        return _accept(invited, request.form.get("token", ""), 422)
     db.session.commit()
     return see_other("/supplies")
 
@@ -91,5 +112,5 @@ def _invited(token: str, number: str) -> Invited:
     raise RuleError("This invitation cannot be used any more. Load the page again.")
 
 
-def _config():  # type: ignore[no-untyped-def]
-    return current_app.extensions["occ_config"]
+def _config() -> Config:
+    return current_app.extensions["occ_config"]  # type: ignore[no-any-return]

@@ -12,6 +12,7 @@ from occ_app.errors import RuleError
 from occ_app.extensions import db
 from occ_app.partners import health, invitations, settings, standing, stock, supplies
 from occ_app.partners.models import CONNECTED, MERCHANT, Partner
+from occ_app.partners.price_views import after_rules
 from occ_app.web import page, see_other
 from occ_app.work import tasks
 
@@ -171,9 +172,8 @@ def _settings(partner: Partner, status: int = 200, toast: str | None = None, **f
 def save_settings(partner_id: int) -> Response:
     """The partner's settings are as the form says; all of them or none."""
     partner = standing.get(partner_id)
-    values = settings.everything(partner) | {
-        name: request.form[name] for name in settings.SETTINGS if name in request.form
-    }
+    before = settings.everything(partner)
+    values = before | {name: request.form[name] for name in settings.SETTINGS if name in request.form}
     try:
         standing.rename(partner, request.form.get("name", partner.name))
         standing.set_up(partner, {name: str(values[name]) for name in settings.SETTINGS if name in request.form})
@@ -181,4 +181,7 @@ def save_settings(partner_id: int) -> Response:
         db.session.rollback()
         return _settings(standing.get(partner_id), 422, error=error, values=values)
     db.session.commit()
+    after = settings.everything(partner)
+    if any(after[name] != before[name] for name in settings.OF_PRICES) and (there := after_rules(partner)):
+        return see_other(there)
     return _settings(partner, toast="Saved")

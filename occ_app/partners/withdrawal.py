@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.orm import contains_eager
 
 from occ_app.catalog.models import Variant
@@ -50,7 +50,7 @@ def _candidates() -> Sequence[ImportedProduct]:
     return db.session.scalars(query.order_by(ImportedProduct.id)).all()
 
 
-def drafts_by_rule():  # type: ignore[no-untyped-def]
+def drafts_by_rule() -> ColumnElement[bool]:
     """The condition for partners whose products become drafts when they are lost."""
     return Partner.settings["when_gone"].astext == DRAFT.lower()
 

@@ -114,7 +114,7 @@ def _round(client: Client, run: SyncRun, ids: Sequence[int]) -> list[int]:
     db.session.commit()
     again: list[int] = []
     for part in chunks(plans, readings.PER_CALL):
-        again += _write(client, run, part)  # type: ignore[arg-type]
+        again += _write(client, run, part)
     return again
 
 

@@ -50,10 +50,10 @@ def fetch(client: Client, states: Sequence[SyncState]) -> dict[int, Reading | st
     found: dict[int, Reading | str] = {}
     for location_gid, there in by_location.items():
         for part in chunks(there, PER_CALL):
-            ids = [state.mapping.variant.inventory_item_gid for state in part]  # type: ignore[attr-defined]
+            ids = [state.mapping.variant.inventory_item_gid for state in part]
             answer = client.query("inventory_readings", {"ids": ids, "location": location_gid})
             for state, node in zip(part, answer.data["nodes"], strict=True):
-                found[state.mapping_id] = _reading(node, answer.at)  # type: ignore[attr-defined]
+                found[state.mapping_id] = _reading(node, answer.at)
     return found
 
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 STATES = ("available", "committed", "reserved", "damaged", "quality_control", "safety_stock", "on_hand")
 LOOKS_BEFORE_FOREIGN = 2
 READ_LAG = timedelta(seconds=60)
+Row = TypeVar("Row")
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,7 @@ def retry_after(tries: int) -> timedelta:
     return timedelta(seconds=min(3600, 15 * 2 ** max(0, tries - 1)))
 
 
-def chunks(rows: Iterable[object], size: int) -> list[list[object]]:
+def chunks(rows: Iterable[Row], size: int) -> list[list[Row]]:
     """`rows` in lists of `size` at most."""
     listed = list(rows)
     return [listed[start : start + size] for start in range(0, len(listed), size)]

@@ -165,13 +165,13 @@ def test_a_wrong_rule_of_a_type_and_no_change_picked_are_told_on_their_pages(ben
 
 
 def test_the_page_takes_the_same_statements_for_any_number_of_products(bench: Bench, roaster: Store) -> None:
-    counts = []
-    for query in ("q=Coffee%208", ""):
+    counts = {}
+    for query in ("q=Coffee%208", "", "page=2", "type=Blend&stock=some&sort=price", "view=new", "q=C-5"):
         with Statements() as statements:
             bench.open(f"/partners/1/products?{query}")
-        counts.append(len(statements.texts))
+        counts[query] = len(statements.texts)
 
-    assert counts[0] == counts[1]
+    assert len(set(counts.values())) == 1, counts
 
 
 @pytest.mark.parametrize("path", ["products/1", "pulls", "changes", "types", "reading"])
@@ -219,3 +219,53 @@ def test_a_command_that_cannot_be_says_why_and_does_nothing(
     assert done.exit_code == 1
     assert said in done.stderr
     assert bench.store.products == {}
+
+
+def test_a_partner_without_any_sales_channel_is_browsed_and_imported_like_any_other(
+    bench: Bench, roaster: Store
+) -> None:
+    with bench.world.silence():
+        roaster.publications.clear()
+        for product in roaster.products.values():
+            product.published = {}
+    bench.open("/partners/1/catalogue", method="POST")
+    bench.settle()
+    assert " of 61<" in text(bench.open("/partners/1/products"))
+
+    done = bench.open("/partners/1/imports", method="POST", data={"p": ids(bench, "Coffee 1")})
+    bench.settle()
+
+    assert "1 of 1 products" in text(bench.open(done.location))
+    assert bench.available("PARTNER-northlight-coffee-C-1") == 20
+
+
+def test_a_partner_that_sells_nothing_says_what_it_has_instead(bench: Bench) -> None:
+    bench.install()
+    store = join(bench)
+    bench.settle()
+    assert "Northlight Coffee has no products in their store yet" in text(bench.open("/partners/1/products"))
+    coffee(store, 1, status="DRAFT")
+    coffee(store, 2, status="DRAFT")
+    coffee(store, 3, status="ARCHIVED")
+    bench.settle()
+    shown = text(bench.open("/partners/1/products"))
+    assert "Northlight Coffee sells none of their products at the moment: 2 drafts and 1 archived." in shown
+    assert "Import selected" not in shown
+
+    coffee(store, 4)
+    bench.settle()
+    shown = text(bench.open("/partners/1/products"))
+
+    assert " of 1<" in shown
+    assert "Not shown: 2 drafts and 1 archived in their store." in shown
+
+
+def test_a_merchant_without_an_online_store_is_told_that_nobody_sees_the_goods(bench: Bench, roaster: Store) -> None:
+    bench.store.publications.clear()
+    done = bench.open("/partners/1/imports", method="POST", data={"p": ids(bench, "Coffee 1"), "as": "active"})
+    bench.settle()
+
+    assert "They stand in no sales channel, so no customer sees them yet: your store has no Online Store" in text(
+        bench.open(done.location)
+    )
+    assert len(bench.store.products) == 1

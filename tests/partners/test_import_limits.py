@@ -235,7 +235,6 @@ def test_an_import_of_50_products_takes_two_calls_each_and_a_handful_more(bench:
     bench.settle()
     made = [call["operation"] for call in bench.store.calls]
 
-    print({name: made.count(name) for name in made})
     assert states(bench) == [("imported", None)] * 50
     assert (made.count("productSet"), made.count("publish")) == (50, 50)
     assert [call["operation"] for call in roaster.calls] == ["partnerQuantities"]

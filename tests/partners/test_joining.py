@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,10 +17,10 @@ from flask import Flask
 
 from devshop import oauth
 from devshop.world import Store, World
-from occ_app import clock
+from occ_app import clock, wiring
 from occ_app.extensions import across_shops, db
-from occ_app.partners import invitations
-from occ_app.partners.models import Invitation, Partner
+from occ_app.partners import invitations, joining
+from occ_app.partners.models import Invitation, JoinAttempt, Partner
 from occ_app.shops.models import Shop, ShopToken
 from tests.partners.support import ROASTER
 from tests.support.bench import DOMAIN, Bench
@@ -38,7 +39,8 @@ class Browser:
         return contextvars.Context().run(lambda: self.client.open(path, **options))
 
     def start(self, link: str, shop: str = ROASTER) -> Any:
-        """The form of the invitation is sent."""
+        """The page of the invitation is opened, and its form is sent."""
+        self.open(link)
         return self.open(link + "/start", method="POST", data={"shop": shop})
 
     def grant(self, url: str) -> str:
@@ -452,6 +454,66 @@ def test_by_managed_install_an_unbound_link_is_pasted_in_the_admin(bench: Bench,
     assert bench.open("/supplies/accept", other, method="POST", data={"token": token}).status_code == 422
 
     assert partners() == [(ROASTER, "connected")]
+
+
+@pytest.mark.usefixtures("managed")
+@pytest.mark.parametrize("is_bound", [True, False])
+def test_a_yes_without_the_access_names_what_is_missing_and_makes_nothing(
+    bench: Bench, roaster: Store, is_bound: bool
+) -> None:
+    theirs = bench.install(roaster).id
+    with across_shops():
+        token = db.session.get_one(ShopToken, theirs)
+        everything, token.scopes = token.scopes, "read_products,read_locations,write_inventory"
+        db.session.commit()
+    path = invite(bench, ROASTER if is_bound else "")
+    with bench.scope():
+        number = db.session.scalars(db.select(Invitation.id)).one()
+    form: dict[str, Any] = {"invitation": number} if is_bound else {"token": path.rsplit("/", 1)[1]}
+
+    refused = bench.open("/supplies/accept", roaster, method="POST", data=form)
+
+    assert refused.status_code == 422
+    assert "nothing was connected" in refused.text
+    for words, is_missing in (("See whether that order was sent", True), ("draft orders", True), ("names of", False)):
+        assert bool(re.search(rf"{words}[^<]*<strong>\(missing\)", refused.text)) is is_missing
+    assert "/oauth/install?" in refused.text
+    assert partners() == []
+    with across_shops():
+        db.session.get_one(ShopToken, theirs).scopes = everything
+        db.session.commit()
+    assert bench.open("/supplies/accept", roaster, method="POST", data=form).status_code == 303  # still good
+    assert partners() == [(ROASTER, "connected")]
+
+
+def test_a_link_is_tried_so_often_a_minute_and_no_more(
+    bench: Bench, browser: Browser, link: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    tried = [browser.start(link).status_code for _ in range(joining.MOST_STARTS + 1)]
+    assert tried == [303] * joining.MOST_STARTS + [422]
+    assert browser.start(invite(bench)).status_code == 303  # another link is another matter
+    (tmp_path / "clock").write_text("61")
+    monkeypatch.setenv("OCC_CLOCK_FILE", str(tmp_path / "clock"))
+
+    assert browser.start(link).status_code == 303
+
+
+def test_old_attempts_are_forgotten_and_living_ones_are_not(bench: Bench, browser: Browser, link: str) -> None:
+    for age in (joining.KEPT - timedelta(minutes=1), joining.KEPT + timedelta(minutes=1)):
+        browser.start(link)
+        with bench.scope():
+            newest = db.session.scalars(db.select(JoinAttempt).order_by(JoinAttempt.id.desc()).limit(1)).one()
+            newest.expires_at = clock.now() - age
+            db.session.commit()
+    living = browser.grant(browser.start(link).headers["Location"])
+
+    with across_shops():
+        wiring._tidy()  # each night
+        db.session.commit()
+
+    with bench.scope():
+        assert db.session.scalar(db.select(db.func.count(JoinAttempt.id))) == 2
+    assert browser.open(living).status_code == 200
 
 
 def test_an_invitation_bound_to_another_store_cannot_be_accepted(bench: Bench, roaster: Store) -> None:
