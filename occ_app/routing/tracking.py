@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import select
 
@@ -104,7 +105,7 @@ def _parcels(client: Client, order: PartnerOrder, placed: Placed) -> None:
     db.session.flush()
 
 
-def numbers_of(tracking: Sequence[dict]) -> list[str]:  # type: ignore[type-arg]
+def numbers_of(tracking: Sequence[dict[str, Any]]) -> list[str]:
     """Carrier and number of each, for people."""
     return [" ".join(part for part in (one.get("company"), one.get("number")) if part) for one in tracking]
 

@@ -11,6 +11,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from flask import Blueprint, Response, current_app, g, request
+from sqlalchemy import ColumnElement
 
 from occ_app import clock
 from occ_app.catalog import pull
@@ -19,6 +20,7 @@ from occ_app.extensions import db
 from occ_app.partners import standing
 from occ_app.partners.models import LEFT
 from occ_app.routing import batch, deciding, listing, orders, receiving, tracking
+from occ_app.routing.context import today
 from occ_app.routing.models import (
     CLOSE,
     CLOSING,
@@ -29,6 +31,7 @@ from occ_app.routing.models import (
     PENDING,
     PLACED_STATES,
     SHIPPED,
+    PartnerLine,
     PartnerOrder,
 )
 from occ_app.routing.receiving import Count
@@ -122,9 +125,7 @@ def _show(order_id: int, status: int = 200, toast: str | None = None, error: str
     )
 
 
-def _on(order_id: int):  # type: ignore[no-untyped-def]
-    from occ_app.routing.models import PartnerLine
-
+def _on(order_id: int) -> ColumnElement[bool]:
     return PartnerLine.partner_order_id == order_id
 
 
@@ -266,7 +267,7 @@ def receive(order_id: int) -> Response:
             counts = {one.variant.id: Count(received=one.open) for one in receiving.expected(order)}
         else:
             counts = {one.variant.id: _count(one) for one in receiving.expected(order)}
-        number = receiving.receive(order, counts, actor=g.user, today=batch.today(at), at=at)
+        number = receiving.receive(order, counts, actor=g.user, today=today(at), at=at)
     except RuleError as error:
         db.session.rollback()
         return _receive(order_id, 422, error=error, given=request.form)
@@ -294,7 +295,7 @@ def scan(order_id: int) -> Response:
     order, at = orders.get(order_id), clock.now()
     try:
         found = receiving.find_variant(order, request.form.get("code", "")[:200])
-        receiving.receive(order, {found.id: Count(received=1)}, actor=g.user, today=batch.today(at), at=at)
+        receiving.receive(order, {found.id: Count(received=1)}, actor=g.user, today=today(at), at=at)
     except RuleError as error:
         db.session.rollback()
         return _receive(order_id, 422, error=RuleError(str(error), field="code"))
@@ -385,8 +386,8 @@ def _period() -> tuple[date, date]:
 
 
 def _this_month() -> tuple[date, date]:
-    today = batch.today(clock.now())
-    return today.replace(day=1), today
+    now = today(clock.now())
+    return now.replace(day=1), now
 
 
 def _begin(day: date) -> datetime:

@@ -426,10 +426,13 @@ def test_an_order_below_the_minimum_is_held_to_the_next_week(weekly: Trade) -> N
     assert [weekly.held(order) for order in weekly.theirs()] == [{"C-1": 5}]
 
 
-def test_a_daily_order_is_complete_at_once(weekly: Trade) -> None:
+def test_a_daily_order_is_complete_a_turn_after_its_draft_was_made(weekly: Trade) -> None:
     weekly.put("cadence", "daily")
     weekly.buy("C-1", 2)
     weekly.send("daily")
+    assert [order.state for order in weekly.orders()] == ["closing"]
+
+    weekly.bench.settle()
 
     assert [weekly.held(order) for order in weekly.theirs()] == [{"C-1": 2}]
     assert weekly.orders()[0].name.startswith("NC-2026-11-")
