@@ -23,7 +23,7 @@ from occ_app.routing import orders as partner_orders
 from occ_app.routing.context import today
 from occ_app.routing.models import CLOSE, DAILY, FAILED, NOW, PENDING, PartnerOrder
 from occ_app.routing.receiving import Count
-from occ_app.routing.views import statement_rows
+from occ_app.routing.statement_views import statement_rows
 from occ_app.shops import settings
 from occ_app.work import tasks
 

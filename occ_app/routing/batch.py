@@ -113,11 +113,11 @@ class Batch:
         """One order that fails stops no other; it rests with its cause."""
         try:
             order = orders.get(order_id)
-            if self.kind not in (NOW, CLOSE) and order.next_try_at is not None and order.next_try_at > clock.now():
+            if self.kind not in (NOW, CLOSE) and orders.is_resting(order, clock.now()):
                 return
             step(order)
             order = orders.get(order_id)
-            if order.next_try_at is not None and order.next_try_at <= clock.now():
+            if order.next_try_at is not None and not orders.is_resting(order, clock.now()):
                 order.next_try_at, order.cause = None, None
                 if order.theirs is None and order.state in (OPEN, CLOSING):
                     settling.well(order)

@@ -36,6 +36,11 @@ def _is_in_doubt(order: PartnerOrder) -> bool:
 
 def _adopt(of: Context, order: PartnerOrder) -> None:
     """The draft that a lost call may have made is ours, or there is none."""
+    at = clock.now()
+    if order.create_tried_at is not None and order.create_tried_at > at:
+        order.create_tried_at = (
+            at  # the clock went back: the wait begins anew, or it would last as long as the clock is behind
+        )
     found = drafts.find_by_tag(of.client, order.tag)
     if found:
         order.draft_gid = found[0]

@@ -139,10 +139,15 @@ def _due(of: Shop, at: datetime) -> list[tuple[int, str]]:
 
 
 def _closes_by(at: datetime) -> ColumnElement[bool]:
-    rested = PartnerOrder.next_try_at.is_(None) | (PartnerOrder.next_try_at <= at)
     due = (PartnerOrder.state == CLOSING) | ((PartnerOrder.state == OPEN) & (PartnerOrder.cutoff_at <= at))
     unsettled = (PartnerOrder.state == OPEN) & PartnerOrder.next_try_at.is_not(None)
-    return (due | unsettled) & rested
+    return (due | unsettled) & _rested_by(at)
+
+
+def _rested_by(at: datetime) -> ColumnElement[bool]:
+    """Which orders do not rest. A rest that seems longer than any is over: the clock went back."""
+    rests_until = PartnerOrder.next_try_at
+    return rests_until.is_(None) | (rests_until <= at) | (rests_until > at + orders.LONGEST_REST)
 
 
 def _last_daily() -> dict[int, date]:
@@ -181,10 +186,9 @@ def looks_by(at: datetime) -> ColumnElement[bool]:
     )
     told = PartnerOrder.look_at <= at
     recent = (PartnerOrder.ordered_at.is_(None)) | (PartnerOrder.ordered_at >= at - LOOK_FOR)
-    old = (PartnerOrder.looked_at.is_(None)) | (PartnerOrder.looked_at <= at - LOOK_EVERY)
-    rested = PartnerOrder.next_try_at.is_(None) | (PartnerOrder.next_try_at <= at)
+    old = PartnerOrder.looked_at.is_(None) | ~PartnerOrder.looked_at.between(at - LOOK_EVERY, at)
     received = (PartnerOrder.state == RECEIVED) & (PartnerOrder.look_at <= at)
-    return rested & ((lives & (told | (recent & old))) | received)
+    return _rested_by(at) & ((lives & (told | (recent & old))) | received)
 
 
 def look(order_id: int, connect: Connect) -> None:

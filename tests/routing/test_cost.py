@@ -21,6 +21,7 @@ from occ_app.wiring import send_now
 from tests.routing.support import Trade
 
 PARTNERS, LINES, GOODS = 30, 5_000, 8
+MORE = PARTNERS * GOODS
 
 
 def fill(trade: Trade) -> None:
@@ -74,15 +75,13 @@ def _lines_of(n: int, store, shop: Shop, now) -> None:  # type: ignore[no-untype
         db.session.flush()
         goods.append((variant.id, item.id))
     db.session.flush()
-    add_lines(partner.id, order.id, goods, 0)
+    add_lines(partner.id, order.id, goods, 0, LINES // PARTNERS + (1 if n < LINES % PARTNERS else 0))
 
 
-def add_lines(partner_id: int, order_id: int, goods: list[tuple[int, int]], turn: int) -> None:
-    """One partner's share of 5,000 captured lines of customers, one unit each. In the bench's scope."""
-    n = partner_id % PARTNERS
-    share = LINES // PARTNERS + (1 if n < LINES % PARTNERS else 0)
+def add_lines(partner_id: int, order_id: int, goods: list[tuple[int, int]], turn: int, share: int) -> None:
+    """So many captured lines of customers, one unit each. In the bench's scope."""
     shop_id, now = current_shop_id(), clock.now()
-    numbers = [(turn * 100 + n) * 1000 + k for k in range(share)]
+    numbers = [(turn * 10_000 + partner_id) * 1000 + k for k in range(share)]
     rows = [
         {"shop_id": shop_id, "order_id": order_id, "line_gid": f"gid://shopify/LineItem/{number}"}
         | {"line_number": number, "quantity": 1, "taken": 1, "from_partner": 1, "title": "", "sku": ""}
@@ -98,8 +97,8 @@ def add_lines(partner_id: int, order_id: int, goods: list[tuple[int, int]], turn
     db.session.execute(db.insert(PartnerLine), captured)
 
 
-def five_thousand_more(trade: Trade, turn: int) -> None:
-    """Customers buy as much again."""
+def buy_more(trade: Trade, turn: int) -> None:
+    """Customers buy one more of each partner's goods."""
     with trade.bench.scope():
         query = db.select(
             PartnerLine.partner_id, OrderLine.order_id, PartnerLine.partner_variant_id, PartnerLine.item_id
@@ -108,7 +107,7 @@ def five_thousand_more(trade: Trade, turn: int) -> None:
         for partner_id, order_id, *good in db.session.execute(query.join(PartnerLine.order_line).distinct()):
             goods.setdefault((partner_id, order_id), set()).add((good[0], good[1]))
         for (partner_id, order_id), found in goods.items():
-            add_lines(partner_id, order_id, sorted(found), turn)
+            add_lines(partner_id, order_id, sorted(found), turn, GOODS)
         db.session.commit()
 
 
@@ -147,22 +146,22 @@ def test_five_thousand_lines_of_thirty_partners_need_a_call_each_and_one_for_the
     monkeypatch.setattr(Batch, "_steps", counted)
     assert batch(trade, "now") == (PARTNERS + 1, LINES)  # a new week
 
-    five_thousand_more(trade, 1)
-    assert batch(trade, "now") == (PARTNERS + 1, LINES)  # a week that grows
+    buy_more(trade, 1)
+    assert batch(trade, "now") == (PARTNERS + 1, MORE)  # a week that grows
     drafts = [draft for store in trade.bench.world.stores.values() for draft in store.drafts.values()]
     assert len(drafts) == PARTNERS
-    assert sum(line.quantity for draft in drafts for line in draft.lines) == 2 * LINES
+    assert sum(line.quantity for draft in drafts for line in draft.lines) == LINES + MORE
     assert batch(trade, "close") == (PARTNERS + 1, 0)  # its cutoff
-    assert ordered_units(trade) == 2 * LINES
+    assert ordered_units(trade) == LINES + MORE
 
     with trade.bench.scope():
         for partner in db.session.scalars(db.select(Partner)):
             settings.put(partner, "cadence", "daily")
         db.session.commit()
-    five_thousand_more(trade, 2)
-    assert batch(trade, "daily") == (PARTNERS + 1, LINES)
+    buy_more(trade, 2)
+    assert batch(trade, "daily") == (PARTNERS + 1, MORE)
     assert batch(trade, "cutoff") == (PARTNERS + 1, 0)  # a turn later the drafts are complete
-    assert ordered_units(trade) == 3 * LINES
+    assert ordered_units(trade) == LINES + 2 * MORE
     assert most <= 1
     with across_shops():
         assert sum(db.session.scalars(db.select(PartnerBatch.calls))) == 5 * PARTNERS
