@@ -92,12 +92,13 @@ class Batch:
                 break
 
     def _settle(self, order: PartnerOrder) -> None:
-        self._check_currency(order)
-        settling.settle(self.context, order)
+        settling.settle(self.context, order, is_due=order.currency != self._currency)
+        self._check_currency(orders.get(order.id))
 
     def _check_currency(self, order: PartnerOrder) -> None:
-        """Raises ShopifyRefusedError, before any call, where the partner's store sells in another currency than the order is in."""
-        if order.currency != self._currency:
+        """Raises ShopifyRefusedError, before anything is changed there, where the partner's store sells in another currency than the order is in."""
+        if order.currency != self._currency and order.state in (OPEN, CLOSING):
+            db.session.commit()  # what was seen there stays known
             raise ShopifyRefusedError(
                 f"{order.name} is in {order.currency}, but {self.partner.name} sells in {self._currency} now. Nothing was"
                 f" sent. When {self.partner.name} has deleted the draft, its lines can be ordered again at today's cost."
