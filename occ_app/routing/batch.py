@@ -96,7 +96,7 @@ class Batch:
         self._check_currency(orders.get(order.id))
 
     def _check_currency(self, order: PartnerOrder) -> None:
-        """Raises ShopifyRefusedError, before anything is changed there, where the partner's store sells in another currency than the order is in."""
+        """Raises ShopifyRefusedError, before anything is changed there, where the order is in another currency than the store sells in."""
         if order.currency != self._currency and order.state in (OPEN, CLOSING):
             db.session.commit()  # what was seen there stays known
             raise ShopifyRefusedError(
