@@ -70,6 +70,10 @@ class Shown:
     short: int
     damaged: int
 
+    def left(self, at: datetime) -> str:
+        """What is left until its cutoff, for people."""
+        return " ".join(f"{number} {unit}" for number, unit in rules.time_left(self.order.cutoff_at - at))
+
     @property
     def badge(self) -> tuple[str, str]:
         """Words and tone."""

@@ -172,11 +172,12 @@ def _never_sent(order: PartnerOrder, rows: Sequence[PartnerLine]) -> list[Partne
 def confirmed(of: Context, order: PartnerOrder, rows: Sequence[PartnerLine], at: datetime) -> None:
     """The draft holds what was sent."""
     sending = order.sending or {}
-    before, units = sum(row.on_order for row in rows), {int(key): n for key, n in sending["rows"].items()}
+    units = {int(key): n for key, n in sending["rows"].items()}
+    changes = [units.get(row.id, 0) - row.on_order for row in rows]
     of.count("taken_off", orders.know(order, rows, units, at))
-    change = sum(units.values()) - before
-    if change:
-        orders.tell(order, clock.now(), f"{abs(change)} units {'added' if change > 0 else 'taken off'}")
+    words = rules.changed_by(changes)
+    if words:
+        orders.tell(order, clock.now(), words)
     order.sent = {key: value for key, value in sending.items() if key != "rows"}
     order.sending, order.tries, order.next_try_at, order.cause = None, 0, None, None
     well(order)

@@ -15,7 +15,7 @@ from occ_app.errors import RuleError
 from occ_app.extensions import db
 from occ_app.partners import standing
 from occ_app.partners.models import LEFT
-from occ_app.routing import batch, deciding, listing, orders, receiving, tracking
+from occ_app.routing import batch, deciding, listing, orders, receiving, rules, tracking
 from occ_app.routing.context import today
 from occ_app.routing.models import (
     CLOSE,
@@ -127,13 +127,10 @@ def _on(order_id: int) -> ColumnElement[bool]:
 def _cutoff(order: PartnerOrder, partner: Any) -> dict[str, Any]:
     """The cutoff by the partner's clock, and what is left until then."""
     zone = orders.plan_of(partner, g.shop).time_zone
-    left = max(timedelta(0), order.cutoff_at - clock.now())
-    days, rest = left.days, left.seconds
-    parts = [(days, "d"), (rest // 3600, "h")] if days else [(rest // 3600, "h"), (rest % 3600 // 60, "min")]
     return {
         "there": order.cutoff_at.astimezone(ZoneInfo(zone)),
         "zone": zone.split("/")[-1].replace("_", " "),
-        "parts": parts,
+        "parts": rules.time_left(order.cutoff_at - clock.now()),
     }
 
 
