@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -25,12 +24,6 @@ def weekly(trade: Trade) -> Trade:
     trade.roaster()
     trade.buy("C-1", 2)
     return trade
-
-
-def to_cutoff(trade: Trade) -> None:
-    """Thursday has come, 18:00, and a minute more."""
-    trade.to(trade.now.replace(hour=18, minute=1) + timedelta(days=(3 - trade.now.weekday()) % 7))
-    trade.bench.settle()
 
 
 def meanwhile(monkeypatch: pytest.MonkeyPatch, call: str, happens: Callable[[], None]) -> None:
@@ -60,7 +53,7 @@ def test_a_cutoff_that_is_moved_while_a_batch_runs_orders_once(
 ) -> None:
     meanwhile(monkeypatch, call, lambda: weekly.put("cutoff_weekday", weekday))
     weekly.send()
-    to_cutoff(weekly)
+    weekly.to_cutoff()
     weekly.later(days=8)
     weekly.bench.settle()
 
@@ -75,7 +68,7 @@ def test_a_clock_that_jumps_while_a_batch_runs_orders_once(
 ) -> None:
     meanwhile(monkeypatch, call, lambda: weekly.later(days=days))
     weekly.send()
-    to_cutoff(weekly)
+    weekly.to_cutoff()
     weekly.later(days=8)
     weekly.bench.settle()
 
@@ -102,7 +95,7 @@ def test_a_partner_that_is_disconnected_at_the_cutoff_gets_the_order_once_it_is_
     weekly.later(days=3)
     oauth.uninstall(weekly.stores[ROASTER])
     weekly.bench.settle()
-    to_cutoff(weekly)
+    weekly.to_cutoff()
     assert on_orders(weekly) == []
     assert weekly.exceptions()["partner_order"]["what"] == "stuck"
 
@@ -129,7 +122,7 @@ def test_an_edit_of_which_no_news_came_is_put_back_and_asked_about(weekly: Trade
     assert weekly.exceptions()["partner_order"]["what"] == "changed"
     assert weekly.held(weekly.drafts()[0]) == {"C-1": 1}
     weekly.send()
-    to_cutoff(weekly)
+    weekly.to_cutoff()
     assert [order for order in on_orders(weekly) if "C-1" in order] == [{"C-1": 1}]
     assert weekly.exceptions()["partner_lines"]["units"] == 1 + 3
 
