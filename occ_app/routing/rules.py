@@ -142,11 +142,16 @@ def misses(units: int, value: Decimal, *, least_units: int, least_value: Decimal
     return None
 
 
+def units(number: int) -> str:
+    """1 unit, 2 units."""
+    return f"{number} {'unit' if number == 1 else 'units'}"
+
+
 def changed_by(changes: Iterable[int]) -> str:
     """What an update did, in words: the units that came and those that went, also where the sum stays."""
     rows = list(changes)
     added, off = sum(n for n in rows if n > 0), -sum(n for n in rows if n < 0)
-    parts = [f"{n} {'unit' if n == 1 else 'units'} {words}" for n, words in ((added, "added"), (off, "taken off")) if n]
+    parts = [f"{units(n)} {words}" for n, words in ((added, "added"), (off, "taken off")) if n]
     return ", ".join(parts)
 
 

@@ -157,7 +157,7 @@ def ordered(of: Context, order: PartnerOrder, draft: Draft, detail: str) -> None
     order.state, order.ordered_at, order.sending, order.theirs = ORDERED, at, None, None
     order.draft_name, order.tries, order.next_try_at, order.cause = draft.name or order.draft_name, 0, None, None
     units = sum(orders.wanted_by(rows).values())
-    orders.tell(order, at, f"Ordered: {units} units, {draft.order_name or ''} in their store", detail)
+    orders.tell(order, at, f"Ordered: {rules.units(units)}, {draft.order_name or ''} in their store", detail)
     well(order)
     of.count("orders", 1)
     db.session.commit()

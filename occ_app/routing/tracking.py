@@ -97,7 +97,7 @@ def _parcels(client: Client, order: PartnerOrder, placed: Placed) -> None:
             row = PartnerParcel(partner_order_id=order.id, fulfillment_gid=parcel.gid, sent_at=parcel.sent_at)
             row.shop_id = order.shop_id
             db.session.add(row)
-            words = f"{sum(lines.values())} units sent"
+            words = f"{rules.units(sum(lines.values()))} sent"
         else:
             words = "Parcel cancelled" if parcel.status != GOOD else "Tracking changed"
         row.status, row.tracking, row.lines, row.changed_at = parcel.status, parcel.tracking, lines, parcel.changed_at

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -250,7 +249,7 @@ def receive(order_id: int) -> Response:
         db.session.rollback()
         return _receive(order_id, 422, error=error, given=request.form)
     db.session.commit()
-    return _receive(order_id, toast=f"{number} units received")
+    return _receive(order_id, toast=f"{rules.units(number)} received")
 
 
 def _count(one: receiving.Expected) -> Count:
