@@ -68,6 +68,8 @@ def _add_pages(app: Flask) -> None:
     from occ_app.planning import views as planning
     from occ_app.production import formula_pages, history, ingredient_pages
     from occ_app.production import views as production
+    from occ_app.routing import delivery_views as partner_delivery
+    from occ_app.routing import statement_views as partner_statements
     from occ_app.routing import supplier_views as supplied_orders
     from occ_app.routing import views as partner_orders
     from occ_app.shops.admission import admit
@@ -107,6 +109,8 @@ def _add_pages(app: Flask) -> None:
         partners.blueprint,
         partner_goods.blueprint,
         partner_orders.blueprint,
+        partner_statements.blueprint,
+        partner_delivery.blueprint,
         supplied_orders.blueprint,
         join_views.blueprint,
         price_views.blueprint,

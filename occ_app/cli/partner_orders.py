@@ -18,11 +18,12 @@ from occ_app.errors import OutsideError, RuleError
 from occ_app.extensions import db, shop_scope
 from occ_app.partners import standing
 from occ_app.partners.models import LEFT
-from occ_app.routing import batch, deciding, listing, receiving
+from occ_app.routing import batch, deciding, listing, receiving, rules
 from occ_app.routing import orders as partner_orders
+from occ_app.routing.context import today
 from occ_app.routing.models import CLOSE, DAILY, FAILED, NOW, PENDING, PartnerOrder
 from occ_app.routing.receiving import Count
-from occ_app.routing.views import statement_rows
+from occ_app.routing.statement_views import statement_rows
 from occ_app.shops import settings
 from occ_app.work import tasks
 
@@ -153,8 +154,8 @@ def receive(domain: str, name: str, sku: str, received: int, short: int, damaged
             raise RuleError("Give --sku with the counts.")
         else:
             counts = {one.variant.id: Count(one.open) for one in receiving.expected(order)}
-        number = receiving.receive(order, counts, actor=ACTOR, today=batch.today(at), at=at)
-        click.echo(f"{number} units received")
+        number = receiving.receive(order, counts, actor=ACTOR, today=today(at), at=at)
+        click.echo(f"{rules.units(number)} received")
 
 
 @orders.command("lines")

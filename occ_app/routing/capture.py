@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from decimal import Decimal
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import contains_eager, joinedload
@@ -17,6 +18,7 @@ from occ_app.partners import settings
 from occ_app.partners.models import ImportedVariant, Partner, PartnerVariant
 from occ_app.routing import rules
 from occ_app.routing.models import CANCELLED, CREATED, FAILED, OPEN, PENDING, PartnerLine
+from occ_app.routing.prices import Rates
 from occ_app.sync import desk
 
 NO_PRICE = "They give no price for it."
@@ -67,7 +69,7 @@ def _good_of(item_id: int) -> ImportedVariant | None:
     return db.session.scalars(loaded).one_or_none()
 
 
-def cost_of(partner: Partner, variant: PartnerVariant):  # type: ignore[no-untyped-def]
+def cost_of(partner: Partner, variant: PartnerVariant) -> Decimal | None:
     """What one costs us now, in the partner's currency; None where it gives no price."""
     return rules.cost_of(variant.price, settings.number(partner, "discount_percent"))
 
@@ -95,6 +97,7 @@ def _more(
             cause=None if cost is not None else NO_PRICE,
             quantity=units,
             unit_cost=cost,
+            currency=Rates().currency(good.partner) if cost is not None else "",
             sold_for=line.unit_price / line.units_per_variant if line.unit_price is not None else None,
             captured_at=at,
         )
@@ -149,6 +152,7 @@ def split(row: PartnerLine, kept: int, *, state: str, cause: str) -> PartnerLine
         cause=cause,
         quantity=rest,
         unit_cost=row.unit_cost,
+        currency=row.currency,
         sold_for=row.sold_for,
         captured_at=row.captured_at,
     )

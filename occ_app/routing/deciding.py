@@ -9,8 +9,9 @@ from sqlalchemy.orm import joinedload
 
 from occ_app.errors import RuleError
 from occ_app.extensions import current_shop_id, db
-from occ_app.routing import batch, capture, orders
-from occ_app.routing.models import CLOSING, FAILED, OPEN, PartnerLine, PartnerOrder
+from occ_app.routing import capture, orders, theirs
+from occ_app.routing.models import CLOSING, FAILED, OPEN, PENDING, PartnerLine, PartnerOrder
+from occ_app.routing.prices import Rates
 from occ_app.sync import desk
 from occ_app.sync.models import SyncException
 from occ_app.work import tasks
@@ -50,9 +51,9 @@ def _order(order_id: int, what: str, remedy: str, at: datetime) -> str:
     if order.theirs is None:
         raise RuleError("It is not changed any more. Load the page again.")
     if remedy == "theirs":
-        batch.take_theirs(order, order.partner, at)
+        theirs.take(order, order.partner, at)
         return f"{order.name} is as they changed it"
-    batch.put_back_ours(order, at)
+    theirs.put_back_ours(order, at)
     return "Ours is put back with the next batch"
 
 
@@ -62,9 +63,8 @@ def retry_all(partner_id: int) -> int:
     loaded = query.options(joinedload(PartnerLine.partner), joinedload(PartnerLine.partner_variant))
     found = 0
     for line in db.session.scalars(loaded.with_for_update(of=PartnerLine)).all():
-        cost = capture.cost_of(line.partner, line.partner_variant)
-        if line.unit_cost is not None or cost is not None:
-            batch.retry(line, cost)
+        if line.unit_cost is not None or capture.cost_of(line.partner, line.partner_variant) is not None:
+            _retry(line)
             found += 1
     db.session.flush()
     return found
@@ -77,6 +77,19 @@ def retry_one(line_id: int, at: datetime) -> PartnerLine:
     line = db.session.scalars(loaded.with_for_update(of=PartnerLine)).one_or_none()
     if line is None:
         raise RuleError("There is no such line here.")
-    batch.retry(line, capture.cost_of(line.partner, line.partner_variant))
+    _retry(line)
     orders.tell_failed(line.partner, at)
     return line
+
+
+def _retry(line: PartnerLine) -> None:
+    """The line waits again, at its own cost; at today's where it has none, or one in a currency that the partner has left."""
+    if line.state != FAILED:
+        raise RuleError("This line does not need another try.")
+    currency = Rates().currency(line.partner)
+    if line.unit_cost is None or line.currency not in ("", currency):
+        line.unit_cost = capture.cost_of(line.partner, line.partner_variant)
+        line.currency = currency
+    if line.unit_cost is None:
+        raise RuleError("They still give no price for it.")
+    line.state, line.cause = PENDING, None

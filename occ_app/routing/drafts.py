@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -12,7 +12,9 @@ from occ_app.routing.models import PartnerOrder
 from occ_app.shopify.client import Answer, Client
 
 COMPLETED = "COMPLETED"
+MOST_SHOWN = 180  # lines that the answer to an update or a completion shows; a draft of more is looked at before
 Line = tuple[str, str, int]
+Problem = tuple[tuple[str, ...], str]  # field path, message
 
 
 @dataclass(frozen=True)
@@ -67,14 +69,18 @@ class Placed:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a mutation came to: what it made, or `problems`, each as (field path, message)."""
+    """What a mutation came to: what it made, or `problems`.
+
+    `held`: of an update, the lines before it; of a completion, those of the order; None where they are too many for the answer.
+    """
 
     at: datetime
     gid: str | None = None
     name: str | None = None
     order_gid: str | None = None
     order_name: str | None = None
-    problems: tuple[tuple[tuple[str, ...], str], ...] = ()
+    problems: tuple[Problem, ...] = ()
+    held: Sequence[Line] | None = None
 
     @property
     def words(self) -> str:
@@ -127,14 +133,43 @@ def create(client: Client, order: PartnerOrder, content: dict[str, Any]) -> Outc
 
 
 def update(client: Client, order: PartnerOrder, content: dict[str, Any]) -> Outcome:
-    """The draft has these lines and no others."""
-    answer = client.mutate("partner_draft_update", {"id": order.draft_gid, "input": _input(order, content)})
-    return _outcome(answer, "draftOrderUpdate")
+    """The draft has these lines and no others; the outcome says what it held until then."""
+    given = {"id": order.draft_gid, "unchanged": {"poNumber": order.name}, "input": _input(order, content)}
+    answer = client.mutate("partner_draft_update", given)
+    before = answer.data["before"]["draftOrder"]
+    return replace(_outcome(answer, "draftOrderUpdate"), held=_held(before))
 
 
 def complete(client: Client, gid: str) -> Outcome:
-    """An order has come of the draft, to be paid later."""
-    return _outcome(client.mutate("partner_draft_complete", {"id": gid}), "draftOrderComplete")
+    """An order has come of the draft, to be paid later; the outcome says what it holds."""
+    answer = client.mutate("partner_draft_complete", {"id": gid})
+    return replace(_outcome(answer, "draftOrderComplete"), held=_held(answer.data["draftOrderComplete"]["draftOrder"]))
+
+
+def made(outcome: Outcome) -> Draft | None:
+    """The draft as a completion's answer shows it; None where it was refused, or the answer does not show all."""
+    if outcome.problems or outcome.held is None or outcome.gid is None:
+        return None
+    return Draft(
+        outcome.gid,
+        outcome.name or "",
+        COMPLETED,
+        outcome.at,
+        outcome.held,
+        order_gid=outcome.order_gid,
+        order_name=outcome.order_name,
+    )
+
+
+def _held(draft: dict[str, Any] | None) -> Sequence[Line] | None:
+    """The lines in an answer. Those without a variant, the partner's own, are left out: no line of ours is among them."""
+    if draft is None or draft["lineItems"]["pageInfo"]["hasNextPage"]:
+        return None
+    return [
+        (row["variant"]["id"], _money(row["approximateDiscountedUnitPriceSet"]), row["quantity"])
+        for row in draft["lineItems"]["nodes"]
+        if row["variant"] is not None
+    ]
 
 
 def delete(client: Client, gid: str) -> Outcome:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import case, func, select
+from sqlalchemy import Case, ColumnElement, case, func, select
 from sqlalchemy.orm import joinedload
 
 from occ_app.extensions import db
 from occ_app.orders.models import Order, OrderLine
 from occ_app.partners import settings as partner_settings
 from occ_app.partners.models import Partner, PartnerVariant
-from occ_app.routing import batch, orders
+from occ_app.routing import orders, rules
+from occ_app.routing.eligibility import PAID, RISKY
 from occ_app.routing.models import (
     CANCELLED,
     CLOSING,
@@ -69,6 +70,10 @@ class Shown:
     short: int
     damaged: int
 
+    def left(self, at: datetime) -> str:
+        """What is left until its cutoff, for people."""
+        return " ".join(f"{number} {unit}" for number, unit in rules.time_left(self.order.cutoff_at - at))
+
     @property
     def badge(self) -> tuple[str, str]:
         """Words and tone."""
@@ -100,7 +105,7 @@ class Variant:
         return self.unit_cost * self.units
 
 
-def sums(condition, limit: int = 50, offset: int = 0) -> list[Shown]:  # type: ignore[no-untyped-def]
+def sums(condition: ColumnElement[bool], limit: int = 50, offset: int = 0) -> list[Shown]:
     """The orders under that condition, newest first, with their sums. Two statements, and one for each partner's rate."""
     standing = PartnerLine.state == CREATED
     columns = (
@@ -165,7 +170,7 @@ def variants_of(order: PartnerOrder, partner: Partner) -> list[Variant]:
     for variant_id, cost, units, number in rows:
         source = by_id[variant_id]
         name = f"{source.product.title}{', ' + source.title if source.title else ''}"
-        asks = batch.rules.cost_of(source.price, discount)
+        asks = rules.cost_of(source.price, discount)
         picture = source.image_url or next((image["url"] for image in source.product.images), None)
         found.append(Variant(name, source.sku, picture, int(units), number, source.available, cost or Decimal(0), asks))
     return sorted(found, key=lambda each: each.name.casefold())
@@ -177,14 +182,14 @@ def history(order: PartnerOrder) -> Sequence[PartnerOrderEvent]:
     return db.session.scalars(query.order_by(PartnerOrderEvent.id.desc()).limit(60)).all()
 
 
-def _waits_because(at: datetime):  # type: ignore[no-untyped-def]
+def _waits_because(at: datetime) -> Callable[[int], Case[str]]:
     """The cause of a waiting line as SQL; the hold window is the partner's, so one statement is made for each."""
     of = shop()
-    unpaid = Order.financial_status.not_in(batch.PAID)
+    unpaid = Order.financial_status.not_in(PAID)
     if shop_settings.get(of, "route_orders") == "any":
         unpaid = Order.id.is_(None)
     held = Order.is_on_hold | (Order.fulfillment_status == "ON_HOLD")
-    risky = Order.risk.in_(batch.RISKY[shop_settings.get(of, "route_risk")])
+    risky = Order.risk.in_(RISKY[shop_settings.get(of, "route_risk")])
     return lambda minutes: case(
         (unpaid, WAITS[0]),
         (held, WAITS[1]),
@@ -235,11 +240,11 @@ def lines_not_on_order(state: str, at: datetime, limit: int = 50, offset: int = 
 
 def _cause(line: PartnerLine, order: Order, at: datetime) -> str:
     of = shop()
-    if shop_settings.get(of, "route_orders") == "paid" and order.financial_status not in batch.PAID:
+    if shop_settings.get(of, "route_orders") == "paid" and order.financial_status not in PAID:
         return WAITS[0]
     if order.is_on_hold or order.fulfillment_status == "ON_HOLD":
         return WAITS[1]
-    if order.risk in batch.RISKY[shop_settings.get(of, "route_risk")]:
+    if order.risk in RISKY[shop_settings.get(of, "route_risk")]:
         return WAITS[2]
     minutes = partner_settings.get(line.partner, "hold_minutes")
     if order.placed_at is not None and order.placed_at > at - timedelta(minutes=minutes):
@@ -253,7 +258,7 @@ def count(state: str) -> int:
     return int(db.session.scalar(query) or 0)
 
 
-def count_orders(condition) -> int:  # type: ignore[no-untyped-def]
+def count_orders(condition: ColumnElement[bool]) -> int:
     """Orders under that condition."""
     return int(db.session.scalar(select(func.count()).select_from(PartnerOrder).where(condition)) or 0)
 
@@ -276,7 +281,7 @@ LINE_WORDS = {
 }
 
 
-def customers(condition, limit: int = 50, offset: int = 0) -> list[dict[str, Any]]:  # type: ignore[no-untyped-def]
+def customers(condition: ColumnElement[bool], limit: int = 50, offset: int = 0) -> list[dict[str, Any]]:
     """Customers' orders with partners' goods: each with the least far of its lines."""
     rank = case(
         (PartnerLine.state == FAILED, 0),

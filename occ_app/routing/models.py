@@ -31,6 +31,7 @@ class PartnerOrder(ShopScoped, db.Model):
     `sending` is committed before a call and says exactly what goes out; `sent` is what the draft held when we last knew. Both:
     {"lines": [[variant gid, unit cost, quantity]], "until": ..., "ship_to": {...}}; `sending` also {"rows": {line id: quantity}}.
     A draft whose lines are not `sent` was changed by the partner: that is kept in `theirs` until a person, or the cutoff, decides.
+    `theirs` with `overwritten` is not in the draft any more: our update came over it, and theirs is put back.
     """
 
     __tablename__ = "partner_order"
@@ -68,6 +69,9 @@ class PartnerOrder(ShopScoped, db.Model):
     extra: Mapped[list[Any]] = mapped_column(default=list)  # lines that the partner added and we took over
     ship_to: Mapped[dict[str, Any] | None]  # the fulfilment centre, as on the order
     create_tried_at: Mapped[datetime | None]  # when a call that makes the draft last went out
+    creates: Mapped[int] = mapped_column(
+        default=0, server_default="0"
+    )  # calls that make the draft; of more than one, two may have come through
     complete_tried_at: Mapped[datetime | None]
     look_at: Mapped[datetime | None]  # news of it came: it is to be read from then on
     looked_at: Mapped[datetime | None]
@@ -111,7 +115,10 @@ class PartnerLine(ShopScoped, db.Model):
     state: Mapped[str] = mapped_column(Text, default=PENDING)
     cause: Mapped[str | None] = mapped_column(Text)  # why it failed, or came back, in plain words
     quantity: Mapped[int]
-    unit_cost: Mapped[Decimal | None] = mapped_column(Numeric(14, 2))  # the partner's currency, frozen
+    unit_cost: Mapped[Decimal | None] = mapped_column(Numeric(14, 2))  # frozen
+    currency: Mapped[str] = mapped_column(
+        Text, default="", server_default=""
+    )  # of `unit_cost`: the partner's store's at capture; empty without a cost
     sold_for: Mapped[Decimal | None] = mapped_column(Numeric(14, 2))  # per unit, in the merchant's currency
     captured_at: Mapped[datetime]
     placed_at: Mapped[datetime | None]

@@ -34,6 +34,7 @@ from occ_app.shops.models import Shop
 from occ_app.sync import desk
 from occ_app.sync.targets import shop
 
+LONGEST_REST = timedelta(hours=2)  # longer than any rest after a failure (sync.rules.retry_after)
 RESERVED_BEYOND = timedelta(days=2)  # a draft holds stock a little beyond its cutoff, should that be late
 
 
@@ -60,6 +61,11 @@ def tell(order: PartnerOrder, at: datetime, words: str, detail: str = "") -> Non
     row = PartnerOrderEvent(partner_order_id=order.id, at=at, words=words, detail=detail[:1000])
     row.shop_id = order.shop_id
     db.session.add(row)
+
+
+def is_resting(order: PartnerOrder, at: datetime) -> bool:
+    """Whether the order failed a moment ago and is left alone."""
+    return order.next_try_at is not None and at < order.next_try_at <= at + LONGEST_REST
 
 
 def plan_of(partner: Partner, of: Shop | None = None) -> Plan:

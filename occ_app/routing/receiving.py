@@ -20,7 +20,7 @@ from occ_app.errors import RuleError
 from occ_app.extensions import db
 from occ_app.orders.models import OrderLine
 from occ_app.partners.models import ImportedVariant, Partner, PartnerVariant
-from occ_app.routing import capture, orders, tracking
+from occ_app.routing import capture, orders, rules, tracking
 from occ_app.routing.models import CREATED, PLACED_STATES, RECEIVED, PartnerLine, PartnerOrder
 from occ_app.stock import ledger
 from occ_app.stock.ledger import Move
@@ -209,7 +209,7 @@ def _told(order: PartnerOrder, counts: Pairs[int, Count], at: datetime) -> None:
         sum(getattr(count, name) for count in counts.values()) for name in ("received", "short", "damaged")
     )
     parts = [f"{units} {words}" for units, words in ((short, "short"), (damaged, "damaged")) if units]
-    orders.tell(order, at, f"{good} units received", ", ".join(parts))
+    orders.tell(order, at, f"{rules.units(good)} received", ", ".join(parts))
     shown = expected(order)
     if not any(one.open for one in shown):
         order.state, order.received_at = RECEIVED, at

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
@@ -140,6 +140,26 @@ def misses(units: int, value: Decimal, *, least_units: int, least_value: Decimal
     if value < least_value:
         return f"{value} of at least {least_value}"
     return None
+
+
+def units(number: int) -> str:
+    """1 unit, 2 units."""
+    return f"{number} {'unit' if number == 1 else 'units'}"
+
+
+def changed_by(changes: Iterable[int]) -> str:
+    """What an update did, in words: the units that came and those that went, also where the sum stays."""
+    rows = list(changes)
+    added, off = sum(n for n in rows if n > 0), -sum(n for n in rows if n < 0)
+    parts = [f"{units(n)} {words}" for n, words in ((added, "added"), (off, "taken off")) if n]
+    return ", ".join(parts)
+
+
+def time_left(left: timedelta) -> list[tuple[int, str]]:
+    """What is left in its two largest units, such as 2 d 1 h; 0 h 0 min where it is over."""
+    left = max(timedelta(0), left)
+    hours = left.seconds // 3600
+    return [(left.days, "d"), (hours, "h")] if left.days else [(hours, "h"), (left.seconds % 3600 // 60, "min")]
 
 
 def code_of(name: str) -> str:

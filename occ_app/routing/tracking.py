@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import select
 
@@ -96,7 +97,7 @@ def _parcels(client: Client, order: PartnerOrder, placed: Placed) -> None:
             row = PartnerParcel(partner_order_id=order.id, fulfillment_gid=parcel.gid, sent_at=parcel.sent_at)
             row.shop_id = order.shop_id
             db.session.add(row)
-            words = f"{sum(lines.values())} units sent"
+            words = f"{rules.units(sum(lines.values()))} sent"
         else:
             words = "Parcel cancelled" if parcel.status != GOOD else "Tracking changed"
         row.status, row.tracking, row.lines, row.changed_at = parcel.status, parcel.tracking, lines, parcel.changed_at
@@ -104,7 +105,7 @@ def _parcels(client: Client, order: PartnerOrder, placed: Placed) -> None:
     db.session.flush()
 
 
-def numbers_of(tracking: Sequence[dict]) -> list[str]:  # type: ignore[type-arg]
+def numbers_of(tracking: Sequence[dict[str, Any]]) -> list[str]:
     """Carrier and number of each, for people."""
     return [" ".join(part for part in (one.get("company"), one.get("number")) if part) for one in tracking]
 

@@ -6,15 +6,16 @@ from collections.abc import Callable, Iterable
 from datetime import date, datetime, timedelta
 
 import structlog
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, CompoundSelect, Select, func, select
 
 from occ_app import clock
 from occ_app.errors import RuleError
 from occ_app.extensions import db
 from occ_app.partners.models import CONNECTED, Partner
 from occ_app.partners.turns import client_of
-from occ_app.routing import batch, capture, orders, rules, tracking
-from occ_app.routing.batch import Batch
+from occ_app.routing import capture, orders, rules, settling, tracking
+from occ_app.routing.batch import Batch, rest_all
+from occ_app.routing.context import Context, today
 from occ_app.routing.models import (
     CLOSING,
     CUTOFF,
@@ -111,12 +112,12 @@ def _one(partner_id: int, kind: str, connect: Connect, centre: FulfilmentCentre)
     except ShopifyError as error:
         at = clock.now()
         row = PartnerBatch(
-            partner_id=partner_id, kind=kind, for_on=batch.today(at), started_at=at, finished_at=at, milliseconds=0
+            partner_id=partner_id, kind=kind, for_on=today(at), started_at=at, finished_at=at, milliseconds=0
         )
         row.placed = row.taken_off = row.failed = row.orders = row.calls = 0
         row.cause = str(error)
         db.session.add(row)
-        batch.rest_all(partner, str(error), at)
+        rest_all(partner, str(error), at)
         db.session.commit()
         return row
     return Batch(
@@ -137,11 +138,16 @@ def _due(of: Shop, at: datetime) -> list[tuple[int, str]]:
     return found
 
 
-def _closes_by(at: datetime):  # type: ignore[no-untyped-def]
-    rested = PartnerOrder.next_try_at.is_(None) | (PartnerOrder.next_try_at <= at)
+def _closes_by(at: datetime) -> ColumnElement[bool]:
     due = (PartnerOrder.state == CLOSING) | ((PartnerOrder.state == OPEN) & (PartnerOrder.cutoff_at <= at))
     unsettled = (PartnerOrder.state == OPEN) & PartnerOrder.next_try_at.is_not(None)
-    return (due | unsettled) & rested
+    return (due | unsettled) & _rested_by(at)
+
+
+def _rested_by(at: datetime) -> ColumnElement[bool]:
+    """Which orders do not rest. A rest that seems longer than any is over: the clock went back."""
+    rests_until = PartnerOrder.next_try_at
+    return rests_until.is_(None) | (rests_until <= at) | (rests_until > at + orders.LONGEST_REST)
 
 
 def _last_daily() -> dict[int, date]:
@@ -173,17 +179,16 @@ def look_due(connect: Connect, at: datetime) -> int:
     return len(found)
 
 
-def looks_by(at: datetime):  # type: ignore[no-untyped-def]
+def looks_by(at: datetime) -> ColumnElement[bool]:
     """Which orders are to be looked at."""
     lives = PartnerOrder.state.in_((ORDERED, SHIPPED)) | (
         (PartnerOrder.state == OPEN) & PartnerOrder.draft_gid.is_not(None)
     )
     told = PartnerOrder.look_at <= at
     recent = (PartnerOrder.ordered_at.is_(None)) | (PartnerOrder.ordered_at >= at - LOOK_FOR)
-    old = (PartnerOrder.looked_at.is_(None)) | (PartnerOrder.looked_at <= at - LOOK_EVERY)
-    rested = PartnerOrder.next_try_at.is_(None) | (PartnerOrder.next_try_at <= at)
+    old = PartnerOrder.looked_at.is_(None) | ~PartnerOrder.looked_at.between(at - LOOK_EVERY, at)
     received = (PartnerOrder.state == RECEIVED) & (PartnerOrder.look_at <= at)
-    return rested & ((lives & (told | (recent & old))) | received)
+    return _rested_by(at) & ((lives & (told | (recent & old))) | received)
 
 
 def look(order_id: int, connect: Connect) -> None:
@@ -193,7 +198,7 @@ def look(order_id: int, connect: Connect) -> None:
     try:
         client = client_of(partner, connect)
         if order.state == OPEN:
-            Batch(partner, client, lambda: {}, CUTOFF)._settle(order)
+            settling.settle(Context(partner, client, lambda: {}, CUTOFF), order, is_due=True)
             orders.tell_failed(partner, clock.now())
         else:
             tracking.look(client, order, partner)
@@ -221,12 +226,12 @@ def hear(partner_shop_id: int, gid: str, at: datetime, *, is_draft: bool) -> set
     return found
 
 
-def shops_due(at: datetime):  # type: ignore[no-untyped-def]
+def shops_due(at: datetime) -> Select[tuple[int]]:
     """Statement of the merchants who have something due but the daily batch, for the sweep."""
     return select(PartnerOrder.shop_id).where(_closes_by(at) | looks_by(at)).distinct()
 
 
-def shops_with_work():  # type: ignore[no-untyped-def]
+def shops_with_work() -> CompoundSelect[tuple[int]]:
     """Statement of the merchants who have lines that wait or orders that grow."""
     waiting = select(PartnerLine.shop_id).where(PartnerLine.state == PENDING)
     growing = select(PartnerOrder.shop_id).where(PartnerOrder.state.in_((OPEN, CLOSING)))

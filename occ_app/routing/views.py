@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable
-from datetime import UTC, date, datetime, time, timedelta
-from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from flask import Blueprint, Response, current_app, g, request
+from sqlalchemy import ColumnElement
 
 from occ_app import clock
-from occ_app.catalog import pull
 from occ_app.errors import RuleError
 from occ_app.extensions import db
 from occ_app.partners import standing
 from occ_app.partners.models import LEFT
-from occ_app.routing import batch, deciding, listing, orders, receiving, tracking
+from occ_app.routing import batch, deciding, listing, orders, receiving, rules, tracking
+from occ_app.routing.context import today
 from occ_app.routing.models import (
     CLOSE,
     CLOSING,
@@ -29,11 +26,11 @@ from occ_app.routing.models import (
     PENDING,
     PLACED_STATES,
     SHIPPED,
+    PartnerLine,
     PartnerOrder,
 )
 from occ_app.routing.receiving import Count
-from occ_app.shops import settings
-from occ_app.shops.models import Shop
+from occ_app.routing.statement_views import csv_of
 from occ_app.sync.views import PER_PAGE, page_number, pages_of
 from occ_app.web import page
 from occ_app.work import tasks
@@ -122,22 +119,17 @@ def _show(order_id: int, status: int = 200, toast: str | None = None, error: str
     )
 
 
-def _on(order_id: int):  # type: ignore[no-untyped-def]
-    from occ_app.routing.models import PartnerLine
-
+def _on(order_id: int) -> ColumnElement[bool]:
     return PartnerLine.partner_order_id == order_id
 
 
 def _cutoff(order: PartnerOrder, partner: Any) -> dict[str, Any]:
     """The cutoff by the partner's clock, and what is left until then."""
     zone = orders.plan_of(partner, g.shop).time_zone
-    left = max(timedelta(0), order.cutoff_at - clock.now())
-    days, rest = left.days, left.seconds
-    parts = [(days, "d"), (rest // 3600, "h")] if days else [(rest // 3600, "h"), (rest % 3600 // 60, "min")]
     return {
         "there": order.cutoff_at.astimezone(ZoneInfo(zone)),
         "zone": zone.split("/")[-1].replace("_", " "),
-        "parts": parts,
+        "parts": rules.time_left(order.cutoff_at - clock.now()),
     }
 
 
@@ -181,20 +173,6 @@ def as_csv(order_id: int) -> Response:
         for one in listing.variants_of(shown.order, shown.partner)
     ]
     return csv_of(head, rows, f"{shown.order.name}.csv")
-
-
-def csv_of(head: list[str], rows: list[list[Any]], name: str) -> Response:
-    """A CSV file to keep. A cell that a spreadsheet would run begins with an apostrophe."""
-    out = io.StringIO(newline="")
-    writer = csv.writer(out)
-    writer.writerow(head)
-    writer.writerows([[_safe(cell) for cell in row] for row in rows])
-    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-    return Response(out.getvalue(), mimetype="text/csv", headers=headers)
-
-
-def _safe(cell: Any) -> Any:
-    return f"'{cell}" if isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@", "\t", "\r") else cell
 
 
 # Lines on no order ------------------------------------------------------------------------------------------------------------------
@@ -266,12 +244,12 @@ def receive(order_id: int) -> Response:
             counts = {one.variant.id: Count(received=one.open) for one in receiving.expected(order)}
         else:
             counts = {one.variant.id: _count(one) for one in receiving.expected(order)}
-        number = receiving.receive(order, counts, actor=g.user, today=batch.today(at), at=at)
+        number = receiving.receive(order, counts, actor=g.user, today=today(at), at=at)
     except RuleError as error:
         db.session.rollback()
         return _receive(order_id, 422, error=error, given=request.form)
     db.session.commit()
-    return _receive(order_id, toast=f"{number} units received")
+    return _receive(order_id, toast=f"{rules.units(number)} received")
 
 
 def _count(one: receiving.Expected) -> Count:
@@ -294,144 +272,9 @@ def scan(order_id: int) -> Response:
     order, at = orders.get(order_id), clock.now()
     try:
         found = receiving.find_variant(order, request.form.get("code", "")[:200])
-        receiving.receive(order, {found.id: Count(received=1)}, actor=g.user, today=batch.today(at), at=at)
+        receiving.receive(order, {found.id: Count(received=1)}, actor=g.user, today=today(at), at=at)
     except RuleError as error:
         db.session.rollback()
         return _receive(order_id, 422, error=RuleError(str(error), field="code"))
     db.session.commit()
     return _receive(order_id, toast=f"1 × {found.sku or 'unit'} received")
-
-
-# Statements, log, delivery ----------------------------------------------------------------------------------------------------------
-
-
-@blueprint.get("/statement")
-def statement() -> Response:
-    """What one partner is to be paid for a period: page, print or CSV."""
-    partners = standing.everybody()
-    if not partners:
-        return page(
-            "routing/statement.html",
-            partners=[],
-            partner=None,
-            entries=[],
-            since=None,
-            until=None,
-            currency="",
-            error="",
-        )
-    error = ""
-    try:
-        since, until = _period()
-    except RuleError as wrong:
-        error, (since, until) = str(wrong), _this_month()
-    chosen = request.args.get("partner", "")
-    partner = next((one for one in partners if str(one.id) == chosen), partners[0])
-    entries = listing.statement(partner, _begin(since), _begin(until + timedelta(days=1)))
-    if request.args.get("as") == "csv":
-        return csv_of(
-            *statement_rows(entries, listing.currency_of(partner)), f"statement-{partner.id}-{since}-{until}.csv"
-        )
-    return page(
-        "routing/statement.html",
-        status=422 if error else 200,
-        partners=partners,
-        partner=partner,
-        entries=entries,
-        since=since,
-        until=until,
-        currency=listing.currency_of(partner),
-        error=error,
-        totals={
-            name: sum((getattr(one, name) for one in entries), Decimal(0))
-            for name in ("ordered", "short", "damaged", "refunded", "to_pay")
-        },
-    )
-
-
-def statement_rows(entries: list[listing.Entry], currency: str) -> tuple[list[str], list[list[Any]]]:
-    """Head and rows of a statement as CSV."""
-    head = ["partner_order", "their_order", "ordered_on", "units", "ordered", "shipped", "received", "short", "damaged"]
-    rows = [
-        [
-            one.order.name,
-            one.order.order_name or "",
-            one.order.ordered_at.date().isoformat() if one.order.ordered_at else "",
-            one.units,
-            one.ordered,
-            one.shipped,
-            one.received,
-            one.short,
-            one.damaged,
-            one.refunded,
-            one.to_pay,
-            currency,
-        ]
-        for one in entries
-    ]
-    return [*head, "refunded", "to_pay", "currency"], rows
-
-
-def _period() -> tuple[date, date]:
-    since, until = _this_month()
-    try:
-        since = date.fromisoformat(request.args["since"]) if request.args.get("since") else since
-        until = date.fromisoformat(request.args["until"]) if request.args.get("until") else until
-    except ValueError:
-        raise RuleError("Give days such as 2026-11-01.") from None
-    if not since <= until or since.year < 2000 or until.year > 2199:
-        raise RuleError("The first day comes before the last one.")
-    return since, until
-
-
-def _this_month() -> tuple[date, date]:
-    today = batch.today(clock.now())
-    return today.replace(day=1), today
-
-
-def _begin(day: date) -> datetime:
-    return datetime.combine(day, time(0), ZoneInfo(settings.get(g.shop, "time_zone"))).astimezone(UTC)
-
-
-@blueprint.get("/log")
-def log() -> Response:
-    """Each batch with what it did, how long it took and why it failed."""
-    return page("routing/log.html", rows=listing.batches())
-
-
-@blueprint.get("/delivery")
-def delivery() -> Response:
-    """Where partners ship to, when the batch comes, and which orders go."""
-    return _delivery()
-
-
-NAMES = ("fulfilment_centre", "batch_hour", "route_orders", "route_risk")
-
-
-def _delivery(
-    status: int = 200, toast: str | None = None, error: RuleError | None = None, values: Any = None
-) -> Response:
-    values = values or {name: settings.get(g.shop, name) for name in NAMES}
-    places = [place for place in pull.locations() if place.is_active]
-    zone = settings.get(g.shop, "time_zone")
-    return page(
-        "routing/delivery.html", status=status, toast=toast, error=error, values=values, places=places, zone=zone
-    )
-
-
-@blueprint.post("/delivery")
-def save_delivery() -> Response:
-    """The settings are as the form says; all of them or none."""
-    shop = db.session.get_one(Shop, g.shop_id)
-    given = {name: request.form[name] for name in NAMES if name in request.form}
-    try:
-        if given.get("fulfilment_centre") and pull.find_location(given["fulfilment_centre"]) is None:
-            raise RuleError("Choose among your own locations.", field="fulfilment_centre")
-        for name, text in given.items():
-            settings.put(shop, name, text)
-    except RuleError as error:
-        db.session.rollback()
-        return _delivery(422, error=error, values={name: given.get(name, settings.get(g.shop, name)) for name in NAMES})
-    tasks.ask("partner_orders", g.shop_id)
-    db.session.commit()
-    return _delivery(toast="Saved")

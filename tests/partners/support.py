@@ -58,11 +58,23 @@ def add_good(
         available=available,
         changed_at=now,
     )
+    db.session.add(source)
+    db.session.flush()
+    return take_in(bench, partner, source, sku, f"Beans {sku}")
+
+
+def take_in(bench: Bench, partner: Partner, source: PartnerVariant, sku: str, name: str) -> ImportedVariant:
+    """The partner's variant is imported as our product of that SKU, linked with our number. The shop in scope is the bench's."""
+    now = clock.now()
     copy = ImportedProduct(
-        partner_id=partner.id, partner_product_id=product.id, state=IMPORTED, handle=f"h-{number}", created_at=now
+        partner_id=partner.id,
+        partner_product_id=source.partner_product_id,
+        state=IMPORTED,
+        handle=f"h-{partner.id}-{sku}",
+        created_at=now,
     )
-    item = Item(sku=sku, name=f"Beans {sku}", kind=PARTNER, created_at=now)
-    db.session.add_all([source, copy, item])
+    item = Item(sku=sku, name=name, kind=PARTNER, created_at=now)
+    db.session.add_all([copy, item])
     db.session.flush()
     place = pull.find_location(bench.place.gid)
     variant = db.session.scalars(db.select(Variant).where(Variant.sku == sku)).one()

@@ -11,20 +11,16 @@ import pytest
 from devshop import drafts
 from devshop.world import Order, Store
 from occ_app import clock
-from occ_app.catalog import mapping as mappings
-from occ_app.catalog import pull
-from occ_app.catalog.models import PARTNER, Item, Variant
 from occ_app.extensions import across_shops, db
 from occ_app.partners import settings
-from occ_app.partners.models import IMPORTED, ImportedProduct, ImportedVariant, Partner, PartnerVariant
+from occ_app.partners.models import Partner, PartnerVariant
 from occ_app.routing.models import PartnerBatch, PartnerLine, PartnerOrder
 from occ_app.shops import settings as shop_settings
 from occ_app.shops.models import Shop
 from occ_app.stock import ledger
-from occ_app.sync import link
-from occ_app.sync.models import SyncException, SyncState
+from occ_app.sync.models import SyncException
 from occ_app.wiring import send_now
-from tests.partners.support import ROASTER, coffee, connect
+from tests.partners.support import ROASTER, coffee, connect, take_in
 from tests.support.bench import Bench
 
 ADDRESS = {"address1": "Unit 4, Feeder Road", "city": "Bristol", "zip": "BS2 0TX", "countryCode": "GB"}
@@ -81,38 +77,8 @@ class Trade:
 
     def _import(self, partner: Partner, sku: str) -> None:
         """What an import leaves behind: the partner's variant of that SKU sells as ours of the same."""
-        now = clock.now()
         query = db.select(PartnerVariant).where(PartnerVariant.partner_id == partner.id, PartnerVariant.sku == sku)
-        source = db.session.scalars(query).one()
-        copy = ImportedProduct(
-            partner_id=partner.id,
-            partner_product_id=source.partner_product_id,
-            state=IMPORTED,
-            handle=f"h-{partner.id}-{sku}",
-            created_at=now,
-        )
-        item = Item(sku=sku, name=f"Coffee {sku}", kind=PARTNER, created_at=now)
-        db.session.add_all([copy, item])
-        db.session.flush()
-        place = pull.find_location(self.bench.place.gid)
-        variant = db.session.scalars(db.select(Variant).where(Variant.sku == sku)).one()
-        assert place is not None
-        row = ImportedVariant(
-            partner_id=partner.id,
-            imported_product_id=copy.id,
-            partner_variant_id=source.id,
-            item_id=item.id,
-            location_id=place.id,
-            variant_id=variant.id,
-            variant_gid=variant.variant_gid,
-            created_at=now,
-        )
-        db.session.add(row)
-        db.session.flush()
-        mapping = mappings.make(item, variant, place, at=now)
-        state = db.session.get_one(SyncState, mapping.id)
-        state.mapping = mapping
-        link.choose(state, "hub", now)
+        take_in(self.bench, partner, db.session.scalars(query).one(), sku, f"Coffee {sku}")
 
     def partner(self, domain: str = ROASTER) -> Partner:
         """The partner's row. In the bench's scope."""
@@ -149,6 +115,11 @@ class Trade:
     def look(self) -> None:
         """An hour later everything has been looked at and settled."""
         self.later(hours=1, minutes=1)
+        self.bench.settle()
+
+    def to_cutoff(self) -> None:
+        """Thursday has come, 18:00, and a minute more; what is due is done."""
+        self.to(self.now.replace(hour=18, minute=1) + timedelta(days=(3 - self.now.weekday()) % 7))
         self.bench.settle()
 
     def drafts(self, store: Store | None = None) -> list[drafts.Draft]:

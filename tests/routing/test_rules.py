@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 
 import pytest
@@ -90,3 +90,11 @@ def test_names_tell_partner_and_week_and_are_never_used_twice() -> None:
     assert rules.name_of(code, "weekly", date(2027, 1, 1), ()) == "NC-2026-53"  # the ISO year of that week
     assert rules.code_of("Kiln") == "KI"
     assert rules.code_of("咖啡") == "PO"
+
+
+def test_an_update_is_told_by_what_came_and_what_went_and_time_by_its_two_largest_units() -> None:
+    assert rules.changed_by([4, -2, -1, 0]) == "4 units added, 3 units taken off"
+    assert rules.changed_by([1]) == "1 unit added"
+    assert rules.changed_by([0]) == ""
+    assert rules.time_left(timedelta(days=2, hours=1, minutes=9)) == [(2, "d"), (1, "h")]
+    assert rules.time_left(timedelta(seconds=-5)) == [(0, "h"), (0, "min")]

@@ -28,12 +28,6 @@ def weekly(trade: Trade) -> Trade:
     return trade
 
 
-def to_cutoff(trade: Trade) -> None:
-    """Thursday has come, 18:00, and a minute more."""
-    trade.to(trade.now.replace(hour=18, minute=1) + timedelta(days=(3 - trade.now.weekday()) % 7))
-    trade.bench.settle()
-
-
 def receive(trade: Trade, sku: str, *counts: int) -> None:
     """So many units of the SKU were counted: received, short, damaged."""
     name = trade.orders()[0].name
@@ -79,7 +73,7 @@ def test_customers_orders_grow_one_draft_until_the_cutoff_makes_it_an_order(week
     assert str(draft.total) == "74.00"
     assert weekly.theirs() == []
 
-    to_cutoff(weekly)
+    weekly.to_cutoff()
     (order,) = weekly.theirs()
     assert weekly.held(order) == {"C-1": 3, "C-2": 4}
     assert order.financial_status == "PENDING"
@@ -145,7 +139,7 @@ def test_a_lost_answer_never_makes_a_second_draft_or_order(weekly: Trade, fault:
     assert weekly.held(weekly.drafts()[0]) == {"C-1": 2, "C-2": 1}
 
     store.faults.upcoming.append(CallFault(fault, "mutation"))
-    to_cutoff(weekly)
+    weekly.to_cutoff()
     weekly.later(minutes=10)
     weekly.bench.settle()
 
@@ -160,7 +154,7 @@ def test_a_cancellation_before_the_cutoff_takes_the_line_off(weekly: Trade) -> N
     orders.cancel(weekly.bench.store, mine, restock=True)
     weekly.bench.settle()
 
-    to_cutoff(weekly)
+    weekly.to_cutoff()
 
     assert [weekly.held(order) for order in weekly.theirs()] == [{"C-2": 1}]
     assert weekly.exceptions() == {}
@@ -171,7 +165,7 @@ def test_a_draft_that_lost_all_its_lines_is_deleted_and_nothing_is_ordered(weekl
     weekly.send()
     orders.cancel(weekly.bench.store, mine, restock=True)
     weekly.bench.settle()
-    to_cutoff(weekly)
+    weekly.to_cutoff()
 
     assert (weekly.drafts(), weekly.theirs()) == ([], [])
     assert [order.state for order in weekly.orders()] == ["cancelled"]
@@ -182,7 +176,7 @@ def test_a_draft_that_lost_all_its_lines_is_deleted_and_nothing_is_ordered(weekl
 def test_a_cancellation_after_the_cutoff_is_told_with_a_message_to_the_partner(weekly: Trade) -> None:
     mine = weekly.buy("C-1", 2)
     weekly.send()
-    to_cutoff(weekly)
+    weekly.to_cutoff()
     orders.cancel(weekly.bench.store, mine, restock=True)
     weekly.bench.settle()
 
@@ -258,7 +252,7 @@ def test_a_partners_edit_is_asked_about_and_at_the_cutoff_theirs_counts(weekly: 
     weekly.bench.settle()
     assert weekly.exceptions()["partner_order"]["difference"] == "Coffee 1: 3 to 1"
 
-    to_cutoff(weekly)
+    weekly.to_cutoff()
 
     assert [weekly.held(order) for order in weekly.theirs()] == [{"C-1": 1, "C-2": 1}]
     assert weekly.exceptions()["partner_lines"]["units"] == 2
@@ -298,7 +292,7 @@ def test_a_draft_that_the_partner_deleted_is_opened_anew(weekly: Trade) -> None:
     weekly.bench.settle()
     assert weekly.exceptions()["partner_order"]["what"] == "deleted"
 
-    to_cutoff(weekly)
+    weekly.to_cutoff()
     weekly.send("close")
 
     assert [weekly.held(order) for order in weekly.theirs()] == [{"C-1": 3}]
@@ -320,7 +314,7 @@ def test_an_order_that_the_partner_made_early_is_adopted_and_a_new_one_opened(we
 def test_an_order_that_the_partner_cancelled_leaves_its_lines_to_a_person(weekly: Trade) -> None:
     weekly.buy("C-1", 3)
     weekly.send()
-    to_cutoff(weekly)
+    weekly.to_cutoff()
     orders.cancel(weekly.stores[ROASTER], weekly.theirs()[0], restock=True)
     weekly.bench.settle()
 
@@ -337,7 +331,7 @@ def test_what_is_out_of_stock_at_the_cutoff_is_left_out_and_told(weekly: Trade) 
         store, inventory.level(store, store.variant("C-1"), _place(weekly)), -2, who="admin", why="broken bags"
     )
 
-    to_cutoff(weekly)
+    weekly.to_cutoff()
 
     assert [weekly.held(order) for order in weekly.theirs()] == [{"C-1": 1, "C-2": 2}]
     assert "did not have enough" in weekly.exceptions()["partner_lines"]["causes"][0]
@@ -351,7 +345,7 @@ def test_a_deleted_variant_stops_only_its_own_lines(weekly: Trade) -> None:
     products.delete_variant(store, store.variant("C-1"))
     weekly.bench.settle()
 
-    to_cutoff(weekly)
+    weekly.to_cutoff()
 
     assert [weekly.held(order) for order in weekly.theirs()] == [{"C-2": 2}]
     assert weekly.exceptions()["partner_lines"]["causes"] == ["Northlight Coffee no longer has it"]
@@ -361,7 +355,7 @@ def test_parcels_come_back_and_receiving_gives_every_order_its_lot(weekly: Trade
     weekly.buy("C-1", 2)
     weekly.buy("C-1", 1)
     weekly.send()
-    to_cutoff(weekly)
+    weekly.to_cutoff()
     orders.fulfil(weekly.stores[ROASTER], weekly.theirs()[0], tracking={"company": "DPD", "numbers": ["15501"]})
     weekly.bench.settle()
     assert weekly.orders()[0].state == "shipped"
@@ -382,7 +376,7 @@ def test_what_is_short_is_ordered_again_and_what_nobody_wants_any_more_is_stock(
     mine = weekly.buy("C-1", 2)
     weekly.buy("C-1", 2)
     weekly.send()
-    to_cutoff(weekly)
+    weekly.to_cutoff()
     orders.cancel(weekly.bench.store, mine, restock=True)
     weekly.bench.settle()
 
@@ -397,7 +391,7 @@ def test_what_is_short_is_ordered_again_and_what_nobody_wants_any_more_is_stock(
 def test_too_many_counted_is_refused_and_nothing_booked(weekly: Trade) -> None:
     weekly.buy("C-1", 2)
     weekly.send()
-    to_cutoff(weekly)
+    weekly.to_cutoff()
 
     with pytest.raises(Exception, match="only 2 are open"):
         receive(weekly, "C-1", 3)
@@ -417,7 +411,7 @@ def test_an_order_below_the_minimum_is_held_to_the_next_week(weekly: Trade) -> N
     weekly.put("minimum_value", "50")
     weekly.buy("C-1", 2)
     weekly.send()
-    to_cutoff(weekly)
+    weekly.to_cutoff()
     assert weekly.theirs() == []
     weekly.buy("C-1", 3)
     weekly.later(days=7)
@@ -426,10 +420,13 @@ def test_an_order_below_the_minimum_is_held_to_the_next_week(weekly: Trade) -> N
     assert [weekly.held(order) for order in weekly.theirs()] == [{"C-1": 5}]
 
 
-def test_a_daily_order_is_complete_at_once(weekly: Trade) -> None:
+def test_a_daily_order_is_complete_a_turn_after_its_draft_was_made(weekly: Trade) -> None:
     weekly.put("cadence", "daily")
     weekly.buy("C-1", 2)
     weekly.send("daily")
+    assert [order.state for order in weekly.orders()] == ["closing"]
+
+    weekly.bench.settle()
 
     assert [weekly.held(order) for order in weekly.theirs()] == [{"C-1": 2}]
     assert weekly.orders()[0].name.startswith("NC-2026-11-")

@@ -1,0 +1,229 @@
+"""Partner orders while clocks jump, settings move, partners act unheard, stores change their currency."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from devshop import drafts, oauth, orders
+from devshop.faults import CallFault
+from occ_app.extensions import across_shops, db
+from occ_app.routing import capture, deciding
+from occ_app.routing import drafts as calls
+from occ_app.routing.models import PartnerLine
+from occ_app.shops.models import Shop
+from tests.partners.support import ROASTER
+from tests.routing.support import Trade
+
+
+@pytest.fixture
+def weekly(trade: Trade) -> Trade:
+    """One roaster, whose orders close on Thursdays at 18:00, London time; one customer has bought."""
+    trade.roaster()
+    trade.buy("C-1", 2)
+    return trade
+
+
+def meanwhile(monkeypatch: pytest.MonkeyPatch, call: str, happens: Callable[[], None]) -> None:
+    """The first time that a batch makes this call, something happens before its answer is there."""
+    own = getattr(calls, call)
+
+    def made(*given: Any) -> Any:
+        monkeypatch.setattr(calls, call, own)
+        answer = own(*given)
+        happens()
+        return answer
+
+    monkeypatch.setattr(calls, call, made)
+
+
+def on_orders(trade: Trade) -> list[dict[str, int]]:
+    """What the roaster's orders hold."""
+    return [trade.held(order) for order in trade.theirs()]
+
+
+# Time -------------------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("call", "weekday"), [("create", "friday"), ("complete", "sunday"), ("complete", "wednesday")])
+def test_a_cutoff_that_is_moved_while_a_batch_runs_orders_once(
+    weekly: Trade, monkeypatch: pytest.MonkeyPatch, call: str, weekday: str
+) -> None:
+    meanwhile(monkeypatch, call, lambda: weekly.put("cutoff_weekday", weekday))
+    weekly.send()
+    weekly.to_cutoff()
+    weekly.later(days=8)
+    weekly.bench.settle()
+
+    assert on_orders(weekly) == [{"C-1": 2}]
+    assert [order.state for order in weekly.orders()] == ["ordered"]
+
+
+@pytest.mark.parametrize("call", ["create", "complete"])
+@pytest.mark.parametrize("days", [5, -5], ids=["forward", "back"])
+def test_a_clock_that_jumps_while_a_batch_runs_orders_once(
+    weekly: Trade, monkeypatch: pytest.MonkeyPatch, call: str, days: int
+) -> None:
+    meanwhile(monkeypatch, call, lambda: weekly.later(days=days))
+    weekly.send()
+    weekly.to_cutoff()
+    weekly.later(days=8)
+    weekly.bench.settle()
+
+    assert on_orders(weekly) == [{"C-1": 2}]
+    assert [order.state for order in weekly.orders()] == ["ordered"]
+    assert len(weekly.drafts()) == 1
+
+
+def test_a_clock_that_went_back_after_a_lost_answer_does_not_stop_the_order(weekly: Trade) -> None:
+    weekly.stores[ROASTER].faults.upcoming.append(CallFault("lost_before", "mutation"))
+    weekly.send()
+    weekly.later(days=-30)
+    weekly.bench.settle()
+    weekly.later(minutes=3)
+    weekly.bench.settle()
+    weekly.later(minutes=3)
+    weekly.send()
+
+    assert [weekly.held(draft) for draft in weekly.drafts()] == [{"C-1": 2}]
+
+
+def test_a_partner_that_is_disconnected_at_the_cutoff_gets_the_order_once_it_is_back(weekly: Trade) -> None:
+    weekly.send()
+    weekly.later(days=3)
+    oauth.uninstall(weekly.stores[ROASTER])
+    weekly.bench.settle()
+    weekly.to_cutoff()
+    assert on_orders(weekly) == []
+    assert weekly.exceptions()["partner_order"]["what"] == "stuck"
+
+    oauth.install(weekly.stores[ROASTER])
+    assert weekly.bench.open("/supplies", weekly.stores[ROASTER]).status_code == 200
+    weekly.later(hours=1)
+    weekly.bench.settle()
+
+    assert on_orders(weekly) == [{"C-1": 2}]
+    assert "partner_order" not in weekly.exceptions()
+
+
+# What the partner does unheard --------------------------------------------------------------------------------------------------------
+
+
+def test_an_edit_of_which_no_news_came_is_put_back_and_asked_about(weekly: Trade) -> None:
+    weekly.send()
+    weekly.bench.settle()
+    with weekly.bench.world.silence():
+        drafts.edit(weekly.stores[ROASTER], weekly.drafts()[0], {"set": [{"sku": "C-1", "quantity": 1}]})
+    weekly.buy("C-2", 3)
+    weekly.send()
+
+    assert weekly.exceptions()["partner_order"]["what"] == "changed"
+    assert weekly.held(weekly.drafts()[0]) == {"C-1": 1}
+    weekly.send()
+    weekly.to_cutoff()
+    assert [order for order in on_orders(weekly) if "C-1" in order] == [{"C-1": 1}]
+    assert weekly.exceptions()["partner_lines"]["units"] == 1 + 3
+
+
+@pytest.mark.parametrize("deed", ["complete", "delete"])
+def test_a_draft_that_was_closed_or_deleted_unheard_gets_no_more_lines_and_another_does_at_once(
+    weekly: Trade, deed: str
+) -> None:
+    weekly.send()
+    weekly.bench.settle()
+    with weekly.bench.world.silence():
+        more = {"is_pending": True} if deed == "complete" else {}
+        getattr(drafts, deed)(weekly.stores[ROASTER], weekly.drafts()[0], **more)
+    weekly.buy("C-2", 3)
+    weekly.send()
+
+    kept = {} if deed == "complete" else {"C-1": 2}
+    assert weekly.held(weekly.drafts()[-1]) == {**kept, "C-2": 3}
+    assert [order.state for order in weekly.orders()] == ["ordered" if deed == "complete" else "cancelled", "open"]
+    assert "partner_lines" not in weekly.exceptions()
+
+
+def test_a_draft_that_was_made_an_order_unheard_is_not_cancelled_when_its_lines_are(weekly: Trade) -> None:
+    weekly.send()
+    weekly.bench.settle()
+    with weekly.bench.world.silence():
+        drafts.complete(weekly.stores[ROASTER], weekly.drafts()[0], is_pending=True)
+    orders.cancel(weekly.bench.store, next(iter(weekly.bench.store.orders.values())), restock=True)
+    weekly.bench.settle()
+    weekly.send()
+
+    assert [order.state for order in weekly.orders()] == ["ordered"]
+
+
+# Lines ------------------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_line_edited_down_to_nothing_is_never_sent(weekly: Trade) -> None:
+    weekly.buy("C-2", 1)
+    mine = next(iter(weekly.bench.store.orders.values()))
+    orders.edit(weekly.bench.store, mine, [{"line_item_id": mine.lines[0].id, "quantity": 0}], [])
+    weekly.bench.settle()
+    weekly.send()
+
+    assert weekly.held(weekly.drafts()[0]) == {"C-2": 1}
+
+
+def test_an_order_booked_before_anybody_captured_is_captured_once(weekly: Trade) -> None:
+    with weekly.bench.scope():
+        db.session.execute(db.delete(PartnerLine))
+        db.session.commit()
+        assert [capture.catch_up(weekly.now), capture.catch_up(weekly.now)] == [1, 0]
+        db.session.rollback()
+    weekly.send()
+    weekly.send()
+
+    assert weekly.held(weekly.drafts()[0]) == {"C-1": 2}
+    assert len(weekly.lines()) == 1
+
+
+# Money ------------------------------------------------------------------------------------------------------------------------------
+
+
+def sell_in(trade: Trade, currency: str) -> None:
+    """The roaster's store has another currency from now on."""
+    trade.stores[ROASTER].currency = currency
+    with across_shops():
+        db.session.scalars(db.select(Shop).where(Shop.domain == ROASTER)).one().currency = currency
+        db.session.commit()
+
+
+def test_lines_priced_in_another_currency_are_kept_and_named_and_go_at_todays_cost(weekly: Trade) -> None:
+    sell_in(weekly, "EUR")
+    before = len(weekly.stores[ROASTER].calls)
+    weekly.send()
+
+    (line,) = weekly.lines()
+    assert (line.state, line.quantity, str(line.unit_cost)) == ("failed", 2, "10.00")
+    assert len(weekly.stores[ROASTER].calls) == before
+    page = weekly.bench.open("/partner-orders/lines?view=failed").get_data(as_text=True)
+    assert "Priced in GBP, but Northlight Coffee sells in EUR now" in page
+    with weekly.bench.scope():
+        deciding.retry_one(line.id, weekly.now)
+        db.session.commit()
+    weekly.send()
+    assert weekly.held(weekly.drafts()[0]) == {"C-1": 2}
+    assert weekly.orders()[0].currency == "EUR"
+
+
+def test_an_order_in_a_currency_that_the_store_has_left_is_refused_and_nothing_changed_there(weekly: Trade) -> None:
+    weekly.send()
+    weekly.bench.settle()
+    sell_in(weekly, "EUR")
+    weekly.send("close")
+
+    (order,) = weekly.orders()
+    assert [draft.status for draft in weekly.drafts()] == ["OPEN"]
+    assert "is in GBP, but Northlight Coffee sells in EUR now" in (order.cause or "")
+    page = weekly.bench.open(f"/partner-orders/{order.id}").get_data(as_text=True)
+    assert "is in GBP, but Northlight Coffee sells in EUR now" in page
+    drafts.delete(weekly.stores[ROASTER], weekly.drafts()[0])
+    weekly.look()
+    weekly.send()
+    assert "Priced in GBP" in weekly.exceptions()["partner_lines"]["causes"][0]
