@@ -110,7 +110,7 @@ def draft(domain: str, sku: str, quantity: int | None) -> None:
 @click.option("--quantity", type=int, help="As suggested if not given.")
 @says_why
 def order(domain: str, sku: str, quantity: int | None) -> None:
-    """Note the suggested goods as ordered from their partner."""
+    """Put the suggested goods on their partner's order."""
     with of_shop(domain):
         row = suggestions.find(sku)
         made = suggestions.order(row, quantity, today=overview.today(), actor=ACTOR, at=clock.now())
@@ -246,6 +246,6 @@ def arrived(domain: str, purchase_id: int) -> None:
     with of_shop(domain):
         if not 0 < purchase_id < 2**31:
             raise RuleError("There is no such purchase here.")
-        row = purchases.close(purchase_id, at=clock.now())
+        row = purchases.close(purchase_id, actor=ACTOR, at=clock.now())
         replan.note([row.item_id], clock.now())
     click.echo(f"Closed purchase {purchase_id}")

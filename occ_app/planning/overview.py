@@ -41,7 +41,7 @@ def current(state: str, on: date) -> list[Suggestion]:
         "hidden": (Suggestion.state == DISMISSED) | ((Suggestion.state == OPEN) & is_snoozed),
     }
     query = select(Suggestion).where(Suggestion.ended_at.is_(None), kinds[state])
-    loaded = joinedload(Suggestion.item), joinedload(Suggestion.run)
+    loaded = joinedload(Suggestion.item), joinedload(Suggestion.run), joinedload(Suggestion.purchase)
     order = (Suggestion.loss.desc().nulls_last(), Suggestion.act_by, Suggestion.id)
     return list(db.session.scalars(query.options(*loaded).order_by(*order)))
 

@@ -209,7 +209,8 @@ def outlook(
         if rules.shelf_life is not None:
             up_to = max(point or 0, min(up_to, math.ceil(sum(days[: rules.shelf_life]))))
     arrivals = of.arrivals(today, rules.lead_days)
-    lots = of.lots if of.stock == of.sellable else [*of.lots, (of.stock - of.sellable, None)]
+    beside = of.stock - of.sellable + of.ordered_beyond
+    lots = [*of.lots, (beside, None)] if beside else of.lots
     points = reorder.projected(today, lots, arrivals, days, spread, rules.shelf_life)
     return Outlook(days, spread, point, up_to, points)
 
@@ -373,8 +374,7 @@ def _suggest(
             row.state, row.ended_at, row.changed_at = WITHDRAWN, at, at
         return
     rules = rules_of(plan.item, plan, of, shop)
-    position = of.stock + of.coming
-    if position > (plan.point or 0):
+    if of.position > (plan.point or 0):
         if row is not None and row.state in (OPEN, DRAFTED, ORDERED):
             _in_hand(row, of, at)
         return
@@ -385,7 +385,8 @@ def _suggest(
         row.state, row.run_id, row.purchase_id = OPEN, None, None
     if row.snoozed_until is not None and row.snoozed_until <= today:
         row.snoozed_until = None
-    wanted = max(1, (seen.up_to if seen.up_to is not None else (plan.point or 0) + 1) - position)
+    up_to = seen.up_to if seen.up_to is not None else (plan.point or 0) + 1
+    wanted = max(1, up_to - (of.position - of.replaceable))
     row.quantity = reorder.run_size(wanted, rules.lots)
     row.trigger = "shopify" if of.shopify is not None and of.shopify < of.sellable else "ours"
     daily = seen.daily
@@ -423,6 +424,7 @@ def facts(plan: ItemPlan, of: Supply, seen: Outlook, rules: Rules, quantity: int
         "yield": of.yield_quantity,
         "lasts": reorder.cover(quantity, seen.days) if any(seen.days) else None,
         "coming": of.coming,
+        "theirs": of.replaceable if supply.is_partners(of.item) else None,
         "runs": [[run.number, run.planned_quantity, str(run.planned_on or "")] for run in of.runs],
         "days": plan.days_known,
     }

@@ -152,7 +152,7 @@ def draft(suggestion_id: int) -> Response:
 
 @blueprint.post("/planning/<int:suggestion_id>/order")
 def order(suggestion_id: int) -> Response:
-    """The suggested goods are noted as ordered from the partner."""
+    """The suggested goods are put on the partner's order."""
 
     def settle(row: Suggestion) -> str:
         made = suggestions.order(row, _quantity(), today=overview.today(), actor=g.user, at=clock.now())
@@ -249,7 +249,9 @@ def buy() -> Response:
     return _buy()
 
 
-def _buy(*, error: str = "", error_for: int = 0, status: int = 200, toast: str | None = None) -> Response:
+def _buy(
+    *, error: str = "", error_for: int = 0, closing: int = 0, status: int = 200, toast: str | None = None
+) -> Response:
     on = overview.today()
     return page(
         "planning/buy.html",
@@ -260,6 +262,7 @@ def _buy(*, error: str = "", error_for: int = 0, status: int = 200, toast: str |
         today=on,
         error=error,
         error_for=error_for,
+        closing=closing,
     )
 
 
@@ -317,7 +320,11 @@ def purchase() -> Response:
 @blueprint.post("/planning/purchases/<int:purchase_id>/close")
 def close_purchase(purchase_id: int) -> Response:
     """Nothing more is expected of a purchase."""
-    row = purchases.close(purchase_id, at=clock.now())
+    try:
+        row = purchases.close(purchase_id, actor=g.user, at=clock.now())
+    except RuleError as error:
+        db.session.rollback()
+        return _buy(error=str(error), closing=purchase_id, status=422)
     replan.note([row.item_id], clock.now())
     db.session.commit()
     return see_other("/planning/buy")

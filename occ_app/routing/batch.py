@@ -13,7 +13,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 import structlog
-from sqlalchemy import select
+from sqlalchemy import and_, select
 
 from occ_app import clock
 from occ_app.errors import RuleError
@@ -494,15 +494,20 @@ def may_go(partner: Partner, of: Shop, at: datetime):  # type: ignore[no-untyped
 
 
 def ready(partner: Partner, of: Shop, at: datetime):  # type: ignore[no-untyped-def]
-    """The partner's lines that may go now, oldest first, locked, with variant."""
+    """The partner's lines that may go now, oldest first, locked, with variant. Those for stock may go at once."""
     from sqlalchemy.orm import contains_eager
 
     return (
         select(PartnerLine)
         .join(PartnerLine.partner_variant)
-        .join(OrderLine, OrderLine.id == PartnerLine.order_line_id)
-        .join(Order, Order.id == OrderLine.order_id)
-        .where(PartnerLine.partner_id == partner.id, PartnerLine.state == PENDING, *may_go(partner, of, at))
+        .outerjoin(OrderLine, OrderLine.id == PartnerLine.order_line_id)
+        .outerjoin(Order, Order.id == OrderLine.order_id)
+        .where(
+            PartnerLine.partner_id == partner.id,
+            PartnerLine.state == PENDING,
+            PartnerLine.quantity > 0,
+            PartnerLine.stock_request_id.is_not(None) | and_(*may_go(partner, of, at)),
+        )
         .options(contains_eager(PartnerLine.partner_variant))
         .order_by(PartnerLine.id)
         .with_for_update(of=PartnerLine)
