@@ -16,7 +16,7 @@ from occ_app.catalog.models import Item
 from occ_app.cli.shared import ACTOR, occ, of_shop, says_why, with_shop
 from occ_app.errors import NotFoundError, RuleError
 from occ_app.extensions import db
-from occ_app.planning import buying, history, item_rules, overview, purchases, replan, suggestions, views, words
+from occ_app.planning import buying, history, item_rules, mails, overview, purchases, replan, suggestions, views, words
 from occ_app.production import units
 from occ_app.production.formulas import unit_of
 from occ_app.work import tasks
@@ -87,6 +87,19 @@ def read_history(domain: str) -> None:
         history.start(clock.now())
         tasks.ask("past_sales", shop.id)
     click.echo("Past orders are being read")
+
+
+@plan.command("test-mail")
+@with_shop
+@says_why
+def test_mail(domain: str) -> None:
+    """Send a test mail to everybody who gets the digest."""
+    with of_shop(domain) as shop:
+        row = mails.write_test(shop, clock.now())
+        db.session.commit()
+        mails.send_now(row, clock.now())
+        said = f"Sent to {', '.join(row.recipients)}"
+    click.echo(said)
 
 
 @plan.command("draft")

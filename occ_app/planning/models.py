@@ -17,7 +17,7 @@ from occ_app.routing.models import StockRequest
 OPEN, DISMISSED, DRAFTED, ORDERED, WITHDRAWN = "open", "dismissed", "drafted", "ordered", "withdrawn"
 STATES = (OPEN, DISMISSED, DRAFTED, ORDERED, WITHDRAWN)
 BY_HAND, COMPUTED = "hand", "computed"
-DIGEST, SOLD_OUT = "digest", "sold_out"
+DIGEST, SOLD_OUT, TEST = "digest", "sold_out", "test"
 
 
 class PastSale(ShopScoped, db.Model):
@@ -235,7 +235,7 @@ class PlanMail(ShopScoped, db.Model):
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    kind: Mapped[str] = mapped_column(Text)  # digest | sold_out
+    kind: Mapped[str] = mapped_column(Text)  # digest | sold_out | test
     item_id: Mapped[int | None] = mapped_column(ForeignKey("item.id"))
     recipients: Mapped[list[Any]] = mapped_column(default=list)
     subject: Mapped[str] = mapped_column(Text)
