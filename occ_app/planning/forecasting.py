@@ -132,15 +132,16 @@ def weekday_average(weeks: int) -> Run:
     """Each weekday is as its last `weeks` were on average."""
 
     def run(values: Sequence[Day], stops: Sequence[int]) -> list[Week]:
-        return [tuple(_weekday_mean(values, stop, ahead, weeks) for ahead in range(WEEK)) for stop in stops]
+        by_day = [_sums_of(tuple(values), place) for place in range(WEEK)]
+        found = []
+        for stop in stops:
+            places = [(stop + ahead) % WEEK for ahead in range(WEEK)]
+            counts = [_weeks(place, stop) for place in places]
+            means = [_mean(*by_day[p], max(0, count - weeks), count) for p, count in zip(places, counts, strict=True)]
+            found.append(tuple(means))
+        return found
 
     return run
-
-
-def _weekday_mean(values: Sequence[Day], stop: int, ahead: int, weeks: int) -> float:
-    same = [values[number] for number in range(stop + ahead - WEEK, -1, -WEEK)[:weeks]]
-    known = [value for value in same if value is not None]
-    return sum(known) / len(known) if known else 0.0
 
 
 def weekday_smoothing(alpha: float) -> Run:
@@ -170,7 +171,11 @@ def shared_by_weekday(level: Run, profile: int = 182) -> Run:
         by_day = [_sums_of(tuple(values), place) for place in range(WEEK)]
         found = []
         for stop, week in zip(stops, level(values, stops), strict=True):
-            means = [_mean(*by_day[(stop + ahead) % WEEK], max(0, stop - profile), stop) for ahead in range(WEEK)]
+            start = max(0, stop - profile)
+            means = []
+            for ahead in range(WEEK):
+                place = (stop + ahead) % WEEK
+                means.append(_mean(*by_day[place], _weeks(place, start), _weeks(place, stop)))
             total = sum(means)
             found.append(tuple(sum(week) * each / total for each in means) if total else week)
         return found
@@ -178,11 +183,16 @@ def shared_by_weekday(level: Run, profile: int = 182) -> Run:
     return run
 
 
-@lru_cache(maxsize=3 * (WEEK + 1))
+@lru_cache(maxsize=2 * (WEEK + 1))
 def _sums_of(values: tuple[Day, ...], place: int | None = None) -> tuple[list[float], list[int]]:
-    """Running sums and known days, of all days or of one weekday. Kept while the methods run over one series."""
-    mine = values if place is None else [v if number % WEEK == place else None for number, v in enumerate(values)]
-    return [0.0, *accumulate(v or 0.0 for v in mine)], [0, *accumulate(int(v is not None) for v in mine)]
+    """Running sums and known days, of all days or of one weekday (by its count: `_weeks`). Kept while the methods run over one series."""
+    mine = values if place is None else values[place::WEEK]
+    return [0.0, *accumulate([v or 0.0 for v in mine])], [0, *accumulate([v is not None for v in mine])]
+
+
+def _weeks(place: int, stop: int) -> int:
+    """How many of the first `stop` days are that weekday."""
+    return (stop - place + WEEK - 1) // WEEK
 
 
 def mixed(values: Sequence[Day], stops: Sequence[int]) -> list[Week]:
@@ -196,7 +206,7 @@ def mixed(values: Sequence[Day], stops: Sequence[int]) -> list[Week]:
 def _by_weekday(values: Sequence[Day], stops: Sequence[int], weeks: Sequence[Week]) -> list[Week]:
     values = tuple(values)
     sums = [_sums_of(values, place) for place in range(WEEK)]
-    squares = [_sums_of(tuple(v if v is None else v * v for v in values), place)[0] for place in range(WEEK)]
+    squares = [[0.0, *accumulate([v * v if v else 0.0 for v in values[place::WEEK]])] for place in range(WEEK)]
     found = []
     for stop, week in zip(stops, weeks, strict=True):
         shape = _shape(sums, squares, max(0, stop - PROFILE), stop)
@@ -211,14 +221,15 @@ def _shape(
 
     Source: Efron and Morris (1975), "Data analysis using Stein's estimator", Journal of the American Statistical Association 70.
     """
-    days = [known[stop] - known[start] for _, known in sums]
-    means = [(total[stop] - total[start]) / n if n else 0.0 for (total, _), n in zip(sums, days, strict=True)]
+    first, last = ([_weeks(place, day) for place in range(WEEK)] for day in (start, stop))
+    each = range(WEEK)
+    days = [sums[n][1][last[n]] - sums[n][1][first[n]] for n in each]
+    means = [(sums[n][0][last[n]] - sums[n][0][first[n]]) / days[n] if days[n] else 0.0 for n in each]
     level = sum(means) / WEEK
     between = sum((mean - level) ** 2 for mean in means) / (WEEK - 1)
     if min(days) < FEWEST_WEEKDAYS or not level or not between:
         return [1.0] * WEEK
-    spreads = zip(squares, means, days, strict=True)
-    within = sum(max(0.0, square[stop] - square[start] - n * mean * mean) for square, mean, n in spreads)
+    within = sum(max(0.0, squares[n][last[n]] - squares[n][first[n]] - days[n] * means[n] ** 2) for n in each)
     chance = within / (sum(days) - WEEK) / (sum(days) / WEEK) / between
     return [1 + max(0.0, 1 - chance) * (mean / level - 1) for mean in means]
 
@@ -357,12 +368,12 @@ def _score(weeks: Sequence[Week], actual: Sequence[Sequence[Day]], scale_day: fl
     off_day = off_week = squares = 0.0
     days = counted = 0
     for week, seen in zip(weeks, actual, strict=True):
-        pairs = [(guess, value) for guess, value in zip(week, seen, strict=True) if value is not None]
-        if not pairs:
+        off = [guess - value for guess, value in zip(week, seen, strict=True) if value is not None]
+        if not off:
             continue
-        off_day += sum(abs(guess - value) for guess, value in pairs)
-        days += len(pairs)
-        total = sum(guess - value for guess, value in pairs) * WEEK / len(pairs)
+        off_day += sum(map(abs, off))
+        days += len(off)
+        total = sum(off) * WEEK / len(off)
         off_week += abs(total)
         squares += total * total
         counted += 1
