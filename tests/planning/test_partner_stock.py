@@ -163,6 +163,10 @@ def test_what_the_partner_cannot_give_at_the_cutoff_needs_a_person_and_asks_agai
     assert [stocked.held(one) for one in stocked.theirs()] == [{"C-1": 50}]  # the customer's ten first
     assert "For your stock" in page
     assert suggestion(stocked).state == "open"
+    request_id = stocked.lines()[0].stock_request_id or stocked.lines()[1].stock_request_id
+    called_off = see(stocked, f"/partner-orders/stock/{request_id}/off", method="POST")
+    assert "No line needs you" in called_off
+    assert {one.state for one in stocked.lines() if one.quantity} == {"created"}
 
 
 def replanned(trade: Trade) -> datetime:
