@@ -15,7 +15,7 @@ from sqlalchemy.orm import joinedload
 from occ_app import clock
 from occ_app.catalog.models import INGREDIENT, Item, Mapping
 from occ_app.extensions import current_shop_id, db
-from occ_app.planning import demand, forecasting, mails, proposing, reorder, supply
+from occ_app.planning import demand, forecasting, mails, preparing, proposing, reorder, supply
 from occ_app.planning.demand import Days, Sold
 from occ_app.planning.forecasting import WEEK, Forecast
 from occ_app.planning.models import (
@@ -216,13 +216,13 @@ def from_days(days: Days) -> tuple[Forecast, float, list[tuple[int, float, float
 
     Businesses buy seldom and much, so they are forecast apart and added: neither hides the other's rhythm.
     """
-    people = forecasting.prepare(days.people, days.is_out, days.uplift)
+    people = preparing.prepare(days.people, days.is_out, days.uplift)
     found = forecasting.forecast(people.values)
     if found is None:
         return None
     if not any(days.businesses):
         return found, 0.0, people.unusual
-    apart = forecasting.prepare(days.businesses, days.is_out, [1.0] * len(days.businesses))
+    apart = preparing.prepare(days.businesses, days.is_out, [1.0] * len(days.businesses))
     theirs = forecasting.forecast(apart.values, ["average_91", "sba", "tsb"])
     if theirs is None:
         return found, 0.0, people.unusual

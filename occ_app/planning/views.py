@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Callable
 from datetime import date, timedelta
 from typing import Any
 
@@ -105,7 +106,7 @@ def _pages(total: int, number: int, path: str) -> dict[str, Any]:
     }
 
 
-def _settled(suggestion_id: int, settle: Any) -> Response:
+def _settled(suggestion_id: int, settle: Callable[[Suggestion], str]) -> Response:
     """One action on a suggestion: done, replanned, and the list again; or the list with why not beside it."""
     try:
         row = suggestions.get(suggestion_id)
