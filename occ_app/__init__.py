@@ -64,7 +64,7 @@ def _add_pages(app: Flask) -> None:
     from occ_app.partners import browse_views as partner_goods
     from occ_app.partners import join_views, price_views, supply_views
     from occ_app.partners import views as partners
-    from occ_app.planning import item_views
+    from occ_app.planning import item_views, setting_views
     from occ_app.planning import views as planning
     from occ_app.production import formula_pages, history, ingredient_pages
     from occ_app.production import views as production
@@ -100,6 +100,7 @@ def _add_pages(app: Flask) -> None:
         ingredient_pages.blueprint,
         formula_pages.blueprint,
         planning.blueprint,
+        setting_views.blueprint,
         item_views.blueprint,
         exceptions.blueprint,
         activity.blueprint,

@@ -166,7 +166,7 @@ def lines(domain: str, failed: bool) -> None:
     """Lines on no order yet, with their cause."""
     with of_shop(domain):
         for one in listing.lines_not_on_order(FAILED if failed else PENDING, clock.now(), 10_000):
-            click.echo(f"{one.line.id:8} {one.order.name:10} {one.line.quantity:5} {one.line.item.sku:30} {one.cause}")
+            click.echo(f"{one.line.id:8} {one.whose:14} {one.line.quantity:5} {one.line.item.sku:30} {one.cause}")
 
 
 @orders.command("retry")

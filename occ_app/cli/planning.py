@@ -16,7 +16,7 @@ from occ_app.catalog.models import Item
 from occ_app.cli.shared import ACTOR, occ, of_shop, says_why, with_shop
 from occ_app.errors import NotFoundError, RuleError
 from occ_app.extensions import db
-from occ_app.planning import buying, history, item_rules, overview, purchases, replan, suggestions, views, words
+from occ_app.planning import buying, history, item_rules, mails, overview, purchases, replan, suggestions, views, words
 from occ_app.production import units
 from occ_app.production.formulas import unit_of
 from occ_app.work import tasks
@@ -89,6 +89,19 @@ def read_history(domain: str) -> None:
     click.echo("Past orders are being read")
 
 
+@plan.command("test-mail")
+@with_shop
+@says_why
+def test_mail(domain: str) -> None:
+    """Send a test mail to everybody who gets the digest."""
+    with of_shop(domain) as shop:
+        row = mails.write_test(shop, clock.now())
+        db.session.commit()
+        mails.send_now(row, clock.now())
+        said = f"Sent to {', '.join(row.recipients)}"
+    click.echo(said)
+
+
 @plan.command("draft")
 @with_shop
 @click.option("--item", "sku", required=True)
@@ -110,7 +123,7 @@ def draft(domain: str, sku: str, quantity: int | None) -> None:
 @click.option("--quantity", type=int, help="As suggested if not given.")
 @says_why
 def order(domain: str, sku: str, quantity: int | None) -> None:
-    """Note the suggested goods as ordered from their partner."""
+    """Put the suggested goods on their partner's order."""
     with of_shop(domain):
         row = suggestions.find(sku)
         made = suggestions.order(row, quantity, today=overview.today(), actor=ACTOR, at=clock.now())
@@ -246,6 +259,6 @@ def arrived(domain: str, purchase_id: int) -> None:
     with of_shop(domain):
         if not 0 < purchase_id < 2**31:
             raise RuleError("There is no such purchase here.")
-        row = purchases.close(purchase_id, at=clock.now())
+        row = purchases.close(purchase_id, actor=ACTOR, at=clock.now())
         replan.note([row.item_id], clock.now())
     click.echo(f"Closed purchase {purchase_id}")

@@ -98,20 +98,20 @@ def reflect(line: OrderLine, item_id: int, quantity: int, *, reason: str, source
         db.session.flush()
 
 
-def reflect_many(rows: Sequence[tuple[OrderLine, int, int]], *, reason: str, source: str, at: datetime) -> None:
-    """As `reflect`, for many: (line, item id, units) each, with sources that begin with `source` and name the line. One statement."""
+def reflect_many(rows: Sequence[tuple[int | None, str, int, int]], *, reason: str, source: str, at: datetime) -> None:
+    """As `reflect`, for many: (order line id or None, what names it, item id, units) each; their sources begin with `source`. One statement."""
     shop_id = current_shop_id()
     given = [
         {
             "shop_id": shop_id,
             "item_id": item_id,
-            "order_line_id": line.id,
+            "order_line_id": line_id,
             "quantity": units,
             "reason": reason,
-            "source": f"{source}:{line.line_number}:{n}",
+            "source": f"{source}:{name}:{n}",
             "at": at,
         }
-        for n, (line, item_id, units) in enumerate(rows)
+        for n, (line_id, name, item_id, units) in enumerate(rows)
         if units
     ]
     if given:

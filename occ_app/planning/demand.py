@@ -10,9 +10,10 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Date, cast, func, or_, select, true
+from sqlalchemy import Date, Select, cast, func, or_, select, true
 from sqlalchemy.dialects.postgresql import distinct_on
 
 from occ_app.b2b.models import WholesaleLine, WholesaleOrder
@@ -62,7 +63,7 @@ def sold(item_ids: Collection[int] | None, time_zone: str, today: date) -> dict[
     return found
 
 
-def _booked(item_ids: Collection[int] | None, time_zone: str, since: datetime):  # type: ignore[no-untyped-def]
+def _booked(item_ids: Collection[int] | None, time_zone: str, since: datetime) -> Select[Any]:
     net = (OrderLine.taken - OrderLine.restocked - OrderLine.lost - OrderLine.returned) * OrderLine.units_per_variant
     on = cast(func.timezone(time_zone, Order.placed_at), Date)
     query = (
@@ -75,7 +76,7 @@ def _booked(item_ids: Collection[int] | None, time_zone: str, since: datetime): 
     return query if item_ids is None else query.where(Mapping.item_id.in_(item_ids))
 
 
-def _wholesale(item_ids: Collection[int] | None, time_zone: str, since: datetime):  # type: ignore[no-untyped-def]
+def _wholesale(item_ids: Collection[int] | None, time_zone: str, since: datetime) -> Select[Any]:
     """Orders that businesses confirmed: what they asked for, on the day of the yes, also where it still waits for stock."""
     on = cast(func.timezone(time_zone, WholesaleOrder.confirmed_at), Date)
     query = (
@@ -87,7 +88,7 @@ def _wholesale(item_ids: Collection[int] | None, time_zone: str, since: datetime
     return query if item_ids is None else query.where(WholesaleLine.item_id.in_(item_ids))
 
 
-def _past(item_ids: Collection[int] | None, time_zone: str, since: datetime):  # type: ignore[no-untyped-def]
+def _past(item_ids: Collection[int] | None, time_zone: str, since: datetime) -> Select[Any]:
     """History counts for the item that its variant sells now (or sold last), unless the line is booked."""
     sells = (
         select(Variant.variant_gid, Mapping.item_id, Mapping.units_per_variant)

@@ -28,7 +28,8 @@ FEWEST_DAYS = 14  # below that many days with stock there is no choice to make: 
 FIRST_STOP = 28  # days seen before a method is first asked
 STOPS = 26  # at most so many weeks are forecast again
 FEWEST_STOPS = 4
-UNUSUAL = 3.0  # times the next largest day
+PROFILE = 364  # days that say how a week is shared out
+FEWEST_WEEKDAYS = 4  # of each
 
 
 # Methods --------------------------------------------------------------------------------------------------------------------------
@@ -130,15 +131,16 @@ def weekday_average(weeks: int) -> Run:
     """Each weekday is as its last `weeks` were on average."""
 
     def run(values: Sequence[Day], stops: Sequence[int]) -> list[Week]:
-        return [tuple(_weekday_mean(values, stop, ahead, weeks) for ahead in range(WEEK)) for stop in stops]
+        by_day = [_sums_of(tuple(values), place) for place in range(WEEK)]
+        found = []
+        for stop in stops:
+            places = [(stop + ahead) % WEEK for ahead in range(WEEK)]
+            counts = [_weeks(place, stop) for place in places]
+            means = [_mean(*by_day[p], max(0, count - weeks), count) for p, count in zip(places, counts, strict=True)]
+            found.append(tuple(means))
+        return found
 
     return run
-
-
-def _weekday_mean(values: Sequence[Day], stop: int, ahead: int, weeks: int) -> float:
-    same = [values[number] for number in range(stop + ahead - WEEK, -1, -WEEK)[:weeks]]
-    known = [value for value in same if value is not None]
-    return sum(known) / len(known) if known else 0.0
 
 
 def weekday_smoothing(alpha: float) -> Run:
@@ -168,7 +170,11 @@ def shared_by_weekday(level: Run, profile: int = 182) -> Run:
         by_day = [_sums_of(tuple(values), place) for place in range(WEEK)]
         found = []
         for stop, week in zip(stops, level(values, stops), strict=True):
-            means = [_mean(*by_day[(stop + ahead) % WEEK], max(0, stop - profile), stop) for ahead in range(WEEK)]
+            start = max(0, stop - profile)
+            means = []
+            for ahead in range(WEEK):
+                place = (stop + ahead) % WEEK
+                means.append(_mean(*by_day[place], _weeks(place, start), _weeks(place, stop)))
             total = sum(means)
             found.append(tuple(sum(week) * each / total for each in means) if total else week)
         return found
@@ -178,17 +184,53 @@ def shared_by_weekday(level: Run, profile: int = 182) -> Run:
 
 @lru_cache(maxsize=2 * (WEEK + 1))
 def _sums_of(values: tuple[Day, ...], place: int | None = None) -> tuple[list[float], list[int]]:
-    """Running sums and known days, of all days or of one weekday. Kept while the methods run over one series."""
-    mine = values if place is None else [v if number % WEEK == place else None for number, v in enumerate(values)]
-    return [0.0, *accumulate(v or 0.0 for v in mine)], [0, *accumulate(int(v is not None) for v in mine)]
+    """Running sums and known days, of all days or of one weekday (by its count: `_weeks`). Kept while the methods run over one series."""
+    mine = values if place is None else values[place::WEEK]
+    return [0.0, *accumulate([v or 0.0 for v in mine])], [0, *accumulate([v is not None for v in mine])]
+
+
+def _weeks(place: int, stop: int) -> int:
+    """How many of the first `stop` days are that weekday."""
+    return (stop - place + WEEK - 1) // WEEK
 
 
 def mixed(values: Sequence[Day], stops: Sequence[int]) -> list[Week]:
-    """The mean of four methods: seldom the best, and never far off.
+    """The mean of four methods, shared out by weekday as far as weekdays differ by more than chance: seldom the best, and never far off.
 
     Source: Bates and Granger (1969), "The combination of forecasts", Operational Research Quarterly 20.
     """
-    return _mix([METHODS[name][1](values, stops) for name in FOUR])
+    return _by_weekday(values, stops, _mix([METHODS[name][1](values, stops) for name in FOUR]))
+
+
+def _by_weekday(values: Sequence[Day], stops: Sequence[int], weeks: Sequence[Week]) -> list[Week]:
+    values = tuple(values)
+    sums = [_sums_of(values, place) for place in range(WEEK)]
+    squares = [[0.0, *accumulate([v * v if v else 0.0 for v in values[place::WEEK]])] for place in range(WEEK)]
+    found = []
+    for stop, week in zip(stops, weeks, strict=True):
+        shape = _shape(sums, squares, max(0, stop - PROFILE), stop)
+        found.append(tuple(units * shape[(stop + ahead) % WEEK] for ahead, units in enumerate(week)))
+    return found
+
+
+def _shape(
+    sums: Sequence[tuple[list[float], list[int]]], squares: Sequence[Sequence[float]], start: int, stop: int
+) -> list[float]:
+    """What each weekday sells of a mean day, drawn towards 1 by the share of the difference that is chance (one-way analysis of variance).
+
+    Source: Efron and Morris (1975), "Data analysis using Stein's estimator", Journal of the American Statistical Association 70.
+    """
+    first, last = ([_weeks(place, day) for place in range(WEEK)] for day in (start, stop))
+    each = range(WEEK)
+    days = [sums[n][1][last[n]] - sums[n][1][first[n]] for n in each]
+    means = [(sums[n][0][last[n]] - sums[n][0][first[n]]) / days[n] if days[n] else 0.0 for n in each]
+    level = sum(means) / WEEK
+    between = sum((mean - level) ** 2 for mean in means) / (WEEK - 1)
+    if min(days) < FEWEST_WEEKDAYS or not level or not between:
+        return [1.0] * WEEK
+    within = sum(max(0.0, squares[n][last[n]] - squares[n][first[n]] - days[n] * means[n] ** 2) for n in each)
+    chance = within / (sum(days) - WEEK) / (sum(days) / WEEK) / between
+    return [1 + max(0.0, 1 - chance) * (mean / level - 1) for mean in means]
 
 
 def _mix(each: Sequence[Sequence[Week]]) -> list[Week]:
@@ -196,7 +238,7 @@ def _mix(each: Sequence[Sequence[Week]]) -> list[Week]:
 
 
 NAIVE, THIRTY_DAYS, MIXED = "naive", "average_30", "mean_of_four"
-MARGIN = 0.03  # so much better than the mean of four another method has to be: less is luck
+MARGIN = 0.08  # so much better than the mean of four another method has to be: less is luck
 METHODS: dict[str, tuple[str, Run]] = {
     NAIVE: ("the last day again", naive),
     "average_7": ("average of the last 7 days", moving_average(7)),
@@ -214,13 +256,13 @@ METHODS: dict[str, tuple[str, Run]] = {
     "weekday_smoothing": ("exponential smoothing of each weekday", weekday_smoothing(0.2)),
     "week_28": ("average of 4 weeks, shared out by weekday", shared_by_weekday(moving_average(28))),
     MIXED: (
-        "the mean of four methods (4 weeks by weekday, 13 weeks, slow smoothing, SBA)",
+        "the mean of four methods (4 weeks, 13 weeks, slow smoothing, SBA), shared out by weekday",
         mixed,
     ),
     "week_smoothing": ("slow exponential smoothing, shared out by weekday", shared_by_weekday(smoothing(0.05))),
     "week_91": ("average of 13 weeks, shared out by weekday", shared_by_weekday(moving_average(91))),
 }
-FOUR = ("week_28", "average_91", "smoothing_05", "sba")
+FOUR = ("average_28", "average_91", "smoothing_05", "sba")
 BENCHMARKS = (NAIVE, THIRTY_DAYS)  # measured for comparison, never chosen
 BY_HAND, SIMILAR, SHORT = "by_hand", "similar", "short"
 
@@ -305,7 +347,7 @@ def backtest(values: Sequence[Day], most: int = STOPS) -> dict[str, Score]:
     actual = [values[stop : stop + WEEK] for stop in stops]
     values = tuple(values)
     weeks = {name: run(values, stops) for name, (_, run) in METHODS.items() if name != MIXED}
-    weeks[MIXED] = _mix([weeks[name] for name in FOUR])
+    weeks[MIXED] = _by_weekday(values, stops, _mix([weeks[name] for name in FOUR]))
     return {name: _score(weeks[name], actual, scale_day, scale_week) for name in METHODS}
 
 
@@ -325,12 +367,12 @@ def _score(weeks: Sequence[Week], actual: Sequence[Sequence[Day]], scale_day: fl
     off_day = off_week = squares = 0.0
     days = counted = 0
     for week, seen in zip(weeks, actual, strict=True):
-        pairs = [(guess, value) for guess, value in zip(week, seen, strict=True) if value is not None]
-        if not pairs:
+        off = [guess - value for guess, value in zip(week, seen, strict=True) if value is not None]
+        if not off:
             continue
-        off_day += sum(abs(guess - value) for guess, value in pairs)
-        days += len(pairs)
-        total = sum(guess - value for guess, value in pairs) * WEEK / len(pairs)
+        off_day += sum(map(abs, off))
+        days += len(off)
+        total = sum(off) * WEEK / len(off)
         off_week += abs(total)
         squares += total * total
         counted += 1
@@ -345,41 +387,6 @@ def _spread_of(known: Sequence[float], mean: float) -> float:
     """Of too few days to try anything: their own spread, at least that of chance arrivals (Poisson)."""
     around = sum((value - mean) ** 2 for value in known) / len(known)
     return max(math.sqrt(around), math.sqrt(mean))
-
-
-# Before the forecast --------------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A series ready to forecast from, and what was changed: (day number, units sold, units counted) of unusual days."""
-
-    values: list[Day]
-    unusual: list[tuple[int, float, float]]
-
-
-def prepare(sold: Sequence[float], unknown: Sequence[bool], uplift: Sequence[float]) -> Prepared:
-    """The series with events taken out, unknown days marked, and a burst that nothing else comes near cut down.
-
-    A day without stock counts only if it sold at least the mean of days with stock: then demand was at least that.
-    """
-    plain = [max(0.0, units) / (factor or 1.0) for units, factor in zip(sold, uplift, strict=True)]
-    with_stock = [units for units, out in zip(plain, unknown, strict=True) if not out]
-    usual = sum(with_stock) / len(with_stock) if with_stock else 0.0
-    values: list[Day] = [
-        None if out and units < max(usual, 1e-9) else units for units, out in zip(plain, unknown, strict=True)
-    ]
-    return _cut_bursts(values)
-
-
-def _cut_bursts(values: list[Day]) -> Prepared:
-    positive = sorted((value for value in values if value), reverse=True)
-    most_cut = max(1, len(values) // 100)
-    if len(positive) <= most_cut + 3:
-        return Prepared(values, [])
-    limit = UNUSUAL * positive[most_cut]
-    unusual = [(number, value, limit) for number, value in enumerate(values) if value is not None and value > limit]
-    return Prepared([value if value is None else min(value, limit) for value in values], unusual)
 
 
 def ahead(week: Week, uplift: Sequence[float], skip: int = 0) -> list[float]:

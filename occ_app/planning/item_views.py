@@ -14,7 +14,7 @@ from occ_app.errors import RuleError
 from occ_app.extensions import db
 from occ_app.planning import item_rules, overview, replan, words
 from occ_app.planning.models import ItemPlan
-from occ_app.planning.views import event_from_form
+from occ_app.planning.setting_views import event_from_form
 from occ_app.production import forms
 from occ_app.production.views import asked, like, pages_of
 from occ_app.web import page, see_other

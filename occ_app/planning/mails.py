@@ -11,10 +11,10 @@ from sqlalchemy.orm import joinedload
 
 from occ_app import clock
 from occ_app.config import Config
-from occ_app.errors import OutsideError
+from occ_app.errors import OutsideError, RuleError
 from occ_app.extensions import db
 from occ_app.planning import mail, words
-from occ_app.planning.models import DIGEST, OPEN, SOLD_OUT, ItemPlan, PlanMail, PlanState, Suggestion
+from occ_app.planning.models import DIGEST, OPEN, SOLD_OUT, TEST, ItemPlan, PlanMail, PlanState, Suggestion
 from occ_app.planning.supply import Supply
 from occ_app.shops import settings
 from occ_app.shops.models import Shop
@@ -23,6 +23,7 @@ from occ_app.work import tasks
 MOST_TRIES = 6
 MOST_LINES = 30
 KEPT = timedelta(days=90)
+TEST_EVERY = timedelta(minutes=1)
 
 
 def recipients(shop: Shop) -> list[str]:
@@ -84,6 +85,38 @@ def write_digest(shop: Shop, row: PlanState, at: datetime) -> bool:
     body = "\n".join([head, "", *shown, *more, "", _link(shop), ""])
     _add(DIGEST, f"{shop.name or shop.domain}: {len(found)} to make or order next", body, recipients(shop), shop, at)
     return True
+
+
+def write_test(shop: Shop, at: datetime) -> PlanMail:
+    """A test mail to everybody who gets mails is ready; `send_now` sends it. Raises RuleError where none can go, or one has just gone."""
+    if not mail.is_on():
+        raise RuleError("No mail can go out: the app has no mail server. Whoever runs it sets SMTP_URL and MAIL_FROM.")
+    to = recipients(shop)
+    if not to:
+        raise RuleError("Nobody gets mails yet. Give an address under Who gets it, and save.", field="digest_to")
+    recent = select(PlanMail.id).where(PlanMail.kind == TEST, PlanMail.created_at > at - TEST_EVERY)
+    if db.session.scalar(recent.limit(1)) is not None:
+        raise RuleError("A test mail went out within the last minute. Look there first, also among unwanted mail.")
+    hour = settings.get(shop, "digest_hour")
+    body = (
+        "This is a test: mails about what to make or order next reach you.\n\n"
+        f"The digest comes after {hour}:00, on days when something has changed.\n\n{_link(shop)}\n"
+    )
+    row = PlanMail(kind=TEST, recipients=to, subject=f"Test from {shop.name or shop.domain}", body=body, created_at=at)
+    row.next_try_at = row.given_up_at = at  # nobody tries it again: whoever asked is told at once
+    db.session.add(row)
+    db.session.flush()
+    return row
+
+
+def send_now(row: PlanMail, at: datetime) -> None:
+    """The mail has gone out. Raises RuleError with what the mail server said; the row keeps it. The caller has committed before, and commits."""
+    try:
+        mail.send(row.recipients, row.subject, row.body)
+    except OutsideError as error:
+        row.cause = str(error)
+        raise RuleError(f"{error} Whoever runs the app checks SMTP_URL and MAIL_FROM.") from error
+    row.sent_at, row.given_up_at = at, None
 
 
 def _gist(row: Suggestion) -> str:

@@ -12,11 +12,12 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from occ_app.catalog.models import Item
 from occ_app.extensions import ShopScoped, db
 from occ_app.production.models import ProductionRun
+from occ_app.routing.models import StockRequest
 
 OPEN, DISMISSED, DRAFTED, ORDERED, WITHDRAWN = "open", "dismissed", "drafted", "ordered", "withdrawn"
 STATES = (OPEN, DISMISSED, DRAFTED, ORDERED, WITHDRAWN)
 BY_HAND, COMPUTED = "hand", "computed"
-DIGEST, SOLD_OUT = "digest", "sold_out"
+DIGEST, SOLD_OUT, TEST = "digest", "sold_out", "test"
 
 
 class PastSale(ShopScoped, db.Model):
@@ -184,11 +185,13 @@ class Suggestion(ShopScoped, db.Model):
 
     item: Mapped[Item] = relationship(lazy="raise_on_sql")
     run: Mapped[ProductionRun | None] = relationship(lazy="raise_on_sql")
+    purchase: Mapped[Purchase | None] = relationship(lazy="raise_on_sql")
 
 
 class Purchase(ShopScoped, db.Model):
     """So much of an ingredient or of a partner's goods was ordered and should come on `due_on`. What was received since counts against
-    the oldest one first; `closed_at`: nothing more is expected."""
+    the oldest one first; where it stands on a partner order (`stock_request_id`), that one says what is still to come. `closed_at`: nothing
+    more is expected."""
 
     __tablename__ = "purchase"
     __table_args__ = (
@@ -203,9 +206,11 @@ class Purchase(ShopScoped, db.Model):
     ordered_at: Mapped[datetime]
     ordered_by: Mapped[str] = mapped_column(Text)
     due_on: Mapped[date]
+    stock_request_id: Mapped[int | None] = mapped_column(ForeignKey("stock_request.id", ondelete="SET NULL"))
     closed_at: Mapped[datetime | None]
 
     item: Mapped[Item] = relationship(lazy="raise_on_sql")
+    stock_request: Mapped[StockRequest | None] = relationship(lazy="raise_on_sql")
 
 
 class PlanState(ShopScoped, db.Model):
@@ -230,7 +235,7 @@ class PlanMail(ShopScoped, db.Model):
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    kind: Mapped[str] = mapped_column(Text)  # digest | sold_out
+    kind: Mapped[str] = mapped_column(Text)  # digest | sold_out | test
     item_id: Mapped[int | None] = mapped_column(ForeignKey("item.id"))
     recipients: Mapped[list[Any]] = mapped_column(default=list)
     subject: Mapped[str] = mapped_column(Text)

@@ -14,11 +14,11 @@ from sqlalchemy.orm import joinedload
 from occ_app import clock
 from occ_app.catalog.models import Item, Mapping, Variant
 from occ_app.extensions import db
-from occ_app.planning import charts, demand, reorder, replan, supply, words
+from occ_app.planning import charts, demand, outlooks, reorder, replan, supply, words
 from occ_app.planning.charts import WeekRow
 from occ_app.planning.forecasting import WEEK
 from occ_app.planning.models import DISMISSED, DRAFTED, OPEN, ORDERED, ItemPlan, PlanEvent, StockOut, Suggestion
-from occ_app.planning.replan import Outlook, Rules
+from occ_app.planning.outlooks import Outlook, Rules
 from occ_app.planning.supply import Supply
 from occ_app.production.models import ProductionRun
 from occ_app.shops import settings
@@ -41,7 +41,7 @@ def current(state: str, on: date) -> list[Suggestion]:
         "hidden": (Suggestion.state == DISMISSED) | ((Suggestion.state == OPEN) & is_snoozed),
     }
     query = select(Suggestion).where(Suggestion.ended_at.is_(None), kinds[state])
-    loaded = joinedload(Suggestion.item), joinedload(Suggestion.run)
+    loaded = joinedload(Suggestion.item), joinedload(Suggestion.run), joinedload(Suggestion.purchase)
     order = (Suggestion.loss.desc().nulls_last(), Suggestion.act_by, Suggestion.id)
     return list(db.session.scalars(query.options(*loaded).order_by(*order)))
 
@@ -81,12 +81,12 @@ def one(plan: ItemPlan, *, with_run: int = 0) -> ItemView:
     """The item's plan as it stands. `with_run`: as if so many units more came after the lead time."""
     shop, on = targets.shop(), today()
     of = supply.of([plan.item], on)[plan.item_id]
-    rules = replan.rules_of(plan.item, plan, of, shop)
+    rules = outlooks.rules_of(plan.item, plan, of, shop)
     events = demand.events_of([plan.item_id])
     own = [*events[None], *events[plan.item_id]]
     outs = demand.outs_of([plan.item_id])[plan.item_id]
-    seen = replan.outlook_of(plan, of, own, shop, on, rules)
-    alone = replan.outlook_of(plan, Supply(of.item, of.sellable, of.shopify, of.lots), own, shop, on, rules)
+    seen = outlooks.outlook_of(plan, of, own, shop, on, rules)
+    alone = outlooks.outlook_of(plan, Supply(of.item, of.sellable, of.shopify, of.lots), own, shop, on, rules)
     length = min(len(seen.points), max(21, 2 * (rules.lead_days + rules.review_days) + rules.cover_days))
     arrivals = of.arrivals(on, rules.lead_days)
     if with_run:

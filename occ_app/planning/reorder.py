@@ -1,7 +1,8 @@
 """When to make or order more, and how much, in plain values.
 
-Sources: Chopra and Meindl, "Supply Chain Management" (chapter on safety inventory); Snyder and Shen, "Fundamentals of Supply Chain Theory"
-(2nd ed., section 4.3). Tests hold their printed examples.
+Sources: Chopra and Meindl, "Supply Chain Management" (chapter 12, safety inventory); Snyder and Shen, "Fundamentals of Supply Chain Theory"
+(2nd ed., section 4.3). Tests hold printed
+examples of both, with where they were found.
 """
 
 from __future__ import annotations

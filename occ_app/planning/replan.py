@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from collections.abc import Collection
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -16,21 +15,17 @@ from sqlalchemy.orm import joinedload
 from occ_app import clock
 from occ_app.catalog.models import INGREDIENT, Item, Mapping
 from occ_app.extensions import current_shop_id, db
-from occ_app.planning import demand, forecasting, mails, reorder, supply
+from occ_app.planning import demand, forecasting, mails, preparing, proposing, reorder, supply
 from occ_app.planning.demand import Days, Sold
 from occ_app.planning.forecasting import WEEK, Forecast
 from occ_app.planning.models import (
-    DISMISSED,
-    DRAFTED,
-    OPEN,
-    ORDERED,
-    WITHDRAWN,
     ItemPlan,
     PlanEvent,
     PlanState,
     StockOut,
     Suggestion,
 )
+from occ_app.planning.outlooks import Outlook, outlook_of
 from occ_app.planning.supply import Supply
 from occ_app.production.models import ProductionRun
 from occ_app.shops import settings
@@ -40,7 +35,6 @@ from occ_app.sync import targets
 from occ_app.sync.models import SyncState
 from occ_app.work import tasks
 
-LOOK_AHEAD = 180  # days
 PER_BATCH = 100  # bookings of these items wait meanwhile: a second or so
 
 
@@ -140,80 +134,6 @@ def catch_up(at: datetime) -> int:
 # What ------------------------------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Rules:
-    """An item's planning rules as they hold: its own, else the shop's."""
-
-    service_level: float
-    lead_days: int
-    review_days: int
-    cover_days: int
-    lead_spread: float
-    lots: reorder.Lots
-    point_by_hand: int | None
-    target_by_hand: int | None
-    shelf_life: int | None
-
-
-def rules_of(item: Item, plan: ItemPlan, of: Supply, shop: Shop) -> Rules:
-    """The rules that hold for the item."""
-
-    def chosen(value: Any, name: str) -> Any:
-        return value if value is not None else settings.get(shop, name)
-
-    return Rules(
-        service_level=float(chosen(plan.service_level, "plan_service_level")),
-        lead_days=int(chosen(item.lead_time_days, "plan_lead_days")),
-        review_days=int(chosen(plan.review_days, "plan_review_days")),
-        cover_days=int(chosen(plan.cover_days, "plan_cover_days")),
-        lead_spread=float(plan.lead_spread_days or 0),
-        lots=reorder.Lots(of.yield_quantity or 1, plan.least, plan.most),
-        point_by_hand=item.reorder_point,
-        target_by_hand=item.target_stock,
-        shelf_life=item.shelf_life_days,
-    )
-
-
-@dataclass(frozen=True)
-class Outlook:
-    """What is expected of an item: `days` of demand from today, its reorder point, the level to fill up to, and the stock to come."""
-
-    days: list[float]
-    spread: float
-    point: int | None
-    up_to: int | None
-    points: list[reorder.Point]
-
-    @property
-    def daily(self) -> float:
-        """Expected units a day over the next week."""
-        return sum(self.days[:WEEK]) / WEEK if self.days else 0.0
-
-
-def outlook(
-    rules: Rules, week: forecasting.Week, spread: float, uplift: list[float], skip: int, of: Supply, today: date
-) -> Outlook:
-    """What follows from a forecast. `skip`: days between the forecast's first day and today; `uplift`: of the days from today."""
-    days = forecasting.ahead(week, uplift, skip) if week else [0.0] * len(uplift)
-    span = rules.lead_days + rules.review_days
-    expected, cushion = sum(days[:span]), 0.0
-    if week and any(week):
-        daily = expected / span if span else sum(week) / WEEK
-        cushion = reorder.safety_stock(rules.service_level, span, spread, daily, rules.lead_spread)
-    point = rules.point_by_hand
-    if point is None and week and any(week):
-        point = math.ceil(expected + cushion - 1e-9)
-    up_to = rules.target_by_hand
-    if up_to is None and week and any(week):
-        up_to = math.ceil(sum(days[: span + rules.cover_days]) + cushion)
-        if rules.shelf_life is not None:
-            up_to = max(point or 0, min(up_to, math.ceil(sum(days[: rules.shelf_life]))))
-    arrivals = of.arrivals(today, rules.lead_days)
-    lots = of.lots if of.stock == of.sellable else [*of.lots, (of.stock - of.sellable, None)]
-    points = reorder.projected(today, lots, arrivals, days, spread, rules.shelf_life)
-    return Outlook(days, spread, point, up_to, points)
-
-
 def items(item_ids: Collection[int], at: datetime) -> None:
     """These items are planned anew: forecast, reorder point, stock to come, suggestion. The statements do not grow with their number."""
     shop, shop_id = targets.shop(), current_shop_id()
@@ -232,7 +152,7 @@ def items(item_ids: Collection[int], at: datetime) -> None:
         _forecast(plan, sold, outs, events, today)
         seen = _plan(plan, supplies[plan.item_id], own, shop, today)
         _mark_stock_out(plan, supplies[plan.item_id], outs[plan.item_id], shop, today, at)
-        _suggest(plan, supplies[plan.item_id], seen, own, current.get(plan.item_id), shop, today, at)
+        proposing.suggest(plan, supplies[plan.item_id], seen, own, current.get(plan.item_id), shop, today, at)
         plan.due_at, plan.replanned_at, plan.replans = None, at, plan.replans + 1
     db.session.flush()
 
@@ -296,13 +216,13 @@ def from_days(days: Days) -> tuple[Forecast, float, list[tuple[int, float, float
 
     Businesses buy seldom and much, so they are forecast apart and added: neither hides the other's rhythm.
     """
-    people = forecasting.prepare(days.people, days.is_out, days.uplift)
+    people = preparing.prepare(days.people, days.is_out, days.uplift)
     found = forecasting.forecast(people.values)
     if found is None:
         return None
     if not any(days.businesses):
         return found, 0.0, people.unusual
-    apart = forecasting.prepare(days.businesses, days.is_out, [1.0] * len(days.businesses))
+    apart = preparing.prepare(days.businesses, days.is_out, [1.0] * len(days.businesses))
     theirs = forecasting.forecast(apart.values, ["average_91", "sba", "tsb"])
     if theirs is None:
         return found, 0.0, people.unusual
@@ -317,16 +237,6 @@ def from_days(days: Days) -> tuple[Forecast, float, list[tuple[int, float, float
         found.naive_error,
     )
     return both, theirs.daily, people.unusual
-
-
-def outlook_of(
-    plan: ItemPlan, of: Supply, events: Iterable[PlanEvent], shop: Shop, today: date, rules: Rules | None = None
-) -> Outlook:
-    """The outlook of a plan as it stands; with `rules` under those instead."""
-    span = [today + timedelta(days=number) for number in range(LOOK_AHEAD)]
-    skip = (today - (plan.forecast_from or today)).days
-    rules = rules or rules_of(plan.item, plan, of, shop)
-    return outlook(rules, tuple(plan.week), float(plan.spread or 0), demand.uplift(span, events), skip, of, today)
 
 
 def _plan(plan: ItemPlan, of: Supply, events: list[PlanEvent], shop: Shop, today: date) -> Outlook:
@@ -351,92 +261,3 @@ def _mark_stock_out(plan: ItemPlan, of: Supply, outs: list[StockOut], shop: Shop
             mails.tell_sold_out(plan, of, shop, at)
     elif of.stock > 0 and open_ is not None:
         open_.until = max(open_.since, today)
-
-
-# Suggestions -----------------------------------------------------------------------------------------------------------------------
-
-
-def _suggest(
-    plan: ItemPlan,
-    of: Supply,
-    seen: Outlook,
-    events: list[PlanEvent],
-    row: Suggestion | None,
-    shop: Shop,
-    today: date,
-    at: datetime,
-) -> None:
-    """The item's one suggestion is there, or gone, as its stock wants it."""
-    is_low = plan.is_planned and supply.is_planned(plan.item) and plan.point is not None and of.stock <= plan.point
-    if not is_low:
-        if row is not None:
-            row.state, row.ended_at, row.changed_at = WITHDRAWN, at, at
-        return
-    rules = rules_of(plan.item, plan, of, shop)
-    position = of.stock + of.coming
-    if position > (plan.point or 0):
-        if row is not None and row.state in (OPEN, DRAFTED, ORDERED):
-            _in_hand(row, of, at)
-        return
-    if row is None:
-        row = Suggestion(item_id=plan.item_id, state=OPEN, made_at=at)
-        db.session.add(row)
-    elif row.state in (DRAFTED, ORDERED):
-        row.state, row.run_id, row.purchase_id = OPEN, None, None
-    if row.snoozed_until is not None and row.snoozed_until <= today:
-        row.snoozed_until = None
-    wanted = max(1, (seen.up_to if seen.up_to is not None else (plan.point or 0) + 1) - position)
-    row.quantity = reorder.run_size(wanted, rules.lots)
-    row.trigger = "shopify" if of.shopify is not None and of.shopify < of.sellable else "ours"
-    daily = seen.daily
-    row.loss = Decimal(f"{daily:.4f}") * plan.price if plan.price is not None and daily else None
-    row.gone_on = plan.gone_on
-    row.act_by = max(today, (plan.gone_on or today) - timedelta(days=rules.lead_days)) if plan.gone_on else today
-    row.facts, row.changed_at = facts(plan, of, seen, rules, row.quantity), at
-    last = today + timedelta(days=rules.lead_days + rules.review_days + rules.cover_days)
-    soon = [event for event in events if event.since <= last and event.until >= today]
-    row.facts["events"] = [[event.name, float(event.factor), str(event.since)] for event in soon]
-
-
-def _in_hand(row: Suggestion, of: Supply, at: datetime) -> None:
-    """Enough is on its way: the suggestion waits for it."""
-    if row.state == OPEN:
-        row.state = ORDERED if of.purchases and not of.runs else DRAFTED
-        row.run_id = row.run_id or (of.runs[-1].id if of.runs else None)
-        row.purchase_id = row.purchase_id or (of.purchases[-1][0].id if of.purchases else None)
-        row.changed_at = at
-
-
-def facts(plan: ItemPlan, of: Supply, seen: Outlook, rules: Rules, quantity: int) -> dict[str, Any]:
-    """What a suggestion was reckoned from, for its words."""
-    return {
-        "stock": of.stock,
-        "sellable": of.sellable,
-        "shopify": of.shopify,
-        "point": plan.point,
-        "by_hand": rules.point_by_hand is not None,
-        "daily": round(seen.daily, 2),
-        "b2b_daily": float(plan.b2b_daily or 0),
-        "cover": plan.cover,
-        "lead_days": rules.lead_days,
-        "makings": quantity // rules.lots.yield_quantity if of.yield_quantity else None,
-        "yield": of.yield_quantity,
-        "lasts": reorder.cover(quantity, seen.days) if any(seen.days) else None,
-        "coming": of.coming,
-        "runs": [[run.number, run.planned_quantity, str(run.planned_on or "")] for run in of.runs],
-        "days": plan.days_known,
-    }
-
-
-def count_due() -> int:
-    """How many items wait to be replanned."""
-    return db.session.scalar(select(func.count()).select_from(ItemPlan).where(ItemPlan.due_at.is_not(None))) or 0
-
-
-def shown(row: Suggestion, today: date) -> bool:
-    """Whether the suggestion asks for something now."""
-    return row.state == OPEN and (row.snoozed_until is None or row.snoozed_until <= today)
-
-
-IN_HAND = or_(Suggestion.state == DRAFTED, Suggestion.state == ORDERED)
-HIDDEN = Suggestion.state == DISMISSED

@@ -73,13 +73,12 @@ def draft(row: Suggestion, quantity: int | None = None, *, today: date, actor: s
 
 
 def order(row: Suggestion, quantity: int | None = None, *, today: date, actor: str, at: datetime) -> Purchase:
-    """It was ordered from the partner and is expected after its lead time. Raises RuleError."""
+    """It stands on the partner's next order, for our stock, and is expected after its lead time. Raises RuleError."""
     _check_open(row)
     if not supply.is_partners(row.item):
         raise RuleError(f"{row.item.name} is made here. Draft a run instead.")
-    due_on = today + timedelta(days=row.facts.get("lead_days") or 0)
-    units = row.quantity if quantity is None else quantity
-    made = purchases.add(row.item, units, purchases.partner_of(row.item_id), due_on, today=today, actor=actor, at=at)
+    units, lead_days = row.quantity if quantity is None else quantity, row.facts.get("lead_days") or 0
+    made = purchases.order_from_partner(row.item, units, lead_days, today=today, actor=actor, at=at)
     row.state, row.purchase_id, row.settled_by, row.changed_at = ORDERED, made.id, actor, at
     db.session.flush()
     return made

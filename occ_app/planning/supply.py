@@ -15,9 +15,10 @@ from occ_app.catalog.models import INGREDIENT, PARTNER, Item, Mapping, Variant
 from occ_app.extensions import db
 from occ_app.planning.models import Purchase
 from occ_app.production.models import DRAFT, IN_PROGRESS, PLANNED, Formula, ProductionRun
+from occ_app.routing import stocking
 from occ_app.stock import ledger
 from occ_app.stock.models import StockMove
-from occ_app.stock.rules import BACKORDER, COMPLETED, COUNTED, IN_REVIEW, PACKAGED, Holding, sellable
+from occ_app.stock.rules import BACKORDER, COMPLETED, COUNTED, IN_REVIEW, PACKAGED, SUPPLIER, Holding, sellable
 from occ_app.sync import targets
 from occ_app.sync.models import SyncState
 
@@ -28,8 +29,8 @@ OPEN_RUNS = (DRAFT, PLANNED, IN_PROGRESS)
 class Supply:
     """One item's supply, units. `shopify`: what Shopify will show when our pushes are there; None where some
     location of it is not linked. `lots`: (units, first day on
-    which they may not be sold). `on_the_way`: units that still take steps to release. `price`: of one unit. `yield_quantity`: None without a
-    formula."""
+    which they may not be sold). `on_the_way`: units that still take steps to release. `theirs`: what a partner has for us of `sellable`, below
+    zero where it owes. `price`: of one unit. `yield_quantity`: None without a formula."""
 
     item: Item
     sellable: int = 0
@@ -38,6 +39,7 @@ class Supply:
     on_the_way: int = 0
     runs: list[ProductionRun] = field(default_factory=list)
     purchases: list[tuple[Purchase, int]] = field(default_factory=list)
+    theirs: int = 0
     price: Decimal | None = None
     yield_quantity: int | None = None
 
@@ -61,6 +63,22 @@ class Supply:
     def coming(self) -> int:
         """All units that come."""
         return self.on_the_way + sum(r.planned_quantity for r in self.runs) + sum(units for _, units in self.purchases)
+
+    @property
+    def ordered_beyond(self) -> int:
+        """Units that we ordered for our stock and the partner did not have: our order took what it had off `theirs`, and below zero."""
+        asked = sum(units for row, units in self.purchases if row.stock_request_id is not None)
+        return max(0, asked - max(0, self.theirs + asked))
+
+    @property
+    def position(self) -> int:
+        """All units that there are and that come, each once."""
+        return self.stock + self.coming + self.ordered_beyond
+
+    @property
+    def replaceable(self) -> int:
+        """Of the position what an order would take itself: the partner's own stock comes to us by being ordered, so it covers no part of it."""
+        return max(0, self.theirs)
 
 
 def of(items: Sequence[Item], today: date) -> dict[int, Supply]:
@@ -92,6 +110,7 @@ def _add_stock(found: dict[int, Supply], today: date) -> None:
         if not counted and not beside:
             continue
         supply = found[item_id]
+        supply.theirs += sellable(beside)
         units = sellable(targets.equation(item, there, shop, beside=beside))
         supply.sellable += units
         supply.lots += _lots(there, COUNTED[mode], units, today)
@@ -134,18 +153,37 @@ def _add_shopify(found: dict[int, Supply], ids: Sequence[int]) -> None:
 
 
 def open_purchases(item_ids: Collection[int] | None = None) -> list[tuple[Purchase, int]]:
-    """Purchases that something is still expected of, with how much: what was received since they were made counts, oldest first."""
+    """Purchases that something is still expected of, with how much: what their partner order says, else what was received since they were
+    made, oldest first."""
     query = select(Purchase).where(Purchase.closed_at.is_(None)).options(joinedload(Purchase.item))
     if item_ids is not None:
         query = query.where(Purchase.item_id.in_(item_ids))
     by_item: dict[int, list[Purchase]] = defaultdict(list)
+    on_orders: dict[int, Purchase] = {}
     for row in db.session.scalars(query.order_by(Purchase.ordered_at, Purchase.id)):
-        by_item[row.item_id].append(row)
+        if row.stock_request_id is None:
+            by_item[row.item_id].append(row)
+        else:
+            on_orders[row.stock_request_id] = row
+    found = [(on_orders[each], units) for each, units in _still_on_orders(on_orders).items() if units]
+    found += _not_received(by_item)
+    return sorted(found, key=lambda pair: (pair[0].due_on, pair[0].id))
+
+
+def _still_on_orders(on_orders: Collection[int]) -> dict[int, int]:
+    return stocking.still_to_come(on_orders) if on_orders else {}
+
+
+def _not_received(by_item: dict[int, list[Purchase]]) -> list[tuple[Purchase, int]]:
+    """Item -> its purchases, oldest first: those that more is expected of. What customers waited for is no purchase of ours."""
     if not by_item:
         return []
     oldest = min(rows[0].ordered_at for rows in by_item.values())
     came = select(StockMove.item_id, StockMove.moved_at, func.sum(StockMove.quantity)).where(
-        StockMove.item_id.in_(by_item), StockMove.reason == "receive", StockMove.moved_at >= oldest
+        StockMove.item_id.in_(by_item),
+        StockMove.reason == "receive",
+        StockMove.from_place == SUPPLIER,
+        StockMove.moved_at >= oldest,
     )
     received: dict[int, int] = defaultdict(int)
     for item_id, at, units in db.session.execute(came.group_by(StockMove.item_id, StockMove.moved_at)):
@@ -159,7 +197,7 @@ def open_purchases(item_ids: Collection[int] | None = None) -> list[tuple[Purcha
             left -= taken
             if row.quantity > taken:
                 found.append((row, row.quantity - taken))
-    return sorted(found, key=lambda pair: (pair[0].due_on, pair[0].id))
+    return found
 
 
 def is_planned(item: Item) -> bool:

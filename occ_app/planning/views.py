@@ -1,9 +1,10 @@
-"""Planning's pages: what to make next, ingredients at risk, the buy list, the calendar, events and mails."""
+"""Planning's pages: what to make next, ingredients at risk, the buy list, the calendar."""
 
 from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Callable
 from datetime import date, timedelta
 from typing import Any
 
@@ -14,25 +15,14 @@ from occ_app import clock
 from occ_app.catalog.models import Item
 from occ_app.errors import NotFoundError, RuleError
 from occ_app.extensions import db
-from occ_app.planning import buying, history, item_rules, mail, overview, purchases, replan, suggestions, supply, words
-from occ_app.planning.models import PlanEvent, PlanMail, Suggestion
+from occ_app.planning import buying, history, overview, purchases, replan, suggestions, supply, words
+from occ_app.planning.models import Suggestion
 from occ_app.production import forms, units
 from occ_app.production.formulas import unit_of
-from occ_app.shops import settings
 from occ_app.web import is_fragment, page, row_id, see_other
-from occ_app.work import tasks
 
 blueprint = Blueprint("planning", __name__)
 PER_PAGE = 50
-SETTINGS = (
-    "plan_service_level",
-    "plan_lead_days",
-    "plan_review_days",
-    "plan_cover_days",
-    "digest_to",
-    "digest_hour",
-    "sold_out_mail",
-)
 VIEWS = {"open": "Make next", "hand": "In hand", "hidden": "Snoozed and dismissed"}
 CSV_HEAD = ["supplier", "code", "name", "unit", "quantity", "short", "needed_on", "order_by", "lead_time_days", "cost"]
 
@@ -116,7 +106,7 @@ def _pages(total: int, number: int, path: str) -> dict[str, Any]:
     }
 
 
-def _settled(suggestion_id: int, settle: Any) -> Response:
+def _settled(suggestion_id: int, settle: Callable[[Suggestion], str]) -> Response:
     """One action on a suggestion: done, replanned, and the list again; or the list with why not beside it."""
     try:
         row = suggestions.get(suggestion_id)
@@ -152,7 +142,7 @@ def draft(suggestion_id: int) -> Response:
 
 @blueprint.post("/planning/<int:suggestion_id>/order")
 def order(suggestion_id: int) -> Response:
-    """The suggested goods are noted as ordered from the partner."""
+    """The suggested goods are put on the partner's order."""
 
     def settle(row: Suggestion) -> str:
         made = suggestions.order(row, _quantity(), today=overview.today(), actor=g.user, at=clock.now())
@@ -249,7 +239,9 @@ def buy() -> Response:
     return _buy()
 
 
-def _buy(*, error: str = "", error_for: int = 0, status: int = 200, toast: str | None = None) -> Response:
+def _buy(
+    *, error: str = "", error_for: int = 0, closing: int = 0, status: int = 200, toast: str | None = None
+) -> Response:
     on = overview.today()
     return page(
         "planning/buy.html",
@@ -260,6 +252,7 @@ def _buy(*, error: str = "", error_for: int = 0, status: int = 200, toast: str |
         today=on,
         error=error,
         error_for=error_for,
+        closing=closing,
     )
 
 
@@ -317,13 +310,17 @@ def purchase() -> Response:
 @blueprint.post("/planning/purchases/<int:purchase_id>/close")
 def close_purchase(purchase_id: int) -> Response:
     """Nothing more is expected of a purchase."""
-    row = purchases.close(purchase_id, at=clock.now())
+    try:
+        row = purchases.close(purchase_id, actor=g.user, at=clock.now())
+    except RuleError as error:
+        db.session.rollback()
+        return _buy(error=str(error), closing=purchase_id, status=422)
     replan.note([row.item_id], clock.now())
     db.session.commit()
     return see_other("/planning/buy")
 
 
-# Calendar, events, mails -----------------------------------------------------------------------------------------------------------
+# Calendar -----------------------------------------------------------------------------------------------------------
 
 
 @blueprint.get("/planning/calendar")
@@ -336,98 +333,3 @@ def calendar() -> Response:
         since = overview.today()
     since = min(max(since, overview.today() - timedelta(days=3650)), overview.today() + timedelta(days=3650))
     return page("planning/calendar.html", weeks=overview.calendar(since, 4), since=since, today=overview.today())
-
-
-@blueprint.get("/planning/settings")
-def plan_settings() -> Response:
-    """How all items are planned unless they say otherwise, events, and who gets mail."""
-    return _settings()
-
-
-def _settings(errors: dict[str | None, str] | None = None, status: int = 200, **typed: str) -> Response:
-    newest = select(PlanMail).order_by(PlanMail.id.desc()).limit(5)
-    events = select(PlanEvent).where(PlanEvent.item_id.is_(None)).order_by(PlanEvent.since.desc()).limit(50)
-    return page(
-        "planning/settings.html",
-        status=status,
-        values={name: settings.get(g.shop, name) for name in SETTINGS} | typed,
-        event={name: request.form.get(name, "")[:200] for name in ("name", "since", "until", "factor")},
-        errors=errors or {},
-        events=db.session.scalars(events).all(),
-        mails=db.session.scalars(newest).all(),
-        mail_is_on=mail.is_on(),
-        today=overview.today(),
-        pull=history.newest(),
-    )
-
-
-@blueprint.post("/planning/settings")
-def save_settings() -> Response:
-    """The settings have these values, and all items are replanned by them."""
-    given = {name: request.form[name][:2600] for name in SETTINGS if name in request.form}
-    try:
-        for name, text in given.items():
-            settings.put(g.shop, name, text)
-    except RuleError as error:
-        db.session.rollback()
-        return _settings({error.field: str(error).split(": ", 1)[-1]}, 422, **given)
-    row = replan.state()
-    row.replanned_on = None
-    tasks.ask("replan", g.shop_id)
-    db.session.commit()
-    return see_other("/planning/settings")
-
-
-@blueprint.post("/planning/events")
-def add_event() -> Response:
-    """An event that multiplies the demand of all items."""
-    try:
-        event_from_form(None)
-    except RuleError as error:
-        db.session.rollback()
-        return _settings({error.field: str(error)}, 422)
-    _replan_all()
-    return see_other("/planning/settings")
-
-
-def event_from_form(item: Item | None) -> PlanEvent:
-    """The event that the form names."""
-    values = forms.values_of(request.form, "name", "since", "until", "factor")
-    since, until = forms.day(values, "since"), forms.day(values, "until")
-    return item_rules.add_event(item, values["name"], since, until, values["factor"], at=clock.now())
-
-
-@blueprint.post("/planning/events/<int:event_id>/remove")
-def remove_event(event_id: int) -> Response:
-    """An event is not reckoned with any more."""
-    row = item_rules.remove_event(event_id)
-    if row.item_id is None:
-        _replan_all()
-        return see_other("/planning/settings")
-    replan.items([row.item_id], clock.now())
-    db.session.commit()
-    return see_other(f"/planning/items/{row.item_id}")
-
-
-def _replan_all() -> None:
-    replan.state().replanned_on = None
-    tasks.ask("replan", g.shop_id)
-    db.session.commit()
-
-
-# Past orders -----------------------------------------------------------------------------------------------------------------------
-
-
-@blueprint.get("/planning/history")
-def read_history() -> Response:
-    """How far the reading of past orders is."""
-    return page("planning/_history.html", pull=history.newest())
-
-
-@blueprint.post("/planning/history")
-def start_history() -> Response:
-    """Past orders are read again."""
-    history.start(clock.now())
-    tasks.ask("past_sales", g.shop_id)
-    db.session.commit()
-    return see_other("/planning")

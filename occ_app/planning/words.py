@@ -66,6 +66,8 @@ def why(row: Suggestion, today: date) -> list[str]:
         named = ", ".join(f"{units:,} of run {name}" for name, units, _ in known["runs"])
         said.append(f"{known['coming']:,} are on their way{f' ({named})' if named else ''}, which is not enough.")
     said.append(_quantity(row.quantity, known))
+    if known.get("theirs") is not None:
+        said.append(_theirs(known["theirs"], row.quantity))
     return [each for each in said if each]
 
 
@@ -94,6 +96,15 @@ def _quantity(quantity: int, known: dict[str, Any]) -> str:
         times = "1 making" if known["makings"] == 1 else f"{known['makings']:,} makings"
         return f"{quantity:,} are {times} of {known['yield']:,}{lasts}."
     return f"{quantity:,}{lasts.replace(' and', '')}." if lasts else ""
+
+
+def _theirs(there: int, quantity: int) -> str:
+    """What an order from the partner is made of: its own stock is no stock of ours, and the order takes it first."""
+    if there <= 0:
+        return "They have none left: the order asks them for more."
+    if there >= quantity:
+        return f"They have {there:,}."
+    return f"They have {there:,}, which the order takes, and it asks for {quantity - there:,} more."
 
 
 def urgency(row: Suggestion, today: date) -> tuple[str, str]:

@@ -138,13 +138,17 @@ def _tell_late(line: OrderLine, partner: Partner, closed: Sequence[PartnerLine],
 def split(row: PartnerLine, kept: int, *, state: str, cause: str) -> PartnerLine:
     """`kept` units stay on the line's order; the rest is a line of its own, in that state. At least one unit goes."""
     rest = row.quantity - kept
-    last = db.session.scalar(select(func.max(PartnerLine.turn)).where(PartnerLine.order_line_id == row.order_line_id))
+    for_the_same = PartnerLine.order_line_id == row.order_line_id
+    if row.order_line_id is None:
+        for_the_same = PartnerLine.stock_request_id == row.stock_request_id
+    last = db.session.scalar(select(func.max(PartnerLine.turn)).where(for_the_same))
     row.quantity = kept
     if kept == 0:
         row.state = CANCELLED
     made = PartnerLine(
         partner_id=row.partner_id,
         order_line_id=row.order_line_id,
+        stock_request_id=row.stock_request_id,
         turn=(last or 0) + 1,
         partner_variant_id=row.partner_variant_id,
         item_id=row.item_id,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Select, select
+from sqlalchemy import ColumnElement, Select, and_, select
 from sqlalchemy.orm import contains_eager
 
 from occ_app.orders.models import Order, OrderLine
@@ -36,13 +36,18 @@ def may_go(partner: Partner, of: Shop, at: datetime) -> list[ColumnElement[bool]
 
 
 def ready(partner: Partner, of: Shop, at: datetime) -> Select[tuple[PartnerLine]]:
-    """The partner's lines that may go now, oldest first, locked, with variant."""
+    """The partner's lines that may go now, oldest first, locked, with variant. Those for stock may go at once."""
     return (
         select(PartnerLine)
         .join(PartnerLine.partner_variant)
-        .join(OrderLine, OrderLine.id == PartnerLine.order_line_id)
-        .join(Order, Order.id == OrderLine.order_id)
-        .where(PartnerLine.partner_id == partner.id, PartnerLine.state == PENDING, *may_go(partner, of, at))
+        .outerjoin(OrderLine, OrderLine.id == PartnerLine.order_line_id)
+        .outerjoin(Order, Order.id == OrderLine.order_id)
+        .where(
+            PartnerLine.partner_id == partner.id,
+            PartnerLine.state == PENDING,
+            PartnerLine.quantity > 0,
+            PartnerLine.stock_request_id.is_not(None) | and_(*may_go(partner, of, at)),
+        )
         .options(contains_eager(PartnerLine.partner_variant))
         .order_by(PartnerLine.id)
         .with_for_update(of=PartnerLine)

@@ -57,7 +57,8 @@ WAITS = (
 
 @dataclass(frozen=True)
 class Shown:
-    """A partner order with its sums. `cost` in the partner's currency; `sold` in ours; `margin` in per cent, None where no rate is known."""
+    """A partner order with its sums. `cost` in the partner's currency; `sold` in ours; `margin` of what customers bought in per cent, None where
+    no rate is known. `for_stock`: units that belong to no customer."""
 
     order: PartnerOrder
     partner: Partner
@@ -69,6 +70,7 @@ class Shown:
     received: int
     short: int
     damaged: int
+    for_stock: int = 0
 
     def left(self, at: datetime) -> str:
         """What is left until its cutoff, for people."""
@@ -98,6 +100,7 @@ class Variant:
     they_have: int | None
     unit_cost: Decimal
     asks_now: Decimal | None
+    for_stock: int = 0
 
     @property
     def total(self) -> Decimal:
@@ -108,6 +111,7 @@ class Variant:
 def sums(condition: ColumnElement[bool], limit: int = 50, offset: int = 0) -> list[Shown]:
     """The orders under that condition, newest first, with their sums. Two statements, and one for each partner's rate."""
     standing = PartnerLine.state == CREATED
+    sold_to_somebody = PartnerLine.order_line_id.is_not(None)
     columns = (
         func.count(PartnerLine.id).filter(standing),
         *(
@@ -116,9 +120,11 @@ def sums(condition: ColumnElement[bool], limit: int = 50, offset: int = 0) -> li
                 PartnerLine.quantity,
                 PartnerLine.quantity * PartnerLine.unit_cost,
                 PartnerLine.quantity * func.coalesce(PartnerLine.sold_for, 0),
+                case((sold_to_somebody, PartnerLine.quantity * PartnerLine.unit_cost), else_=0),
                 PartnerLine.received,
                 PartnerLine.short,
                 PartnerLine.damaged,
+                case((sold_to_somebody, 0), else_=PartnerLine.quantity),
             )
         ),
     )
@@ -132,9 +138,11 @@ def sums(condition: ColumnElement[bool], limit: int = 50, offset: int = 0) -> li
     )
     rates = Rates()
     found = []
-    for order, partner, lines, units, cost, sold, *counts in db.session.execute(query.limit(limit).offset(offset)):
+    for order, partner, lines, units, cost, sold, cost_of_sold, *counts in db.session.execute(
+        query.limit(limit).offset(offset)
+    ):
         extra = sum((Decimal(str(c)) * int(n) for _, c, n in order.extra), Decimal(0))
-        ours = rates.ours(partner, Decimal(cost))
+        ours = rates.ours(partner, Decimal(cost_of_sold))
         margin = ((sold - ours) / sold * 100).quantize(Decimal("0.1")) if sold and ours is not None else None
         found.append(
             Shown(order, partner, lines, int(units), Decimal(cost) + extra, Decimal(sold), margin, *map(int, counts))
@@ -156,8 +164,9 @@ def variants_of(order: PartnerOrder, partner: Partner) -> list[Variant]:
             PartnerLine.unit_cost,
             func.sum(PartnerLine.quantity),
             func.count(func.distinct(OrderLine.order_id)),
+            func.coalesce(func.sum(PartnerLine.quantity).filter(PartnerLine.order_line_id.is_(None)), 0),
         )
-        .join(OrderLine, OrderLine.id == PartnerLine.order_line_id)
+        .outerjoin(OrderLine, OrderLine.id == PartnerLine.order_line_id)
         .where(PartnerLine.partner_order_id == order.id, PartnerLine.state == CREATED, PartnerLine.quantity > 0)
         .group_by(PartnerLine.partner_variant_id, PartnerLine.unit_cost)
     )
@@ -167,12 +176,16 @@ def variants_of(order: PartnerOrder, partner: Partner) -> list[Variant]:
     by_id = {source.id: source for source in db.session.scalars(sources)}
     discount = partner_settings.number(partner, "discount_percent")
     found = []
-    for variant_id, cost, units, number in rows:
+    for variant_id, cost, units, number, for_stock in rows:
         source = by_id[variant_id]
         name = f"{source.product.title}{', ' + source.title if source.title else ''}"
         asks = rules.cost_of(source.price, discount)
         picture = source.image_url or next((image["url"] for image in source.product.images), None)
-        found.append(Variant(name, source.sku, picture, int(units), number, source.available, cost or Decimal(0), asks))
+        unit_cost = cost or Decimal(0)
+        shown = Variant(
+            name, source.sku, picture, int(units), number, source.available, unit_cost, asks, int(for_stock)
+        )
+        found.append(shown)
     return sorted(found, key=lambda each: each.name.casefold())
 
 
@@ -191,6 +204,7 @@ def _waits_because(at: datetime) -> Callable[[int], Case[str]]:
     held = Order.is_on_hold | (Order.fulfillment_status == "ON_HOLD")
     risky = Order.risk.in_(RISKY[shop_settings.get(of, "route_risk")])
     return lambda minutes: case(
+        (PartnerLine.stock_request_id.is_not(None), WAITS[5]),
         (unpaid, WAITS[0]),
         (held, WAITS[1]),
         (risky, WAITS[2]),
@@ -205,8 +219,8 @@ def waiting(partner: Partner, at: datetime) -> dict[str, tuple[int, int]]:
     why = _waits_because(at)(partner_settings.get(partner, "hold_minutes"))
     query = (
         select(why, func.count(), func.sum(PartnerLine.quantity))
-        .join(OrderLine, OrderLine.id == PartnerLine.order_line_id)
-        .join(Order, Order.id == OrderLine.order_id)
+        .outerjoin(OrderLine, OrderLine.id == PartnerLine.order_line_id)
+        .outerjoin(Order, Order.id == OrderLine.order_id)
         .where(PartnerLine.partner_id == partner.id, PartnerLine.state == PENDING)
         .group_by(why)
     )
@@ -216,30 +230,40 @@ def waiting(partner: Partner, at: datetime) -> dict[str, tuple[int, int]]:
 
 @dataclass(frozen=True)
 class Waiting:
-    """A line on no order yet, with whose it is and why it waits or failed."""
+    """A line on no order yet, with whose it is (None: it is for stock) and why it waits or failed."""
 
     line: PartnerLine
-    order: Order
+    order: Order | None
     title: str
     cause: str
+
+    @property
+    def whose(self) -> str:
+        """The customer's order, for people."""
+        return self.order.name if self.order else "For your stock"
 
 
 def lines_not_on_order(state: str, at: datetime, limit: int = 50, offset: int = 0) -> list[Waiting]:
     """Lines that wait (`pending`) or need a person (`failed`), oldest first."""
     query = (
         select(PartnerLine, Order, OrderLine.title)
-        .join(OrderLine, OrderLine.id == PartnerLine.order_line_id)
-        .join(Order, Order.id == OrderLine.order_id)
-        .where(PartnerLine.state == state)
+        .outerjoin(OrderLine, OrderLine.id == PartnerLine.order_line_id)
+        .outerjoin(Order, Order.id == OrderLine.order_id)
+        .where(PartnerLine.state == state, PartnerLine.quantity > 0)
         .options(joinedload(PartnerLine.partner), joinedload(PartnerLine.item))
         .order_by(PartnerLine.id)
     )
     rows = db.session.execute(query.limit(limit).offset(offset)).all()
-    return [Waiting(line, order, title, line.cause or _cause(line, order, at)) for line, order, title in rows]
+    return [
+        Waiting(line, order, title or line.item.name, line.cause or _cause(line, order, at))
+        for line, order, title in rows
+    ]
 
 
-def _cause(line: PartnerLine, order: Order, at: datetime) -> str:
+def _cause(line: PartnerLine, order: Order | None, at: datetime) -> str:
     of = shop()
+    if order is None:
+        return WAITS[5]
     if shop_settings.get(of, "route_orders") == "paid" and order.financial_status not in PAID:
         return WAITS[0]
     if order.is_on_hold or order.fulfillment_status == "ON_HOLD":

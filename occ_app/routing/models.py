@@ -86,8 +86,26 @@ class PartnerOrder(ShopScoped, db.Model):
     partner: Mapped[Partner] = relationship(lazy="raise_on_sql")
 
 
+class StockRequest(ShopScoped, db.Model):
+    """A merchant wants so many units of a partner's goods for its own stock, whoever will buy them. Less what was called off."""
+
+    __tablename__ = "stock_request"
+    __table_args__ = (
+        CheckConstraint("quantity > 0", name="quantity_positive"),
+        Index("ix_stock_request_item", "item_id"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    partner_id: Mapped[int] = mapped_column(ForeignKey("partner.id", ondelete="CASCADE"))
+    item_id: Mapped[int] = mapped_column(ForeignKey("item.id"))
+    location_id: Mapped[int] = mapped_column(ForeignKey("location.id"))
+    quantity: Mapped[int]
+    asked_at: Mapped[datetime]
+    asked_by: Mapped[str] = mapped_column(Text)
+
+
 class PartnerLine(ShopScoped, db.Model):
-    """What one order line needs from its partner. All quantities are units of the partner's variant.
+    """What one order line, or one request for stock, needs from its partner. All quantities are units of the partner's variant.
 
     One order line has several (`turn`) where a part was short, was taken off by the partner, or was added after a cutoff. `on_order`:
     units that the partner's store shows for it, as we last knew; the sync rule counts with them (`partners.readings.reflect`).
@@ -96,6 +114,8 @@ class PartnerLine(ShopScoped, db.Model):
     __tablename__ = "partner_line"
     __table_args__ = (
         UniqueConstraint("shop_id", "order_line_id", "turn"),
+        UniqueConstraint("shop_id", "stock_request_id", "turn"),
+        CheckConstraint("(order_line_id IS NULL) <> (stock_request_id IS NULL)", name="for_one"),
         CheckConstraint(f"state IN {LINE_STATES}", name="state_known"),
         CheckConstraint("quantity >= 0 AND on_order >= 0", name="quantity_not_negative"),
         CheckConstraint("received >= 0 AND short >= 0 AND damaged >= 0", name="counts_not_negative"),
@@ -107,7 +127,8 @@ class PartnerLine(ShopScoped, db.Model):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     partner_id: Mapped[int] = mapped_column(ForeignKey("partner.id", ondelete="CASCADE"))
-    order_line_id: Mapped[int] = mapped_column(ForeignKey("order_line.id", ondelete="CASCADE"))
+    order_line_id: Mapped[int | None] = mapped_column(ForeignKey("order_line.id", ondelete="CASCADE"))
+    stock_request_id: Mapped[int | None] = mapped_column(ForeignKey("stock_request.id", ondelete="CASCADE"))
     turn: Mapped[int] = mapped_column(default=1)
     partner_variant_id: Mapped[int] = mapped_column(ForeignKey("partner_variant.id"))
     item_id: Mapped[int] = mapped_column(ForeignKey("item.id"))
@@ -129,7 +150,8 @@ class PartnerLine(ShopScoped, db.Model):
     damaged: Mapped[int] = mapped_column(default=0)
     refunded: Mapped[int] = mapped_column(default=0)  # taken off by the partner after it was ordered
 
-    order_line: Mapped[OrderLine] = relationship(lazy="raise_on_sql")
+    order_line: Mapped[OrderLine | None] = relationship(lazy="raise_on_sql")
+    stock_request: Mapped[StockRequest | None] = relationship(lazy="raise_on_sql")
     partner_variant: Mapped[PartnerVariant] = relationship(lazy="raise_on_sql")
     partner_order: Mapped[PartnerOrder | None] = relationship(lazy="raise_on_sql")
     partner: Mapped[Partner] = relationship(lazy="raise_on_sql")

@@ -132,9 +132,13 @@ def follow_plan(order: PartnerOrder, partner: Partner, at: datetime) -> None:
 
 
 def rows_of(order: PartnerOrder) -> Sequence[PartnerLine]:
-    """All lines that stand, or stood, on the order, locked, oldest first, with variant and order line."""
-    query = select(PartnerLine).where(PartnerLine.partner_order_id == order.id).order_by(PartnerLine.id)
-    loaded = query.options(joinedload(PartnerLine.partner_variant), joinedload(PartnerLine.order_line))
+    """All lines that stand, or stood, on the order, locked, customers' before those for stock, oldest first; with variant and what they
+    are for."""
+    for_stock = PartnerLine.stock_request_id.is_not(None)
+    query = select(PartnerLine).where(PartnerLine.partner_order_id == order.id).order_by(for_stock, PartnerLine.id)
+    loaded = query.options(
+        *(joinedload(each) for each in (PartnerLine.partner_variant, PartnerLine.order_line, PartnerLine.stock_request))
+    )
     locked = loaded.with_for_update(of=PartnerLine).execution_options(populate_existing=True)
     return db.session.scalars(locked).all()
 
@@ -161,7 +165,15 @@ def know(order: PartnerOrder, rows: Sequence[PartnerLine], units: Mapping[int, i
     changed = [(row, units.get(row.id, 0) - row.on_order) for row in rows if units.get(row.id, 0) != row.on_order]
     order.revision += 1
     source = f"partner_order:{order.id}:{order.revision}"
-    told = [(row.order_line, row.item_id, change) for row, change in changed]
+    told = [
+        (
+            row.order_line_id,
+            f"{row.order_line.line_number if row.order_line else f'stock:{row.id}'}",
+            row.item_id,
+            change,
+        )
+        for row, change in changed
+    ]
     readings.reflect_many(told, reason=BY_PARTNER_ORDER, source=source, at=at)
     left = 0
     for row, _ in changed:

@@ -25,7 +25,7 @@ from occ_app.routing.models import CREATED, PLACED_STATES, RECEIVED, PartnerLine
 from occ_app.stock import ledger
 from occ_app.stock.ledger import Move
 from occ_app.stock.models import Lot, StockMove
-from occ_app.stock.rules import COMMITTED, CORRECTION, PARTNER, RELEASED, SCRAP, SHIPPED
+from occ_app.stock.rules import COMMITTED, CORRECTION, PARTNER, RELEASED, SCRAP, SHIPPED, SUPPLIER
 from occ_app.sync import desk
 
 MOST = 1_000_000
@@ -110,7 +110,8 @@ def receive(order: PartnerOrder, counts: Pairs[int, Count], *, actor: str, today
         moves += _book([row for row in rows if row.partner_variant_id == variant_id], count, order, today, at)
     ledger.book(moves, actor=actor, at=at)
     for row in booked:
-        capture.follow(row.order_line, row.item_id, at)
+        if row.order_line is not None:
+            capture.follow(row.order_line, row.item_id, at)
     _told(order, counts, at)
     return sum(count.received for count in counts.values())
 
@@ -122,7 +123,7 @@ def _check(rows: Sequence[PartnerLine], count: Count) -> None:
         raise RuleError("Give whole numbers of 0 or more.")
     left = sum(row.quantity - row.received - row.short - row.damaged for row in rows)
     if count.total > left:
-        name = rows[0].order_line.title
+        name = rows[0].order_line.title if rows[0].order_line else db.session.get_one(Item, rows[0].item_id).name
         raise RuleError(
             f"{name}: {count.received} + {count.short} + {count.damaged} are {count.total}, but only {left} are open."
             " Lower one of them; what came beyond the order is booked as a lot."
@@ -148,7 +149,7 @@ def _book(rows: Sequence[PartnerLine], count: Count, order: PartnerOrder, today:
                 to = CORRECTION if kind == "short" else SCRAP
                 of = lot.id if kind == "damaged" and lot else None
                 place = _place_of(row)
-                moves.append(Move(row.item_id, of, place, PARTNER, to, units, "receive", source))
+                moves.append(Move(row.item_id, of, place, _origin_of(row), to, units, "receive", source))
                 setattr(row, kind, getattr(row, kind) + units)
     db.session.flush()
     return moves
@@ -167,15 +168,25 @@ def _lot_of(order: PartnerOrder, item_id: int, today: date, at: datetime) -> Lot
 
 def _place_of(row: PartnerLine) -> int:
     """Where the line's units are counted."""
-    if row.order_line.mapping_id is not None:
+    if row.stock_request is not None:
+        return row.stock_request.location_id
+    if row.order_line is not None and row.order_line.mapping_id is not None:
         return db.session.get_one(Mapping, row.order_line.mapping_id).location_id
     query = select(ImportedVariant.location_id).where(ImportedVariant.item_id == row.item_id)
     return db.session.scalars(query).one()
 
 
+def _origin_of(row: PartnerLine) -> str:
+    """Where its units stand until they come: what was asked for stock left the partner's with the asking (`stocking`)."""
+    return PARTNER if row.order_line is not None else SUPPLIER
+
+
 def _arrived(row: PartnerLine, lot: Lot | None, units: int) -> list[Move]:
     """Units of the line become units of the lot where they stand; those that nobody waits for are released."""
     place, lot_id = _place_of(row), lot.id if lot else None
+    if row.order_line is None:
+        source = f"stock_request:{row.stock_request_id}:receive:{row.id}:{row.received}"
+        return [Move(row.item_id, lot_id, place, SUPPLIER, RELEASED, units, "receive", source)]
     moves, source = [], f"order_line:{row.order_line.line_number}:receive:{row.id}:{row.received}"
     there = _without_lot(row.order_line)
     for where in (COMMITTED, SHIPPED):

@@ -14,7 +14,7 @@ from occ_app.errors import RuleError
 from occ_app.extensions import db
 from occ_app.partners import standing
 from occ_app.partners.models import LEFT
-from occ_app.routing import batch, deciding, listing, orders, receiving, rules, tracking
+from occ_app.routing import batch, deciding, listing, orders, receiving, rules, stocking, tracking
 from occ_app.routing.context import today
 from occ_app.routing.models import (
     CLOSE,
@@ -204,6 +204,14 @@ def retry(line_id: int) -> Response:
     deciding.retry_one(line_id, clock.now())
     db.session.commit()
     return _lines(FAILED, toast="Goes with the next batch")
+
+
+@blueprint.post("/stock/<int:request_id>/off")
+def call_off(request_id: int) -> Response:
+    """Units for our stock are not wanted any more, as far as no closed order holds them."""
+    units = stocking.call_off(request_id, actor=g.user, at=clock.now())
+    db.session.commit()
+    return _lines(FAILED, toast=f"{units:,} called off")
 
 
 @blueprint.get("/customers")

@@ -56,6 +56,7 @@ REASONS = (
     "market_back",
     "market_sale",
     "handout",
+    "order_for_stock",
 )
 COUNTED = {
     "released": (RELEASED,),

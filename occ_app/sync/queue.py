@@ -34,6 +34,7 @@ SAID = {
     "allocate": "allocated",
     "correction": "corrected",
     "receive": "received",
+    "order_for_stock": "ordered from the partner for stock",
     "count": "counted",
     "waste": "wasted",
     "reserve": "reserved for a run",

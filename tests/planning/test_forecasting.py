@@ -16,12 +16,12 @@ from occ_app.planning.forecasting import (
     forecast,
     moving_average,
     naive,
-    prepare,
     smoothing,
     tsb,
     weekday_average,
     weekday_smoothing,
 )
+from occ_app.planning.preparing import prepare
 
 LUMPY = [0, 0, 3, 0, 1, 0, 0, 4, 2, 0, 0, 0, 5, 0, 2, 0, 1, 0, 0, 3, 0, 0, 6, 1, 0, 2, 0, 0]
 WEEKLY = [12, 8, 7, 9, 11, 20, 24, 10, 9, 8, 8, 13, 22, 27, 11, 7, 9, 10, 12, 19, 25, 13, 9, 6, 11, 14, 23, 30]

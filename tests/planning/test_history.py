@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from devshop import bulk
 from occ_app import clock
 from occ_app.extensions import db
+from occ_app.partners.models import PartnerVariant
 from occ_app.planning import history
 from occ_app.planning.models import PastSale, SalesPull
 from tests.partners.support import add_good, add_partner
@@ -70,7 +72,8 @@ def test_a_partners_goods_are_ordered_and_wait_for_what_was_ordered(workshop: Wo
     workshop.sold("BEANS", *(5,) * 58)
     workshop.open()
     with bench.scope():
-        add_good(bench, add_partner(), "BEANS", 12)
+        good = add_good(bench, add_partner(), "BEANS", 12)
+        db.session.get_one(PartnerVariant, good.partner_variant_id).price = Decimal(4)
         db.session.commit()
     bench.settle()
     workshop.replan()

@@ -111,3 +111,31 @@ def test_a_mail_server_that_is_none_stops_the_start() -> None:
 
     with pytest.raises(NotConfiguredError, match="SMTP_URL"):
         config._smtp({"SMTP_URL": "http://example.com"})
+
+
+def test_a_test_mail_goes_to_everybody_at_once_and_not_again_within_a_minute(bars: Workshop, postbox: Postbox) -> None:
+    sent = bars.see("/planning/settings/test-mail", method="POST")
+    again = bars.see("/planning/settings/test-mail", 422, method="POST")
+
+    assert [to for to, _ in postbox.told()] == ["mara@example.com", "tom@example.com"]
+    assert "Test from" in sent
+    assert "within the last minute" in again
+
+
+def test_a_test_mail_that_is_refused_says_why(bars: Workshop, postbox: Postbox) -> None:
+    postbox.refuses = True
+    page = bars.see("/planning/settings/test-mail", 422, method="POST")
+
+    assert "The mail server did not take the mail" in page
+    assert "451" in page
+    assert look(bars, clock.now() + timedelta(hours=2)) == 0
+
+
+def test_without_server_or_recipients_a_test_mail_says_what_to_do(
+    bars: Workshop, request: pytest.FixtureRequest
+) -> None:
+    assert "SMTP_URL" in bars.see("/planning/settings/test-mail", 422, method="POST")
+    request.getfixturevalue("postbox")
+    bars.set("digest_to", "")
+
+    assert "Give an address" in bars.see("/planning/settings/test-mail", 422, method="POST")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from datetime import date, timedelta
+from itertools import product
 
 import pytest
 
@@ -22,31 +24,53 @@ from occ_app.planning.reorder import (
 TODAY = date(2026, 3, 28)  # the night before the clocks change
 
 
-def test_chopra_and_meindl_safety_inventory_for_a_cycle_service_level() -> None:
-    """Chopra and Meindl, "Supply Chain Management", chapter on safety inventory, B&M's Legos: demand of a week 2,500, standard deviation 500,
-    lead time 2 weeks, cycle service level 90 %: safety inventory 906, with the spread over the lead time 707."""
+@pytest.mark.parametrize(
+    ("level", "days", "review", "daily", "spread", "printed"),
+    [
+        (95, 2, 0, 300, 200, (282.8427, 466, 1066)),  # exercise 12-3, Best Buy, watched all the time
+        (95, 2, 3, 300, 200, (447.2136, 736, 2236)),  # exercise 12-4, the same, reviewed every three weeks
+        # exercise 12-6, Sam's Club, which asks for the service level of 600
+        (68.1324056, 2, 0, 250, 150, (212.132, 100, 600)),
+    ],
+)
+def test_chopra_and_meindl_exercises(
+    level: float, days: float, review: float, daily: float, spread: float, printed: tuple[float, int, int]
+) -> None:
+    """Chopra and Meindl, "Supply Chain Management", chapter 12, as worked out in "Safety Inventory Problems" (scribd.com/document/546388431):
+    the spread over lead time and review, the safety inventory, and the reorder point or order-up-to level, units rounded up."""
+    places = len(str(printed[0]).partition(".")[2])
+
+    assert round(spread_over(days + review, spread), places) == printed[0]
+    assert math.ceil(safety_stock(level, days + review, spread) - 0.01) == printed[1]
+    assert math.ceil(reorder_point(level, daily, spread, days, review) - 0.01) == printed[2]
+
+
+@pytest.mark.parametrize(("level", "printed"), [(70, 371), (95, 1163)])
+def test_chopra_and_meindl_example_of_a_desired_service_level(level: float, printed: int) -> None:
+    """The same, example 12-4 (a week 2,500, standard deviation 500, lead time 2 weeks), as its spreadsheet prints it at these levels
+    (essayzoo.org, "Chapter 12, Managing Uncertainty in a Supply Chain"): mean of the lead time 5,000, standard deviation 707."""
     assert round(spread_over(2, 500)) == 707
-    assert round(safety_stock(90, 2, 500)) == 906
-    assert round(reorder_point(90, 2500, 500, 2)) == 5906
+    assert round(reorder_point(level, 2500, 500, 2) - safety_stock(level, 2, 500)) == 5000
+    assert round(safety_stock(level, 2, 500)) == printed
 
 
-def test_chopra_and_meindl_periodic_review() -> None:
-    """The same, Walmart's Legos, reviewed every 4 weeks: spread over review and lead time 1,225, safety inventory 1,570, order-up-to 16,570."""
-    assert round(spread_over(2 + 4, 500)) == 1225
-    assert round(safety_stock(90, 2 + 4, 500)) == 1570
-    assert round(reorder_point(90, 2500, 500, 2, review_days=4)) == 16570
+def test_a_lead_time_that_varies_adds_what_a_sum_of_so_many_days_varies_by() -> None:
+    """No print was at hand that does not round z first. So every case is counted: 2 or 6 units a day, over 1 or 3 days."""
+    totals = [[sum(days) for days in product((2, 6), repeat=length)] for length in (1, 3)]
+    mean = sum(sum(each) / len(each) for each in totals) / 2
+    spread = math.sqrt(sum(sum((units - mean) ** 2 for units in each) / len(each) for each in totals) / 2)
+
+    assert spread_over(2, 2, 4, 1) == pytest.approx(spread)
 
 
-def test_chopra_and_meindl_uncertain_lead_time() -> None:
-    """The same, Dell's drives: daily demand 2,500, standard deviation 500, lead time 7 days varying by 7, 90 %: spread over it
-    17,550, safety inventory 22,491."""
-    assert round(spread_over(7, 500, 2500, 7)) == 17550
-    assert round(safety_stock(90, 7, 500, 2500, 7)) == 22491
+def test_stockpyl_newsvendor() -> None:
+    """The first example of stockpyl's documentation (pypi.org/project/stockpyl): newsvendor_normal(2, 18, 120, 10) is 132.815515655446."""
+    assert reorder_point(100 * 18 / 20, 120, 10, 1) == pytest.approx(132.815515655446, abs=1e-9)
 
 
 def test_snyder_and_shen_base_stock_level() -> None:
-    """Snyder and Shen, "Fundamentals of Supply Chain Theory", example 4.3, as stockpyl 1.0.2 prints it (newsvendor_normal(0.18, 0.70, 50, 8)):
-    56.60395592743389; with a lead time of 4 and a review every period 264.76689437415484."""
+    """Snyder and Shen, "Fundamentals of Supply Chain Theory", examples 4.3 and 4.4, as stockpyl holds them (tests/test_newsvendor.py,
+    newsvendor_normal(0.18, 0.70, 50, 8)): 56.603955927433887; with a lead time of 4 and a review every period 2.647668943741548e+02."""
     service = 100 * 0.70 / 0.88
 
     assert reorder_point(service, 50, 8, 1) == pytest.approx(56.60395592743389, abs=1e-9)
