@@ -23,6 +23,7 @@ from occ_app.stock import ledger
 from occ_app.stock.allocations import place_of
 from occ_app.stock.rules import COUNTED, Holding, sellable
 from occ_app.sync import targets
+from occ_app.sync.explain import Claims
 from occ_app.sync.models import PARKED, SyncState
 
 WHOLESALE = place_of("wholesale")
@@ -96,6 +97,20 @@ def of_items(items: Iterable[Item]) -> dict[int, Stock]:
     place = pull.default_location()
     held = ledger.holdings([item.id for item in wanted]) if place else {}
     return {item.id: stock_of(item, held.get((item.id, place.id), []) if place else []) for item in wanted}
+
+
+def claims_of(items: Iterable[Item]) -> dict[tuple[int, int], Claims]:
+    """(item id, location id) -> who may sell how much there. Wholesale orders are taken from the default location alone."""
+    wanted = {item.id: item for item in items if item.kind == PRODUCT}
+    place = pull.default_location()
+    held = ledger.holdings(wanted)
+    places = {*held, *((item_id, place.id) for item_id in wanted if place)}
+    found = {}
+    for item_id, location_id in sorted(places):
+        now = stock_of(wanted[item_id], held.get((item_id, location_id), []))
+        b2b = now.b2b if place and location_id == place.id else 0
+        found[item_id, location_id] = Claims(b2b, now.b2c, now.is_split)
+    return found
 
 
 def channels_of(items: Iterable[Item]) -> dict[int, dict[str, int]]:
