@@ -45,6 +45,7 @@ def _open_database(app: Flask, url: str) -> None:
 
 def _wire(app: Flask, config: Config, transport: object) -> None:
     from occ_app.shops.connection import Connections
+    from occ_app.stock.ledger import forget_locks
     from occ_app.wiring import wire
     from occ_app.work.tasks import forget_asked
 
@@ -53,6 +54,9 @@ def _wire(app: Flask, config: Config, transport: object) -> None:
     for name in ("after_commit", "after_rollback"):
         if not event.contains(Session, name, forget_asked):
             event.listen(Session, name, forget_asked)
+    for name in ("after_commit", "after_rollback", "after_soft_rollback"):
+        if not event.contains(Session, name, forget_locks):
+            event.listen(Session, name, forget_locks)
 
 
 def _add_pages(app: Flask) -> None:

@@ -7,6 +7,7 @@ import hashlib
 import re
 import time
 import uuid
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -27,6 +28,7 @@ from occ_app.errors import NotFoundError, RuleError
 from occ_app.extensions import db, shop_scope
 from occ_app.shops import settings
 from occ_app.shops.models import Shop
+from occ_app.stock.models import Lot
 from occ_app.stock.rules import RELEASED
 from occ_app.web import MOST_ID
 
@@ -348,8 +350,12 @@ def _change(level: Level, sku: str) -> c.StockChange:
 # Orders ---------------------------------------------------------------------------------------------------------------------------
 
 
-def _order(order: WholesaleOrder) -> c.Order:
-    lots = orders.lots_of(order)
+Lots = Mapping[int, Sequence[tuple[Lot | None, int]]]
+
+
+def _order(order: WholesaleOrder, known: Lots | None = None) -> c.Order:
+    """`known`: line id -> lots, where they were fetched for many orders at once."""
+    lots = orders.lots_of(order) if known is None else known
     lines = [
         c.Line(
             line.item.sku,
@@ -376,7 +382,8 @@ def order_list() -> Response:
     found = orders.find(state=asked_for.state or "", before=before[0] if before else None, limit=asked_for.limit + 1)
     shown = found[: asked_for.limit]
     following = _as_cursor(shown[-1].id) if len(found) > len(shown) else None
-    return _json(c.OrderPage([_order(order) for order in shown], following))
+    lots = orders.lots_of_all(shown)
+    return _json(c.OrderPage([_order(order, lots) for order in shown], following))
 
 
 @blueprint.post("/api/v1/orders")

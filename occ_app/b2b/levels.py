@@ -25,6 +25,7 @@ from occ_app.stock.rules import COUNTED, Holding, sellable
 from occ_app.sync import targets
 from occ_app.sync.explain import Claims
 from occ_app.sync.models import PARKED, SyncState
+from occ_app.sync.targets import Held
 
 WHOLESALE = place_of("wholesale")
 NO_LOCATION = "No location is set yet. It comes with the first pull of your store; try again in a minute."
@@ -91,11 +92,12 @@ def pool_places(item: Item) -> tuple[str, ...]:
     return COUNTED[targets.mode_of(item, targets.shop())]
 
 
-def of_items(items: Iterable[Item]) -> dict[int, Stock]:
-    """Item id -> what may be sold of it now. Two statements, however many items."""
+def of_items(items: Iterable[Item], held: Held | None = None) -> dict[int, Stock]:
+    """Item id -> what may be sold of it now. Two statements, however many items; one where the caller has read what is `held`."""
     wanted = list(items)
     place = pull.default_location()
-    held = ledger.holdings([item.id for item in wanted]) if place else {}
+    if held is None:
+        held = ledger.holdings([item.id for item in wanted]) if place else {}
     return {item.id: stock_of(item, held.get((item.id, place.id), []) if place else []) for item in wanted}
 
 
@@ -138,7 +140,7 @@ def standing_of(item_ids: Iterable[int]) -> dict[int, Standing]:
     return found
 
 
-def refresh(item_ids: Iterable[int] | None) -> None:
+def refresh(item_ids: Iterable[int] | None, held: Held | None = None) -> None:
     """The levels of these items (None: of all) are right; whoever listens has been told which changed. Nothing where nobody uses them."""
     if not _is_used():
         return
@@ -147,14 +149,13 @@ def refresh(item_ids: Iterable[int] | None) -> None:
         query = query.where(Item.id.in_(sorted(set(item_ids))))
     items = db.session.scalars(query).all()
     before = {level.item_id: level for level in _levels([item.id for item in items])}
-    now = of_items(items)
+    now = of_items(items, held)
     changed = [item for item in items if _differs(before.get(item.id), now[item.id])]
     if changed and item_ids is None:  # nobody has locked them yet, and what is written must still be so
         ledger.lock(item.id for item in changed)
         now = of_items(changed)
     if changed:
-        _write({item.id: now[item.id] for item in changed})
-        levels = _levels([item.id for item in changed])
+        levels = _write({item.id: now[item.id] for item in changed})
         for listener in _listeners:
             listener(levels)
 
@@ -168,7 +169,8 @@ def _differs(level: Level | None, stock: Stock) -> bool:
     return level is None or (level.b2b_stock, level.b2c_stock, level.is_split) != (stock.b2b, stock.b2c, stock.is_split)
 
 
-def _write(changed: dict[int, Stock]) -> None:
+def _write(changed: dict[int, Stock]) -> Sequence[Level]:
+    """The levels are so. Returns them as they were written."""
     shop_id, at = current_shop_id(), clock.now()
     statement = insert(Level)
     numbers = ("b2b_stock", "b2c_stock", "is_split", "version", "changed_at")
@@ -179,6 +181,7 @@ def _write(changed: dict[int, Stock]) -> None:
         for item_id, stock in sorted(changed.items())
     ]
     db.session.execute(statement.on_conflict_do_update(index_elements=["item_id"], set_=again), rows)
+    return [Level(**row) for row in rows]
 
 
 def _is_used() -> bool:
