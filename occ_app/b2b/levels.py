@@ -29,6 +29,7 @@ from occ_app.sync.targets import Held
 
 WHOLESALE = place_of("wholesale")
 NO_LOCATION = "No location is set yet. It comes with the first pull of your store; try again in a minute."
+AT_ONCE = 2_000  # items
 _listeners: list[Callable[[Sequence[Level]], None]] = []
 
 
@@ -146,12 +147,19 @@ def refresh(item_ids: Iterable[int] | None, held: Held | None = None) -> None:
         return
     query = select(Item).where(Item.kind == PRODUCT, Item.archived_at.is_(None)).order_by(Item.id)
     if item_ids is not None:
-        query = query.where(Item.id.in_(sorted(set(item_ids))))
-    items = db.session.scalars(query).all()
+        _refresh(db.session.scalars(query.where(Item.id.in_(sorted(set(item_ids))))).all(), held)
+        return
+    last = 0
+    while items := db.session.scalars(query.where(Item.id > last).limit(AT_ONCE)).all():
+        last = items[-1].id
+        _refresh(items)
+
+
+def _refresh(items: Sequence[Item], held: Held | None = None) -> None:
     before = {level.item_id: level for level in _levels([item.id for item in items])}
     now = of_items(items, held)
     changed = [item for item in items if _differs(before.get(item.id), now[item.id])]
-    if changed and item_ids is None:  # nobody has locked them yet, and what is written must still be so
+    if changed and held is None:  # nobody has locked them yet, and what is written must still be so
         ledger.lock(item.id for item in changed)
         now = of_items(changed)
     if changed:

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, insert, select, text
+from sqlalchemy import ARRAY, ColumnElement, Integer, any_, bindparam, func, insert, select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import InstrumentedAttribute
 
 from occ_app.catalog.models import Item
 from occ_app.errors import RuleError
@@ -185,13 +186,18 @@ def lock(item_ids: Iterable[int]) -> None:
     held: set[int] = db.session.info.setdefault("locked_items", set())
     wanted = sorted(set(item_ids) - held)
     if wanted:
-        db.session.execute(select(Item.id).where(Item.id.in_(wanted)).order_by(Item.id).with_for_update())
+        db.session.execute(select(Item.id).where(one_of(Item.id, wanted)).order_by(Item.id).with_for_update())
         held.update(wanted)
 
 
 def forget_locks(session: object, *_: object) -> None:
     """A transaction ended, or a part of it was rolled back: what was locked is not held any more."""
     getattr(session, "info", {}).pop("locked_items", None)
+
+
+def one_of(column: InstrumentedAttribute[int], ids: Iterable[int]) -> ColumnElement[bool]:
+    """The column is one of these ids: one parameter, so that there may be 100,000 of them."""
+    return column == any_(bindparam(None, sorted(set(ids)), type_=ARRAY(Integer)))
 
 
 def holdings(item_ids: Iterable[int], places: Collection[str] | None = None) -> dict[tuple[int, int], list[Holding]]:
@@ -211,7 +217,7 @@ def holdings(item_ids: Iterable[int], places: Collection[str] | None = None) -> 
             Lot.recalled_at,
         )
         .outerjoin(Lot, Lot.id == Balance.lot_id)
-        .where(Balance.item_id.in_(list(item_ids)), Balance.quantity != 0)
+        .where(one_of(Balance.item_id, item_ids), Balance.quantity != 0)
     )
     if places is not None:
         query = query.where(Balance.place.in_(places))
