@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import re
 import time
@@ -35,14 +34,20 @@ from occ_app.web import MOST_ID
 log = structlog.get_logger()
 blueprint = Blueprint("api", __name__)
 MOST_BYTES = 1024 * 1024
+MOST_VERSION = 10**18
 LONGEST_KEY = 255
-CURSOR = re.compile(r"[A-Za-z0-9_-]+")
+CURSOR = re.compile(r"c[0-9]{1,18}")
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 ID = {"type": "integer", "minimum": 1, "maximum": MOST_ID}
 SKU = {"type": "string", "minLength": 1, "maxLength": 200}
 FOLLOW_ORDER = {
     name: {"operationId": name, "parameters": {"order_id": "$response.body#/id"}}
     for name in ("order", "confirm_order", "ship_order", "cancel_order")
+}
+FOLLOW_SYNC = {"sync_run": {"operationId": "sync_run", "parameters": {"run_id": "$response.body#/id"}}}
+FIRST_SKU = {
+    name: {"operationId": name, "parameters": {parameter: "$response.body#/items/0/sku"}}
+    for name, parameter in (("stock_of", "sku"), ("sync_one", "product_id"))
 }
 
 
@@ -199,6 +204,8 @@ def _query(type_: Any) -> Any:
         if name not in lists and len(values) > 1:
             raise RefusedError(400, "query", f"{name} stands {len(values)} times. Give it once.")
         given[name] = values if name in lists else values[0]
+        if name not in lists and values[0].strip().lower() == "null":  # msgspec would take it for nothing
+            raise RefusedError(400, "query", f"{name} is no {values[0][:80]!r}. Leave it out instead.")
         if any(CONTROL.search(value) for value in values):
             raise RefusedError(400, "query", f"{name} holds a control character.")
     try:
@@ -245,24 +252,17 @@ def _texts(value: Any) -> list[str]:
     return [text for part in parts for text in _texts(part)]
 
 
-def _cursor(text: str | None, numbers: int) -> tuple[int, ...] | None:
-    """The numbers in a cursor. Raises RefusedError where we never gave it."""
+def _cursor(text: str | None, most: int = MOST_ID) -> int | None:
+    """The number in a cursor, `most` where it is bigger: every cursor is a place to go on from. Raises RefusedError for what is none."""
     if text is None:
         return None
     if not CURSOR.fullmatch(text):
-        raise RefusedError(400, "query", "cursor holds other signs than letters, digits, - and _.")
-    try:
-        plain = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode("ascii")
-        found = tuple(int(part) for part in plain.split(".") if part.isdigit() and len(part) < 19)
-    except ValueError:
-        found = ()
-    if len(found) != numbers:
-        raise RefusedError(410, "cursor", "This cursor is none of ours. Begin again without one.")
-    return found
+        raise RefusedError(400, "query", "cursor is none of ours. Send `next_cursor` as it came, or begin without one.")
+    return min(int(text[1:]), most)
 
 
-def _as_cursor(*numbers: int) -> str:
-    return base64.urlsafe_b64encode(".".join(map(str, numbers)).encode()).decode().rstrip("=")
+def _as_cursor(number: int) -> str:
+    return f"c{number}"
 
 
 # Stock ----------------------------------------------------------------------------------------------------------------------------
@@ -287,17 +287,17 @@ def _products():  # type: ignore[no-untyped-def]
 
 @blueprint.get("/api/v1/stock")
 @operation(
-    summary="Stock of many items", gives=c.StockPage, scope=tokens.STOCK_READ, query=c.StockQuery, refusals=(410,)
+    summary="Stock of many items", gives=c.StockPage, scope=tokens.STOCK_READ, query=c.StockQuery, links=FIRST_SKU
 )
 def stock() -> Response:
     """Items page by page, or those with the SKUs that are named."""
     asked_for = _query(c.StockQuery)
-    after = _cursor(asked_for.cursor, 1)
+    after = _cursor(asked_for.cursor)
     query = _products().order_by(Item.id).limit(asked_for.limit + 1)
     if asked_for.sku:
         query = query.where(Item.sku.in_(asked_for.sku))
-    if after:
-        query = query.where(Item.id > after[0])
+    if after is not None:
+        query = query.where(Item.id > after)
     items = list(db.session.scalars(query))
     shown = items[: asked_for.limit]
     following = _as_cursor(shown[-1].id) if len(items) > len(shown) else None
@@ -324,20 +324,19 @@ def stock_of(sku: str) -> Response:
 
 
 @blueprint.get("/api/v1/stock-changes")
-@operation(
-    summary="What changed since", gives=c.StockChanges, scope=tokens.STOCK_READ, query=c.ChangesQuery, refusals=(410,)
-)
+@operation(summary="What changed since", gives=c.StockChanges, scope=tokens.STOCK_READ, query=c.ChangesQuery)
 def stock_changes() -> Response:
     """Numbers that changed after a cursor, in the order of the changes. Ask again with `next_cursor` as often as you like; none is missed."""
     asked_for = _query(c.ChangesQuery)
-    since = _cursor(asked_for.cursor, 1) or (0,)
-    levels.number_changes()
-    found = levels.changes(since[0], asked_for.limit + 1)
+    since = _cursor(asked_for.cursor, MOST_VERSION) or 0
+    newest = levels.number_changes()
+    since = since if since <= newest else 0  # given before the books were restored from a copy: all is told again
+    found = levels.changes(since, asked_for.limit + 1)
     shown = found[: asked_for.limit]
     items = {
         item.id: item for item in db.session.scalars(select(Item).where(Item.id.in_([row.item_id for row in shown])))
     }
-    following = _as_cursor(shown[-1].version or 0) if shown else _as_cursor(*since)
+    following = _as_cursor(shown[-1].version or 0) if shown else _as_cursor(since)
     rows = [_change(row, items[row.item_id].sku) for row in shown]
     return _json(c.StockChanges(rows, following, len(found) > len(shown)))
 
@@ -372,14 +371,12 @@ def _order(order: WholesaleOrder, known: Lots | None = None) -> c.Order:
 
 
 @blueprint.get("/api/v1/orders")
-@operation(
-    summary="Orders, newest first", gives=c.OrderPage, scope=tokens.ORDERS_WRITE, query=c.OrdersQuery, refusals=(410,)
-)
+@operation(summary="Orders, newest first", gives=c.OrderPage, scope=tokens.ORDERS_WRITE, query=c.OrdersQuery)
 def order_list() -> Response:
     """Wholesale orders page by page."""
     asked_for = _query(c.OrdersQuery)
-    before = _cursor(asked_for.cursor, 1)
-    found = orders.find(state=asked_for.state or "", before=before[0] if before else None, limit=asked_for.limit + 1)
+    before = _cursor(asked_for.cursor)
+    found = orders.find(state=asked_for.state or "", before=before, limit=asked_for.limit + 1)
     shown = found[: asked_for.limit]
     following = _as_cursor(shown[-1].id) if len(found) > len(shown) else None
     lots = orders.lots_of_all(shown)
@@ -466,7 +463,13 @@ def _step(order_id: int, step: Any) -> Response:
     return response
 
 
-STEP = {"gives": c.Order, "scope": tokens.ORDERS_WRITE, "refusals": (404, 409), "paths": {"order_id": ID}}
+STEP = {
+    "gives": c.Order,
+    "scope": tokens.ORDERS_WRITE,
+    "refusals": (404, 409),
+    "paths": {"order_id": ID},
+    "links": {"order": FOLLOW_ORDER["order"]},
+}
 
 
 @blueprint.post("/api/v1/orders/<int:order_id>/confirm")
@@ -506,7 +509,7 @@ def _accepted(item: Item | None) -> Response:
 
 
 @blueprint.post("/sync/all")
-@operation(summary="Sync all items", gives=c.SyncRun, scope=tokens.SYNC, status=202)
+@operation(summary="Sync all items", gives=c.SyncRun, scope=tokens.SYNC, status=202, links=FOLLOW_SYNC)
 def sync_all() -> Response:
     """All items are compared with Shopify, and what differs is sent. Follow it at `Location`."""
     return _accepted(None)
@@ -514,7 +517,13 @@ def sync_all() -> Response:
 
 @blueprint.post("/sync/<path:product_id>")
 @operation(
-    summary="Sync one item", gives=c.SyncRun, scope=tokens.SYNC, status=202, refusals=(404,), paths={"product_id": SKU}
+    summary="Sync one item",
+    gives=c.SyncRun,
+    scope=tokens.SYNC,
+    status=202,
+    refusals=(404,),
+    paths={"product_id": SKU},
+    links=FOLLOW_SYNC,
 )
 def sync_one(product_id: str) -> Response:
     """The item with that id or SKU is compared with Shopify, and what differs is sent. Follow it at `Location`."""
@@ -529,12 +538,12 @@ def sync_one(product_id: str) -> Response:
 
 
 @blueprint.get("/api/v1/sync-runs")
-@operation(summary="Syncs, newest first", gives=c.SyncPage, scope=tokens.SYNC, query=c.PageQuery, refusals=(410,))
+@operation(summary="Syncs, newest first", gives=c.SyncPage, scope=tokens.SYNC, query=c.PageQuery)
 def sync_runs() -> Response:
     """Syncs that were asked for, page by page."""
     asked_for = _query(c.PageQuery)
-    before = _cursor(asked_for.cursor, 1)
-    found = asked.find(before[0] if before else None, asked_for.limit + 1)
+    before = _cursor(asked_for.cursor)
+    found = asked.find(before, asked_for.limit + 1)
     shown = found[: asked_for.limit]
     following = _as_cursor(shown[-1].id) if len(found) > len(shown) else None
     return _json(c.SyncPage([_run(run) for run in shown], following))

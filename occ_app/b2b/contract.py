@@ -11,6 +11,7 @@ from occ_app.b2b.orders import LONGEST, LONGEST_NOTE, MOST_LINES, MOST_UNITS
 
 # Neither control characters nor what a text ends with unseen; checked in `api`, since `$` means another thing in every engine.
 PLAIN = {"pattern": "^[^\\u0000-\\u001f\\u007f]*$"}
+NAMED = {"pattern": "^[^\\u0000-\\u001f\\u007f]*[!-~][^\\u0000-\\u001f\\u007f]*$"}  # a sign that one can see, somewhere
 Sku = Annotated[str, Meta(min_length=1, max_length=200, description="The item's SKU", extra_json_schema=PLAIN)]
 Units = Annotated[int, Meta(ge=1, le=MOST_UNITS, description="Units of the item")]
 Short = Annotated[str, Meta(max_length=LONGEST, extra_json_schema=PLAIN)]
@@ -18,9 +19,9 @@ Cursor = Annotated[
     str,
     Meta(
         min_length=1,
-        max_length=80,
+        max_length=19,
         description="`next_cursor` of the page before",
-        extra_json_schema={"pattern": "^[A-Za-z0-9_-]+$"},
+        extra_json_schema={"pattern": "^c[0-9]{1,18}$"},
     ),
 ]
 Limit = Annotated[int, Meta(ge=1, le=250, description="Most rows of a page")]
@@ -36,7 +37,7 @@ class NewLine(Struct, forbid_unknown_fields=True):
 class NewCustomer(Struct, forbid_unknown_fields=True):
     """Who orders. Of two orders with the same reference the customer is the same; without one, of the same name."""
 
-    name: Annotated[str, Meta(min_length=1, max_length=LONGEST, extra_json_schema=PLAIN)]
+    name: Annotated[str, Meta(min_length=1, max_length=LONGEST, extra_json_schema=NAMED)]
     reference: Short = ""
 
 

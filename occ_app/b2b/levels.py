@@ -198,8 +198,10 @@ def _is_used() -> bool:
     return any(db.session.scalar(select(one)) for one in used)  # mostly the first says yes
 
 
-def number_changes() -> None:
+def number_changes() -> int:
     """Every change that is committed has a number, in an order in which a reader who goes on from a number misses none. Commits.
+
+    Returns the highest number that was ever given.
 
     Numbers are given here, one reader at a time, and not where the change is made: two changes may end in another order than they began.
     """
@@ -211,6 +213,7 @@ def number_changes() -> None:
         number = update(Level).where(Level.item_id == item_id).values(version=func.nextval("b2b_level_version"))
         db.session.execute(number.execution_options(synchronize_session=False))
     db.session.commit()
+    return db.session.scalar(text("SELECT last_value FROM b2b_level_version")) or 0
 
 
 def changes(version: int, limit: int) -> Sequence[Level]:

@@ -23,7 +23,6 @@ REFUSALS = {
     403: "The token lacks the scope",
     404: "There is no such thing in this shop",
     409: "It does not go as things stand: too few units, a state that is past, or the same key under way",
-    410: "The cursor is too old or not ours; begin again without one",
     413: "The body is too large",
     415: "The body is not JSON",
     422: "It can be read but not done: unknown SKUs, or a key that was used for another request",
