@@ -61,7 +61,9 @@ def _wire(app: Flask, config: Config, transport: object) -> None:
 
 def _add_pages(app: Flask) -> None:
     from occ_app import web
-    from occ_app.b2b import access_pages, api, channel_pages, market_pages, order_pages
+    from occ_app.b2b import access_pages, channel_pages, gate, market_pages, order_pages
+    from occ_app.b2b import api as _api  # noqa: F401  its views stand on the gate's blueprint, as the next one's do
+    from occ_app.b2b import order_api as _orders  # noqa: F401
     from occ_app.cli import occ
     from occ_app.desk import activity, connection, exceptions, home, recall_pages, trace_pages
     from occ_app.inbox.intake import blueprint as inbox
@@ -82,7 +84,7 @@ def _add_pages(app: Flask) -> None:
     from occ_app.sync import views as products
 
     web.start(app, admit)
-    app.extensions["occ_api_problem"] = api.http_problem
+    app.extensions["occ_api_problem"] = gate.http_problem
     words.register(app)
     for blueprint in (
         inbox,
@@ -114,7 +116,7 @@ def _add_pages(app: Flask) -> None:
         supplied_orders.blueprint,
         join_views.blueprint,
         supply_views.blueprint,
-        api.blueprint,
+        gate.blueprint,
         channel_pages.blueprint,
         market_pages.blueprint,
         order_pages.blueprint,

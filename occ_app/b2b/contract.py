@@ -24,6 +24,9 @@ Cursor = Annotated[
         extra_json_schema={"pattern": "^c[0-9]{1,18}$"},
     ),
 ]
+Mode = Literal["pool", "split"]
+OrderState = Literal["draft", "confirmed", "shipped", "cancelled"]
+SyncState = Literal["waiting", "running", "done", "failed"]
 Limit = Annotated[int, Meta(ge=1, le=250, description="Most rows of a page")]
 
 
@@ -57,7 +60,7 @@ class StockItem(Struct):
     sku: str
     name: str
     unit: str
-    mode: Literal["pool", "split"]
+    mode: Mode
     b2b_stock: int
     b2c_stock: int
     channels: dict[str, int]
@@ -77,7 +80,7 @@ class StockChange(Struct):
     """The numbers of an item as of their last change. Of several changes between two requests only the last is told."""
 
     sku: str
-    mode: Literal["pool", "split"]
+    mode: Mode
     b2b_stock: int
     b2c_stock: int
     changed_at: datetime
@@ -120,7 +123,7 @@ class Order(Struct):
 
     id: int
     number: str
-    state: Literal["draft", "confirmed", "shipped", "cancelled"]
+    state: OrderState
     customer: Customer
     reference: str
     note: str
@@ -143,7 +146,7 @@ class SyncRun(Struct):
 
     id: int
     product_id: int | None
-    state: Literal["waiting", "running", "done", "failed"]
+    state: SyncState
     asked_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
@@ -193,7 +196,7 @@ class StockQuery(PageQuery):
 class OrdersQuery(PageQuery):
     """All orders, or those in one state."""
 
-    state: Literal["draft", "confirmed", "shipped", "cancelled"] | None = None
+    state: OrderState | None = None
 
 
 class ChangesQuery(PageQuery):

@@ -56,11 +56,14 @@ class Operation:
         return tuple(sorted(set(own)))
 
 
+_said: dict[Callable[..., Any], Operation] = {}
+
+
 def operation(**facts: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """The view is described by these facts (see Operation)."""
 
     def mark(view: Callable[..., Any]) -> Callable[..., Any]:
-        view.operation = Operation(**facts)  # type: ignore[attr-defined]
+        _said[view] = Operation(**facts)
         return view
 
     return mark
@@ -68,7 +71,7 @@ def operation(**facts: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]
 
 def of(view: Any) -> Operation | None:
     """What is said about a view, if it is of the API."""
-    return getattr(view, "operation", None)
+    return _said.get(view)
 
 
 def description(rules: Map, views: dict[str, Any], title: str, version: str) -> dict[str, Any]:

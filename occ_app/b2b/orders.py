@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import joinedload, selectinload
 
@@ -185,7 +185,7 @@ def find(
     return db.session.scalars(query.limit(limit).offset(offset)).all()
 
 
-def matches(text: str):  # type: ignore[no-untyped-def]
+def matches(text: str) -> ColumnElement[bool]:
     """The condition that an order's number, reference or customer contains the text."""
     like = f"%{text.replace('%', '').replace('_', '')}%"
     customers = select(Customer.id).where(Customer.name.ilike(like) | Customer.reference.ilike(like))
