@@ -161,7 +161,8 @@ def _http_error(error: HTTPException) -> Response:
 def http_problem(error: HTTPException) -> Response:
     """The problem behind an HTTP error, with the headers that belong to it (such as Allow)."""
     headers = {key: value for key, value in error.get_headers() if key.lower() == "allow"}
-    return problem(error.code or 500, "http", error.description or error.name, None, headers)
+    words = f"The body is larger than {MOST_BYTES:,} bytes. Send less of it at a time." if error.code == 413 else None
+    return problem(error.code or 500, "http", words or error.description or error.name, None, headers)
 
 
 # What is asked and answered ---------------------------------------------------------------------------------------------------------
