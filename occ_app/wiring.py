@@ -54,7 +54,7 @@ from occ_app.shops.connection import Connections
 from occ_app.shops.models import ACTIVE, Shop, ShopToken
 from occ_app.stock import ledger, listing, splits
 from occ_app.stock.channel_models import AllocationRule
-from occ_app.sync import approvals, desk, link, push, reconcile, settle, targets
+from occ_app.sync import approvals, desk, explain, link, push, reconcile, settle, targets
 from occ_app.sync.models import AWAITING_LINK, LINKED, OFF, SyncException, SyncRun, SyncState
 from occ_app.sync.rules import retry_after
 from occ_app.work import runner, tasks, ticks
@@ -779,6 +779,7 @@ def wire(app: Flask) -> None:
     ledger.after_release(splits.distribute)
     ledger.after_booking(_stock_changed)
     targets.after_refresh(levels.refresh)
+    explain.claims_come_from(levels.claims_of)
     levels.after_change(notices.levels_changed)
     wholesale.after_backorder(notices.order_waits)
     desk.after_raising(_exception_raised)

@@ -10,15 +10,11 @@ import hashlib
 from datetime import datetime, timedelta
 
 from sqlalchemy import delete, select, text, update
-from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.exc import OperationalError
 
 from occ_app.b2b.models import ApiAnswer
 from occ_app.extensions import current_shop_id, db
 
-LOCK_NOT_AVAILABLE = "55P03"
 KEPT = timedelta(days=7)
-PATIENCE_MS = 30  # how long a second request with the key waits for the first before it is told to come back
 
 
 class InFlightError(Exception):
@@ -35,25 +31,29 @@ def fingerprint(method: str, path: str, body: bytes) -> str:
 
 
 def begin(key: str, of: str, at: datetime) -> ApiAnswer | None:
-    """The key is ours until the transaction ends (None), or what was answered before. Raises InFlightError, MismatchError."""
-    row = {"shop_id": current_shop_id(), "key": key, "fingerprint": of, "status": 0, "body": "", "created_at": at}
-    statement = insert(ApiAnswer).values(headers={}, **row)
-    try:
-        with db.session.begin_nested():
-            db.session.execute(text(f"SET LOCAL lock_timeout = {PATIENCE_MS}"))
-            query = statement.on_conflict_do_nothing(index_elements=["shop_id", "key"]).returning(ApiAnswer.id)
-            is_new = db.session.execute(query).first() is not None
-            db.session.execute(text("SET LOCAL lock_timeout = 0"))
-    except OperationalError as error:
-        if getattr(error.orig, "sqlstate", "") == LOCK_NOT_AVAILABLE:
-            raise InFlightError from error
-        raise
+    """The key is ours until the transaction ends (None), or what was answered before. Raises InFlightError, MismatchError.
+
+    The lock is tried, never waited for: a second request with the key is told at once to come back.
+    """
+    row = {"shop_id": current_shop_id(), "key": key, "fingerprint": of, "at": at, "lock": f"{current_shop_id()}:{key}"}
+    is_ours, is_new = db.session.execute(_BEGIN, row).one()
+    if not is_ours:
+        raise InFlightError
     if is_new:
         return None
     known = db.session.scalars(select(ApiAnswer).where(ApiAnswer.key == key)).one()
     if known.fingerprint != of:
         raise MismatchError
     return known
+
+
+_BEGIN = text(
+    "WITH turn AS MATERIALIZED (SELECT pg_try_advisory_xact_lock(hashtextextended(:lock, 0)) AS is_ours), fresh AS ("
+    "INSERT INTO api_answer (shop_id, key, fingerprint, status, headers, body, created_at)"
+    " SELECT :shop_id, :key, :fingerprint, 0, '{}', '', :at FROM turn WHERE is_ours"
+    " ON CONFLICT (shop_id, key) DO NOTHING RETURNING id) "
+    "SELECT is_ours, EXISTS (SELECT FROM fresh) FROM turn"
+)
 
 
 def keep(key: str, status: int, headers: dict[str, str], body: str) -> None:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import String, and_, cast, exists, func, literal, or_, select, union_all
+from sqlalchemy import ColumnElement, String, Subquery, and_, cast, exists, func, literal, or_, select, union_all
+from sqlalchemy.orm import InstrumentedAttribute
 
 from occ_app.catalog.models import PRODUCT, Item, Mapping
 from occ_app.extensions import db
@@ -63,12 +64,12 @@ def _wanted(rule: AllocationRule) -> int:
     return max(rule.floor, fixed if rule.ceiling is None else min(fixed, rule.ceiling))
 
 
-def _is_split():  # type: ignore[no-untyped-def]
+def _is_split() -> ColumnElement[bool]:
     everybody = settings.get(shop(), "sync_mode") == ALLOCATION
     return or_(Item.sync_mode == ALLOCATION, Item.sync_mode.is_(None)) if everybody else Item.sync_mode == ALLOCATION
 
 
-def _is_short(location_id: int):  # type: ignore[no-untyped-def]
+def _is_short(location_id: int) -> ColumnElement[bool]:
     held = (
         select(func.coalesce(func.sum(Balance.quantity), 0))
         .where(
@@ -87,7 +88,7 @@ def _is_short(location_id: int):  # type: ignore[no-untyped-def]
     )
 
 
-def _conditions(view: str, location_id: int):  # type: ignore[no-untyped-def]
+def _conditions(view: str, location_id: int) -> tuple[ColumnElement[bool], ...]:
     is_split = func.coalesce(_is_split(), False)
     of_view = {"split": is_split, "pool": ~is_split, "short": and_(is_split, _is_short(location_id))}
     return (Item.kind == PRODUCT, Item.archived_at.is_(None), of_view[view])
@@ -150,7 +151,7 @@ class Change:
     source: str
 
 
-def _log(item_id: int | None, channel: str, cause: str):  # type: ignore[no-untyped-def]
+def _log(item_id: int | None, channel: str, cause: str) -> Subquery:
     """Moves into and out of channels and the pool, and what was sent to Shopify, as one list."""
     sides = []
     for place, sign in ((StockMove.to_place, 1), (StockMove.from_place, -1)):
@@ -196,7 +197,7 @@ def _log(item_id: int | None, channel: str, cause: str):  # type: ignore[no-unty
     return union_all(*parts).subquery("log")
 
 
-def _of_channels(place: Any):  # type: ignore[no-untyped-def]
+def _of_channels(place: InstrumentedAttribute[str]) -> ColumnElement[bool]:
     return or_(place.startswith("allocated:"), place == RELEASED)
 
 

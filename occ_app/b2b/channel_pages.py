@@ -12,7 +12,7 @@ from occ_app import clock
 from occ_app.b2b import channel_lists as lists
 from occ_app.b2b import levels, splitting
 from occ_app.catalog import pull
-from occ_app.catalog.models import PRODUCT, Item
+from occ_app.catalog.models import PRODUCT, Item, Location
 from occ_app.catalog.sheets import write
 from occ_app.errors import NotFoundError, RuleError
 from occ_app.extensions import db
@@ -128,8 +128,17 @@ def _one(item: Item, status: int = 200, toast: str | None = None, **given: Any) 
     facts |= {"rules": rules, "history": history, "undone": splits.undone(history), "errors": {}, "values": None}
     facts |= {"preview": None, "stock": levels.of_items([item])[item.id], "colours": colours(), "kinds": KINDS}
     facts |= {"rows": _rule_rows(rules), "is_split": splits.is_split(item), "states": states_of_item(item.id)}
+    facts |= _elsewhere(item, place)
     facts |= {"standing": levels.standing_of([item.id]).get(item.id), "claim_words": claim_words}
     return page("b2b/channel_item.html", status=status, toast=toast, **(facts | given))
+
+
+def _elsewhere(item: Item, place: Location) -> dict[str, Any]:
+    """What the webshop may sell at other locations, as (name, units), and the names of all that there are."""
+    names = {row.id: row.name for row in db.session.scalars(select(Location).order_by(Location.name))}
+    claims = levels.claims_of([item])
+    others = [(names[at], of.b2c) for (_, at), of in claims.items() if at != place.id and of.b2c]
+    return {"elsewhere": sorted(others), "places": names}
 
 
 def _rule_rows(rules: Any) -> list[dict[str, str]]:

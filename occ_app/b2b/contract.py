@@ -11,6 +11,7 @@ from occ_app.b2b.orders import LONGEST, LONGEST_NOTE, MOST_LINES, MOST_UNITS
 
 # Neither control characters nor what a text ends with unseen; checked in `api`, since `$` means another thing in every engine.
 PLAIN = {"pattern": "^[^\\u0000-\\u001f\\u007f]*$"}
+NAMED = {"pattern": "^[^\\u0000-\\u001f\\u007f]*[!-~][^\\u0000-\\u001f\\u007f]*$"}  # a sign that one can see, somewhere
 Sku = Annotated[str, Meta(min_length=1, max_length=200, description="The item's SKU", extra_json_schema=PLAIN)]
 Units = Annotated[int, Meta(ge=1, le=MOST_UNITS, description="Units of the item")]
 Short = Annotated[str, Meta(max_length=LONGEST, extra_json_schema=PLAIN)]
@@ -18,11 +19,14 @@ Cursor = Annotated[
     str,
     Meta(
         min_length=1,
-        max_length=80,
+        max_length=19,
         description="`next_cursor` of the page before",
-        extra_json_schema={"pattern": "^[A-Za-z0-9_-]+$"},
+        extra_json_schema={"pattern": "^c[0-9]{1,18}$"},
     ),
 ]
+Mode = Literal["pool", "split"]
+OrderState = Literal["draft", "confirmed", "shipped", "cancelled"]
+SyncState = Literal["waiting", "running", "done", "failed"]
 Limit = Annotated[int, Meta(ge=1, le=250, description="Most rows of a page")]
 
 
@@ -36,7 +40,7 @@ class NewLine(Struct, forbid_unknown_fields=True):
 class NewCustomer(Struct, forbid_unknown_fields=True):
     """Who orders. Of two orders with the same reference the customer is the same; without one, of the same name."""
 
-    name: Annotated[str, Meta(min_length=1, max_length=LONGEST, extra_json_schema=PLAIN)]
+    name: Annotated[str, Meta(min_length=1, max_length=LONGEST, extra_json_schema=NAMED)]
     reference: Short = ""
 
 
@@ -56,7 +60,7 @@ class StockItem(Struct):
     sku: str
     name: str
     unit: str
-    mode: Literal["pool", "split"]
+    mode: Mode
     b2b_stock: int
     b2c_stock: int
     channels: dict[str, int]
@@ -76,7 +80,7 @@ class StockChange(Struct):
     """The numbers of an item as of their last change. Of several changes between two requests only the last is told."""
 
     sku: str
-    mode: Literal["pool", "split"]
+    mode: Mode
     b2b_stock: int
     b2c_stock: int
     changed_at: datetime
@@ -119,7 +123,7 @@ class Order(Struct):
 
     id: int
     number: str
-    state: Literal["draft", "confirmed", "shipped", "cancelled"]
+    state: OrderState
     customer: Customer
     reference: str
     note: str
@@ -142,7 +146,7 @@ class SyncRun(Struct):
 
     id: int
     product_id: int | None
-    state: Literal["waiting", "running", "done", "failed"]
+    state: SyncState
     asked_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
@@ -192,7 +196,7 @@ class StockQuery(PageQuery):
 class OrdersQuery(PageQuery):
     """All orders, or those in one state."""
 
-    state: Literal["draft", "confirmed", "shipped", "cancelled"] | None = None
+    state: OrderState | None = None
 
 
 class ChangesQuery(PageQuery):

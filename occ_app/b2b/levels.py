@@ -23,10 +23,13 @@ from occ_app.stock import ledger
 from occ_app.stock.allocations import place_of
 from occ_app.stock.rules import COUNTED, Holding, sellable
 from occ_app.sync import targets
+from occ_app.sync.explain import Claims
 from occ_app.sync.models import PARKED, SyncState
+from occ_app.sync.targets import Held
 
 WHOLESALE = place_of("wholesale")
 NO_LOCATION = "No location is set yet. It comes with the first pull of your store; try again in a minute."
+AT_ONCE = 2_000  # items
 _listeners: list[Callable[[Sequence[Level]], None]] = []
 
 
@@ -90,12 +93,27 @@ def pool_places(item: Item) -> tuple[str, ...]:
     return COUNTED[targets.mode_of(item, targets.shop())]
 
 
-def of_items(items: Iterable[Item]) -> dict[int, Stock]:
-    """Item id -> what may be sold of it now. Two statements, however many items."""
+def of_items(items: Iterable[Item], held: Held | None = None) -> dict[int, Stock]:
+    """Item id -> what may be sold of it now. Two statements, however many items; one where the caller has read what is `held`."""
     wanted = list(items)
     place = pull.default_location()
-    held = ledger.holdings([item.id for item in wanted]) if place else {}
+    if held is None:
+        held = ledger.holdings([item.id for item in wanted]) if place else {}
     return {item.id: stock_of(item, held.get((item.id, place.id), []) if place else []) for item in wanted}
+
+
+def claims_of(items: Iterable[Item]) -> dict[tuple[int, int], Claims]:
+    """(item id, location id) -> who may sell how much there. Wholesale orders are taken from the default location alone."""
+    wanted = {item.id: item for item in items if item.kind == PRODUCT}
+    place = pull.default_location()
+    held = ledger.holdings(wanted)
+    places = {*held, *((item_id, place.id) for item_id in wanted if place)}
+    found = {}
+    for item_id, location_id in sorted(places):
+        now = stock_of(wanted[item_id], held.get((item_id, location_id), []))
+        b2b = now.b2b if place and location_id == place.id else 0
+        found[item_id, location_id] = Claims(b2b, now.b2c, now.is_split)
+    return found
 
 
 def channels_of(items: Iterable[Item]) -> dict[int, dict[str, int]]:
@@ -123,23 +141,29 @@ def standing_of(item_ids: Iterable[int]) -> dict[int, Standing]:
     return found
 
 
-def refresh(item_ids: Iterable[int] | None) -> None:
+def refresh(item_ids: Iterable[int] | None, held: Held | None = None) -> None:
     """The levels of these items (None: of all) are right; whoever listens has been told which changed. Nothing where nobody uses them."""
     if not _is_used():
         return
     query = select(Item).where(Item.kind == PRODUCT, Item.archived_at.is_(None)).order_by(Item.id)
     if item_ids is not None:
-        query = query.where(Item.id.in_(sorted(set(item_ids))))
-    items = db.session.scalars(query).all()
+        _refresh(db.session.scalars(query.where(Item.id.in_(sorted(set(item_ids))))).all(), held)
+        return
+    last = 0
+    while items := db.session.scalars(query.where(Item.id > last).limit(AT_ONCE)).all():
+        last = items[-1].id
+        _refresh(items)
+
+
+def _refresh(items: Sequence[Item], held: Held | None = None) -> None:
     before = {level.item_id: level for level in _levels([item.id for item in items])}
-    now = of_items(items)
+    now = of_items(items, held)
     changed = [item for item in items if _differs(before.get(item.id), now[item.id])]
-    if changed and item_ids is None:  # nobody has locked them yet, and what is written must still be so
+    if changed and held is None:  # nobody has locked them yet, and what is written must still be so
         ledger.lock(item.id for item in changed)
         now = of_items(changed)
     if changed:
-        _write({item.id: now[item.id] for item in changed})
-        levels = _levels([item.id for item in changed])
+        levels = _write({item.id: now[item.id] for item in changed})
         for listener in _listeners:
             listener(levels)
 
@@ -153,7 +177,8 @@ def _differs(level: Level | None, stock: Stock) -> bool:
     return level is None or (level.b2b_stock, level.b2c_stock, level.is_split) != (stock.b2b, stock.b2c, stock.is_split)
 
 
-def _write(changed: dict[int, Stock]) -> None:
+def _write(changed: dict[int, Stock]) -> Sequence[Level]:
+    """The levels are so. Returns them as they were written."""
     shop_id, at = current_shop_id(), clock.now()
     statement = insert(Level)
     numbers = ("b2b_stock", "b2c_stock", "is_split", "version", "changed_at")
@@ -164,6 +189,7 @@ def _write(changed: dict[int, Stock]) -> None:
         for item_id, stock in sorted(changed.items())
     ]
     db.session.execute(statement.on_conflict_do_update(index_elements=["item_id"], set_=again), rows)
+    return [Level(**row) for row in rows]
 
 
 def _is_used() -> bool:
@@ -172,8 +198,10 @@ def _is_used() -> bool:
     return any(db.session.scalar(select(one)) for one in used)  # mostly the first says yes
 
 
-def number_changes() -> None:
+def number_changes() -> int:
     """Every change that is committed has a number, in an order in which a reader who goes on from a number misses none. Commits.
+
+    Returns the highest number that was ever given.
 
     Numbers are given here, one reader at a time, and not where the change is made: two changes may end in another order than they began.
     """
@@ -185,6 +213,7 @@ def number_changes() -> None:
         number = update(Level).where(Level.item_id == item_id).values(version=func.nextval("b2b_level_version"))
         db.session.execute(number.execution_options(synchronize_session=False))
     db.session.commit()
+    return db.session.scalar(text("SELECT last_value FROM b2b_level_version")) or 0
 
 
 def changes(version: int, limit: int) -> Sequence[Level]:

@@ -104,13 +104,10 @@ def close(day_id: int) -> Response:
     values = {key: value[:20] for key, value in request.form.items()}
     try:
         counted = {
-            line.item_id: tuple(
-                whole(values.get(f"{way}-{line.item_id}", "") or "0", f"{way}-{line.item_id}")
-                for way in ("back", "sold")
-            )
+            line.item_id: (_counted(values, f"back-{line.item_id}"), _counted(values, f"sold-{line.item_id}"))
             for line in day.lines
         }
-        missing = markets.close(day, counted, actor=g.user, at=clock.now())  # type: ignore[arg-type]
+        missing = markets.close(day, counted, actor=g.user, at=clock.now())
     except RuleError as error:
         db.session.rollback()
         return _one(markets.get(day_id), 422, errors={error.field: str(error)}, values=values)
@@ -118,6 +115,10 @@ def close(day_id: int) -> Response:
     return _one(
         markets.get(day_id), toast=f"Counted. {missing:,} missing" if missing else "Counted. Nothing is missing"
     )
+
+
+def _counted(values: dict[str, str], field: str) -> int:
+    return whole(values.get(field, "") or "0", field)
 
 
 @blueprint.get("/channels/samples")

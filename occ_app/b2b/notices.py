@@ -84,7 +84,8 @@ def _place(endpoint: Endpoint) -> str:
 
 def config() -> Config:
     """The settings of this process."""
-    return current_app.extensions["occ_config"]  # type: ignore[no-any-return]
+    found: Config = current_app.extensions["occ_config"]
+    return found
 
 
 # What is told -----------------------------------------------------------------------------------------------------------------------
@@ -126,7 +127,8 @@ def levels_changed(changed: Sequence[Level]) -> None:
     if not endpoints():
         return
     ids = [level.item_id for level in changed]
-    skus = dict(db.session.execute(select(Item.id, Item.sku).where(Item.id.in_(ids))).all())  # type: ignore[arg-type]
+    rows = db.session.execute(select(Item.id, Item.sku).where(Item.id.in_(ids)))
+    skus = {row.id: row.sku for row in rows}
     news = [
         (
             f"item:{level.item_id}",

@@ -23,7 +23,6 @@ REFUSALS = {
     403: "The token lacks the scope",
     404: "There is no such thing in this shop",
     409: "It does not go as things stand: too few units, a state that is past, or the same key under way",
-    410: "The cursor is too old or not ours; begin again without one",
     413: "The body is too large",
     415: "The body is not JSON",
     422: "It can be read but not done: unknown SKUs, or a key that was used for another request",
@@ -57,11 +56,14 @@ class Operation:
         return tuple(sorted(set(own)))
 
 
+_said: dict[Callable[..., Any], Operation] = {}
+
+
 def operation(**facts: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """The view is described by these facts (see Operation)."""
 
     def mark(view: Callable[..., Any]) -> Callable[..., Any]:
-        view.operation = Operation(**facts)  # type: ignore[attr-defined]
+        _said[view] = Operation(**facts)
         return view
 
     return mark
@@ -69,7 +71,7 @@ def operation(**facts: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]
 
 def of(view: Any) -> Operation | None:
     """What is said about a view, if it is of the API."""
-    return getattr(view, "operation", None)
+    return _said.get(view)
 
 
 def description(rules: Map, views: dict[str, Any], title: str, version: str) -> dict[str, Any]:

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import joinedload, selectinload
 
@@ -32,6 +33,7 @@ from occ_app.sync import desk, targets
 ACTOR = "wholesale"
 MOST_LINES, MOST_UNITS = 500, 1_000_000
 LONGEST, LONGEST_NOTE = 120, 1000
+NOTHING_YET: dict[str, Any] = {"taken": 0, "waits": False, "bookings": 0}
 REFUSE, POOL, BACKORDER = "refuse", "pool", "backorder"  # what happens when wholesale has too little
 _listeners: list[Callable[[WholesaleOrder], None]] = []
 
@@ -90,8 +92,10 @@ def create(
     customer_row = _customer(customer, customer_reference, at)
     # Before the lines are there: a line's foreign key holds its item lightly, and two such holders could not lock it.
     ledger.lock(item.id for item in items.values())
+    number = db.session.scalar(select(func.nextval("b2b_order_id_seq")))
     order = WholesaleOrder(
-        number="",
+        id=number,
+        number=f"W-{number:05}",
         customer=customer_row,
         location_id=place.id,
         reference=reference.strip(),
@@ -100,13 +104,12 @@ def create(
         created_by=actor,
         created_at=at,
     )
-    order.lines = [WholesaleLine(item_id=items[sku].id, item=items[sku], quantity=units) for sku, units in lines]
-    order.number = f"new {id(order)}"
-    db.session.add(order)
-    db.session.flush()
-    order.number = f"W-{order.id:05}"
+    order.lines = [
+        WholesaleLine(item_id=items[sku].id, item=items[sku], quantity=units, **NOTHING_YET) for sku, units in lines
+    ]
     if confirmed:
         confirm(order, actor=actor, at=at)
+    db.session.add(order)
     db.session.flush()
     return order
 
@@ -143,8 +146,11 @@ def _customer(name: str, reference: str, at: datetime) -> Customer:
     name = name.strip()
     key = reference.strip() or name
     row = {"shop_id": current_shop_id(), "reference": key, "name": name, "created_at": at}
-    db.session.execute(insert(Customer).values(row).on_conflict_do_nothing(index_elements=["shop_id", "reference"]))
-    customer = db.session.scalars(select(Customer).where(Customer.reference == key)).one()
+    known = select(Customer).where(Customer.reference == key)
+    customer = db.session.scalar(known)
+    if customer is None:
+        db.session.execute(insert(Customer).values(row).on_conflict_do_nothing(index_elements=["shop_id", "reference"]))
+        customer = db.session.scalars(known).one()
     if customer.name != name:
         customer.name = name
     return customer
@@ -179,7 +185,7 @@ def find(
     return db.session.scalars(query.limit(limit).offset(offset)).all()
 
 
-def matches(text: str):  # type: ignore[no-untyped-def]
+def matches(text: str) -> ColumnElement[bool]:
     """The condition that an order's number, reference or customer contains the text."""
     like = f"%{text.replace('%', '').replace('_', '')}%"
     customers = select(Customer.id).where(Customer.name.ilike(like) | Customer.reference.ilike(like))
@@ -199,8 +205,8 @@ def confirm(order: WholesaleOrder, *, actor: str, at: datetime) -> WholesaleOrde
     rule = settings.get(targets.shop(), "b2b_when_short")
     ledger.lock(line.item_id for line in order.lines)
     held = ledger.holdings(line.item_id for line in order.lines)
-    parts = {line.id: _parts(line, held.get((line.item_id, order.location_id), []), rule) for line in order.lines}
-    short = [_shortage(line, held, order) for line in order.lines if _sum(parts[line.id]) < line.quantity]
+    parts = {line.item_id: _parts(line, held.get((line.item_id, order.location_id), []), rule) for line in order.lines}
+    short = [_shortage(line, held, order) for line in order.lines if _sum(parts[line.item_id]) < line.quantity]
     if short and rule != BACKORDER:
         raise ShortError(short)
     order.state, order.confirmed_at = CONFIRMED, at
@@ -253,21 +259,29 @@ def _parts(line: WholesaleLine, held: Sequence[Holding], rule: str) -> list[tupl
 def _book_takes(
     order: WholesaleOrder, parts: Mapping[int, Sequence[tuple[Holding, int]]], actor: str, at: datetime
 ) -> None:
-    moves = []
+    """The lines have these parts (item id -> holdings and units), and so do the books. The order may be a new one."""
     for line in order.lines:
-        mine = parts.get(line.id, ())
+        mine = parts.get(line.item_id, ())
         if mine:
             line.bookings += 1
             line.taken += _sum(mine)
         line.waits = line.taken < line.quantity
-        source = f"b2b_line:{line.id}:take:{line.bookings}"
-        moves += [
-            Move(line.item_id, h.lot_id, order.location_id, h.place, COMMITTED, units, "order_take", f"{source}:{n}")
-            for n, (h, units) in enumerate(mine)
-        ]
+    db.session.add(order)
     db.session.flush()
-    ledger.book(moves, actor=actor, at=at)
-    targets.let_fall({move.item_id for move in moves})
+    moves = [
+        _taking(line, order, "take", n, part)
+        for line in order.lines
+        for n, part in enumerate(parts.get(line.item_id, ()))
+    ]
+    with targets.free_to_fall():
+        ledger.book(moves, actor=actor, at=at)
+
+
+def _taking(line: WholesaleLine, order: WholesaleOrder, step: str, n: int, part: tuple[Holding, int]) -> Move:
+    holding, units = part
+    source = f"b2b_line:{line.id}:{step}:{line.bookings}:{n}"
+    places = holding.place, COMMITTED
+    return Move(line.item_id, holding.lot_id, order.location_id, *places, units, "order_take", source)
 
 
 def fill(item_ids: Iterable[int]) -> None:
@@ -289,17 +303,8 @@ def fill(item_ids: Iterable[int]) -> None:
             line.taken += _sum(parts)
             line.waits = line.taken < line.quantity
             db.session.flush()
-            source = f"b2b_line:{line.id}:fill:{line.bookings}"
-            ledger.book(
-                [
-                    Move(
-                        line.item_id, h.lot_id, order.location_id, h.place, COMMITTED, n, "order_take", f"{source}:{i}"
-                    )
-                    for i, (h, n) in enumerate(parts)
-                ],
-                actor=ACTOR,
-                at=clock.now(),
-            )
+            moves = [_taking(line, order, "fill", n, part) for n, part in enumerate(parts)]
+            ledger.book(moves, actor=ACTOR, at=clock.now())
             _tell_waiting(order)
 
 
@@ -342,12 +347,13 @@ def _next(source: str, step: str) -> str:
 
 def taken_of(lines: Iterable[WholesaleLine]) -> Sequence[StockMove]:
     """The moves by which the lines' units were taken, with lot and where they came from."""
+    prefixes = [f"b2b_line:{line.id}:" for line in lines if line.bookings]
     found: list[StockMove] = []
-    for line in lines:
-        prefix = f"b2b_line:{line.id}:"
-        query = select(StockMove).where(StockMove.source.startswith(prefix, autoescape=True))
-        found += db.session.scalars(query.where(StockMove.reason == "order_take").order_by(StockMove.id))
-    return found
+    for start in range(0, len(prefixes), MOST_LINES):
+        some = prefixes[start : start + MOST_LINES]
+        named = or_(*(StockMove.source.startswith(prefix, autoescape=True) for prefix in some))
+        found += db.session.scalars(select(StockMove).where(named, StockMove.reason == "order_take"))
+    return sorted(found, key=lambda move: move.id)
 
 
 def _refuse_recalled(taken: Iterable[StockMove]) -> None:
@@ -389,7 +395,12 @@ def cancel(order: WholesaleOrder, *, actor: str, at: datetime) -> WholesaleOrder
 
 def lots_of(order: WholesaleOrder) -> dict[int, list[tuple[Lot | None, int]]]:
     """Line id -> (lot, units) that the line has, by its moves."""
-    taken = taken_of(order.lines) if order.state in (CONFIRMED, SHIPPED) else []
+    return lots_of_all([order])
+
+
+def lots_of_all(orders: Sequence[WholesaleOrder]) -> dict[int, list[tuple[Lot | None, int]]]:
+    """The same of many orders; two statements, however many."""
+    taken = taken_of(line for order in orders if order.state in (CONFIRMED, SHIPPED) for line in order.lines)
     ids = {move.lot_id for move in taken if move.lot_id}
     lots = {lot.id: lot for lot in db.session.scalars(select(Lot).where(Lot.id.in_(ids)))} if ids else {}
     found: dict[int, list[tuple[Lot | None, int]]] = {}

@@ -54,6 +54,7 @@ def split(item: Item, wanted: Sequence[Wanted], *, actor: str, at: datetime) -> 
         place = levels.location()
         splits.save_rules(item, place.id, wanted)
         splits.share_out(item, place.id, cause="split", actor=actor, at=at)
+        splits.give_elsewhere(item, place.id, actor=actor, at=at)
         if not splits.is_split(item):
             modes.set_mode_of_item(item, ALLOCATION)
 

@@ -103,9 +103,9 @@ def count(caller: Caller, at: datetime) -> int:
     statement = text(
         "INSERT INTO api_usage AS usage (token_id, shop_id, minute, used) VALUES (:token, :shop, :minute, 1)"
         " ON CONFLICT (token_id) DO UPDATE SET minute = :minute,"
-        " used = CASE WHEN usage.minute = :minute THEN usage.used + 1 ELSE 1 END RETURNING used"
+        " used = CASE WHEN usage.minute = :minute THEN usage.used + 1 ELSE 1 END"
+        " RETURNING used, set_config('synchronous_commit', 'off', true)"
     )
-    db.session.execute(text("SET LOCAL synchronous_commit = off"))
     facts = {"token": caller.token_id, "shop": current_shop_id(), "minute": minute}
     used = int(db.session.scalar(statement, facts) or 0)
     if used == 1:

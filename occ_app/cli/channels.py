@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 
 import click
 
@@ -10,7 +10,7 @@ from occ_app import clock
 from occ_app.b2b import levels, splitting
 from occ_app.catalog.models import PRODUCT, Item
 from occ_app.cli.lots import allocation
-from occ_app.cli.shared import ACTOR, occ, of_shop, says_why, with_shop
+from occ_app.cli.shared import ACTOR, occ, of_shop, says_why, with_item, with_shop
 from occ_app.errors import NotFoundError, RuleError
 from occ_app.extensions import db
 from occ_app.stock import channels, markets, splits
@@ -76,7 +76,7 @@ def _tell(item: Item) -> None:
 
 @allocation.command("split")
 @with_shop
-@click.option("--item", "sku", required=True)
+@with_item
 @click.option("--dry-run", is_flag=True, help="Only print what would move.")
 @click.argument("rules", nargs=-1, required=True, metavar=RULE)
 @says_why
@@ -95,7 +95,7 @@ def allocation_split(domain: str, sku: str, dry_run: bool, rules: tuple[str, ...
 
 @allocation.command("pool")
 @with_shop
-@click.option("--item", "sku", required=True)
+@with_item
 @says_why
 def allocation_pool(domain: str, sku: str) -> None:
     """All channels sell the same units again."""
@@ -107,7 +107,7 @@ def allocation_pool(domain: str, sku: str) -> None:
 
 @allocation.command("back")
 @with_shop
-@click.option("--item", "sku", required=True)
+@with_item
 @click.argument("name")
 @says_why
 def allocation_back(domain: str, sku: str, name: str) -> None:
@@ -120,7 +120,7 @@ def allocation_back(domain: str, sku: str, name: str) -> None:
 
 @allocation.command("history")
 @with_shop
-@click.option("--item", "sku", required=True)
+@with_item
 @says_why
 def allocation_history(domain: str, sku: str) -> None:
     """What was moved between channels, newest first, by the id to undo it by."""
@@ -132,7 +132,7 @@ def allocation_history(domain: str, sku: str) -> None:
 
 @allocation.command("undo")
 @with_shop
-@click.option("--item", "sku", required=True)
+@with_item
 @click.argument("change_id", type=ID)
 @says_why
 def allocation_undo(domain: str, sku: str, change_id: int) -> None:
@@ -151,10 +151,10 @@ def market() -> None:
 @click.argument("name")
 @click.option("--on", "day", type=click.DateTime(["%Y-%m-%d"]))
 @says_why
-def market_open(domain: str, name: str, day: click.DateTime | None) -> None:
+def market_open(domain: str, name: str, day: datetime | None) -> None:
     """A day to take units out for; prints its id."""
     with of_shop(domain):
-        held_on = day.date() if day else splits.today()  # type: ignore[attr-defined]
+        held_on = day.date() if day else splits.today()
         made = markets.open_day(name, held_on, levels.location().id, actor=ACTOR, at=clock.now()).id
     click.echo(made)
 
@@ -162,7 +162,7 @@ def market_open(domain: str, name: str, day: click.DateTime | None) -> None:
 @market.command("out")
 @with_shop
 @click.argument("day_id", type=ID)
-@click.option("--item", "sku", required=True)
+@with_item
 @click.argument("units", type=int)
 @says_why
 def market_out(domain: str, day_id: int, sku: str, units: int) -> None:
@@ -192,7 +192,7 @@ def market_close(domain: str, day_id: int, counts: tuple[str, ...]) -> None:
 
 @occ.command("give")
 @with_shop
-@click.option("--item", "sku", required=True)
+@with_item
 @click.option("--from", "channel", type=click.Choice(markets.GIVEN_AWAY), default="samples", show_default=True)
 @click.option("--purpose", required=True)
 @click.argument("units", type=int)

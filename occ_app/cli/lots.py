@@ -8,7 +8,7 @@ from flask import current_app
 from occ_app import clock
 from occ_app.catalog import pull
 from occ_app.catalog.models import Item
-from occ_app.cli.shared import ACTOR, occ, of_shop, says_why, with_shop
+from occ_app.cli.shared import ACTOR, occ, of_shop, says_why, with_item, with_shop
 from occ_app.errors import NotFoundError, RuleError
 from occ_app.extensions import db
 from occ_app.shops import settings
@@ -161,7 +161,7 @@ def check() -> None:
 
 @check.command("add")
 @with_shop
-@click.option("--item", "sku", required=True)
+@with_item
 @click.option("--kind", type=click.Choice(quality.KINDS), default=quality.KINDS[0], show_default=True)
 @click.option("--least", default="")
 @click.option("--most", default="")
@@ -203,7 +203,7 @@ def check_change(domain: str, check_id: int, required: bool | None, **given: str
 
 @check.command("list")
 @with_shop
-@click.option("--item", "sku", required=True)
+@with_item
 @says_why
 def check_list(domain: str, sku: str) -> None:
     """The item's checks, by id."""
@@ -230,7 +230,7 @@ def allocation() -> None:
 
 @allocation.command("set")
 @with_shop
-@click.option("--item", "sku", required=True)
+@with_item
 @click.argument("channel")
 @click.argument("quantity", type=int)
 @says_why

@@ -13,7 +13,7 @@ from sqlalchemy import select
 
 from occ_app import clock
 from occ_app.catalog.models import Item
-from occ_app.cli.shared import ACTOR, occ, of_shop, says_why, with_shop
+from occ_app.cli.shared import ACTOR, occ, of_shop, says_why, with_item, with_shop
 from occ_app.errors import NotFoundError, RuleError
 from occ_app.extensions import db
 from occ_app.planning import buying, history, item_rules, mails, overview, purchases, replan, suggestions, views, words
@@ -104,7 +104,7 @@ def test_mail(domain: str) -> None:
 
 @plan.command("draft")
 @with_shop
-@click.option("--item", "sku", required=True)
+@with_item
 @click.option("--quantity", type=int, help="In whole makings; as suggested if not given.")
 @says_why
 def draft(domain: str, sku: str, quantity: int | None) -> None:
@@ -119,7 +119,7 @@ def draft(domain: str, sku: str, quantity: int | None) -> None:
 
 @plan.command("order")
 @with_shop
-@click.option("--item", "sku", required=True)
+@with_item
 @click.option("--quantity", type=int, help="As suggested if not given.")
 @says_why
 def order(domain: str, sku: str, quantity: int | None) -> None:
@@ -134,7 +134,7 @@ def order(domain: str, sku: str, quantity: int | None) -> None:
 
 @plan.command("snooze")
 @with_shop
-@click.option("--item", "sku", required=True)
+@with_item
 @click.option("--until", "until", type=DAY, required=True)
 @says_why
 def snooze(domain: str, sku: str, until: datetime) -> None:
@@ -147,7 +147,7 @@ def snooze(domain: str, sku: str, until: datetime) -> None:
 
 @plan.command("dismiss")
 @with_shop
-@click.option("--item", "sku", required=True)
+@with_item
 @click.option("--reason", required=True)
 @says_why
 def dismiss(domain: str, sku: str, reason: str) -> None:
@@ -159,7 +159,7 @@ def dismiss(domain: str, sku: str, reason: str) -> None:
 
 @plan.command("back")
 @with_shop
-@click.option("--item", "sku", required=True)
+@with_item
 @says_why
 def back(domain: str, sku: str) -> None:
     """Show a snoozed or dismissed suggestion again."""
@@ -170,7 +170,7 @@ def back(domain: str, sku: str) -> None:
 
 @plan.command("set")
 @with_shop
-@click.option("--item", "sku", required=True)
+@with_item
 @click.argument("name", type=click.Choice([*item_rules.NAMES, "is_planned"]))
 @click.argument("value")
 @says_why
@@ -203,7 +203,7 @@ def event(domain: str, sku: str | None, name: str, since: datetime, until: datet
 
 @plan.command("no-stock")
 @with_shop
-@click.option("--item", "sku", required=True)
+@with_item
 @click.option("--since", type=DAY, required=True)
 @click.option("--until", type=DAY)
 @says_why

@@ -12,7 +12,7 @@ from sqlalchemy import select
 from occ_app import clock
 from occ_app.catalog import pull
 from occ_app.catalog.models import Item, Location
-from occ_app.cli.shared import ACTOR, occ, of_shop, says_why, with_shop
+from occ_app.cli.shared import ACTOR, occ, of_shop, says_why, with_item, with_shop
 from occ_app.errors import DoubtError, NotFoundError, RuleError
 from occ_app.extensions import db
 from occ_app.production import completing, formulas, ingredients, runs, units
@@ -33,7 +33,7 @@ def run() -> None:
 
 @run.command("plan")
 @with_shop
-@click.option("--item", "sku", required=True)
+@with_item
 @click.option("--yields", "yields", type=int, required=True, help="How often the formula is made.")
 @click.option("--on", "day", type=DAY, help="The day of making; today if not given.")
 @says_why

@@ -19,6 +19,7 @@ from occ_app.shops.models import Shop
 ACTOR = "command line"
 occ = AppGroup("occ", help="The OCC Inventory Hub.")
 with_shop = click.option("--shop", "domain", required=True, help="The shop's *.myshopify.com name.")
+with_item = click.option("--item", "sku", required=True, help="Its SKU.")
 
 
 def says_why(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -53,5 +53,6 @@ def stock_show(domain: str, sku: str | None, as_json: bool) -> None:
     for row in rows:
         terms = " ".join(f"{term['quantity']:+d} {term['name']}" for term in row["terms"])
         click.echo(
-            f"{row['item_sku']}: sellable {row['sellable']} ({terms}), target {row['target']}, expected {row['expected']}, {row['state']}"
+            f"{row['item_sku']}: sellable {row['sellable']} ({terms}), target {row['target']}, expected {row['expected']}, {row['state']},"
+            f" b2b {row['b2b_stock']}, b2c {row['b2c_stock']}"
         )

@@ -8,7 +8,7 @@ import click
 
 from occ_app import clock
 from occ_app.catalog.models import Item
-from occ_app.cli.shared import ACTOR, occ, of_shop, says_why, with_shop
+from occ_app.cli.shared import ACTOR, occ, of_shop, says_why, with_item, with_shop
 from occ_app.errors import NotFoundError, RuleError
 from occ_app.extensions import db
 from occ_app.shops import settings
@@ -20,7 +20,7 @@ from occ_app.web import MOST_ID
 
 @occ.command("link")
 @with_shop
-@click.option("--item", "sku", required=True)
+@with_item
 @click.option("--variant", "gid")
 @click.argument("choice", type=click.Choice(link.CHOICES))
 @says_why

@@ -38,7 +38,7 @@ def follow(name: str, domain: str, as_json: bool) -> None:
         click.echo(json.dumps(shown, indent=2))
         return
     for line in lines:
-        state = f", {line.state}" if line.to_kind == "order" or line.state == "reserved" else ""
+        state = f", {line.state}" if line.to_kind in trace.NAMED.values() or line.state == "reserved" else ""
         click.echo(f"{line.from_kind} {line.from_name} -> {line.to_kind} {line.to_name}: {line.amount}{state}")
     if not lines:
         click.echo(f"{name} went nowhere yet, and was made by no run.")
@@ -49,6 +49,9 @@ def _traced(name: str) -> tuple[Trace, list[Sale]]:
     if lot is not None:
         found = trace.of_lots([lot.id])
         return found, trace.sales(found.later)
+    wholesale = trace.find_wholesale(name)
+    if wholesale is not None:
+        return trace.of_wholesale(wholesale)
     orders = trace.find_orders(name)
     if not orders:
         raise NotFoundError(f"There is no lot and no order {name}.")
@@ -113,7 +116,10 @@ def show(lot_numbers: Sequence[str], domain: str, as_json: bool) -> None:
         click.echo(f"{one['name']} ({state}): {one['reason'] or 'no reason given'}")
         for lot in one["lots"]:
             click.echo(f"  {lot['lot_number']}: {lot['state']}, {lot['here']} here")
-        click.echo(f"  {one['orders']:,} orders: {one['not_shipped']:,} units not shipped, {one['shipped']:,} shipped")
+        others = f" and {one['others']:,} market days or gifts" if one["others"] else ""
+        click.echo(
+            f"  {one['orders']:,} orders{others}: {one['not_shipped']:,} units not shipped, {one['shipped']:,} shipped"
+        )
     if not shown:
         click.echo("Nothing is recalled.")
 
@@ -191,6 +197,7 @@ def _as_json(of: Recall) -> dict[str, Any]:
             for row in rows
         ],
         "orders": reach.orders,
+        "others": reach.others,
         "not_shipped": reach.committed,
         "shipped": reach.shipped,
         "log": [
@@ -201,4 +208,5 @@ def _as_json(of: Recall) -> dict[str, Any]:
 
 
 def _reached(reach: trace.Reach) -> str:
-    return f"{reach.orders:,} orders have units of them: {reach.committed:,} not shipped, {reach.shipped:,} shipped."
+    others = f" and {reach.others:,} market days or gifts" if reach.others else ""
+    return f"{reach.orders:,} orders{others} have units of them: {reach.committed:,} not shipped, {reach.shipped:,} shipped."

@@ -20,7 +20,20 @@ from occ_app.stock.rules import sellable, target
 from occ_app.sync import targets
 from occ_app.sync.models import AWAITING_APPROVAL, LINKED, SyncState
 
-ORDER_COLUMNS = ("order", "placed_at", "state", "sku", "title", "lot_number", "not_shipped", "shipped", "returned")
+ORDER_COLUMNS = (
+    "order",
+    "placed_at",
+    "state",
+    "sku",
+    "title",
+    "lot_number",
+    "not_shipped",
+    "shipped",
+    "returned",
+    "missing",
+    "kind",
+    "customer_or_purpose",
+)
 
 
 @dataclass(frozen=True)
@@ -71,13 +84,12 @@ def _is_sent(state: SyncState) -> bool:
 
 
 def order_rows(rows: Sequence[RecallLot]) -> list[list[object]]:
-    """The affected order lines as lines of a file; see ORDER_COLUMNS."""
+    """The affected order lines, market days and gifts as lines of a file; see ORDER_COLUMNS."""
     numbers = {row.lot_id: row.lot.lot_number for row in rows}
     return [_row(sale, numbers[sale.lot_id]) for sale in trace.sales(numbers)]
 
 
 def _row(sale: Sale, lot_number: str) -> list[object]:
     placed = sale.placed_at.isoformat() if sale.placed_at else ""
-    state = "not shipped" if sale.committed else "shipped" if sale.shipped else "returned"
-    counts = [sale.committed, sale.shipped, sale.returned]
-    return [sale.order, placed, state, sale.sku, sale.title, lot_number, *counts]
+    counts = [sale.committed, sale.shipped, sale.returned, sale.missing]
+    return [sale.order, placed, sale.state, sale.sku, sale.title, lot_number, *counts, sale.named, sale.who]

@@ -10,6 +10,7 @@ from flask import Blueprint, Response, request
 from sqlalchemy import or_, select
 from sqlalchemy.orm import joinedload, selectinload
 
+from occ_app.b2b import orders as wholesale
 from occ_app.catalog import sheets
 from occ_app.catalog.models import Item
 from occ_app.desk import trace, trace_words
@@ -36,6 +37,9 @@ def search() -> Response:
     lot = lots.find(q) if q else None
     if lot is not None:
         return see_other(f"/trace/lots/{lot.id}")
+    sold = trace.find_wholesale(q) if q else None
+    if sold is not None:
+        return see_other(f"/trace/wholesale/{sold.id}")
     orders = trace.find_orders(q) if q else []
     if len(orders) == 1:
         return see_other(f"/trace/orders/{orders[0].id}")
@@ -56,19 +60,39 @@ def of_lot(lot_id: int) -> Response:
     found = trace.of_lots([lot.id])
     shown = sales_shown(found.later, f"/trace/lots/{lot.id}")
     facts = {"lot": lot, "item": found.lots[lot.id].item, "recalls": recall.of_lots([lot.id])}
-    return page(
-        "desk/trace.html", "desk/_sales.html", found=found, order=None, **facts, **shown, **_drawn(found, shown)
-    )
+    facts |= {"name": lot.lot_number, "placed_at": None, "file": f"/trace/lots/{lot.id}.csv"}
+    return page("desk/trace.html", "desk/_sales.html", found=found, **facts, **shown, **_drawn(found, shown))
 
 
 @blueprint.get("/trace/orders/<int:order_id>")
 def of_order(order_id: int) -> Response:
     """One order: the lots it has, and what they were made from."""
     order = _order(order_id)
-    found, sold = trace.of_order(order)
+    return _back(
+        order.name, order.placed_at, f"{trace.ORDER}:{order.id}", f"/trace/orders/{order.id}.csv", trace.of_order(order)
+    )
+
+
+@blueprint.get("/trace/wholesale/<int:order_id>")
+def of_wholesale(order_id: int) -> Response:
+    """The same of a wholesale order."""
+    order = wholesale.get(order_id)
+    at, key = order.confirmed_at or order.created_at, f"{trace.WHOLESALE}:{order.id}"
+    return _back(order.number, at, key, f"/trace/wholesale/{order.id}.csv", trace.of_wholesale(order))
+
+
+def _back(name: str, at: Any, key: str, file: str, traced: tuple[Trace, list[Sale]]) -> Response:
+    found, sold = traced
     shown = {"sales": sold, "lots": found.lots, "pages": None, "view": "", "tabs": [], "path": ""}
-    facts = {"lot": None, "item": None, "recalls": recall.of_lots(found.lots)}
-    return page("desk/trace.html", found=found, order=order, **facts, **shown, **_drawn(found, shown, order.id))
+    facts = {
+        "lot": None,
+        "item": None,
+        "recalls": recall.of_lots(found.lots),
+        "name": name,
+        "placed_at": at,
+        "file": file,
+    }
+    return page("desk/trace.html", found=found, **facts, **shown, **_drawn(found, shown, key))
 
 
 @blueprint.get("/trace/lots/<int:lot_id>.csv")
@@ -89,6 +113,15 @@ def order_file(order_id: int) -> Response:
     return as_csv(f"trace-{order.name}", trace_words.COLUMNS, rows)
 
 
+@blueprint.get("/trace/wholesale/<int:order_id>.csv")
+def wholesale_file(order_id: int) -> Response:
+    """The same of a wholesale order."""
+    order = wholesale.get(order_id)
+    found, sold = trace.of_wholesale(order)
+    rows = (line.row() for line in trace_words.lines(found, sold))
+    return as_csv(f"trace-{order.number}", trace_words.COLUMNS, rows)
+
+
 def _order(order_id: int) -> Order:
     order = db.session.scalar(select(Order).where(Order.id == order_id).options(selectinload(Order.lines)))
     if order is None:
@@ -96,9 +129,9 @@ def _order(order_id: int) -> Order:
     return order
 
 
-def _drawn(found: Trace, shown: dict[str, Any], order_id: int | None = None) -> dict[str, Any]:
+def _drawn(found: Trace, shown: dict[str, Any], order: str | None = None) -> dict[str, Any]:
     """The graph twice, and the first links of its table."""
-    drawings = trace_words.drawings(found, shown["sales"], order_id=order_id)
+    drawings = trace_words.drawings(found, shown["sales"], order=order)
     links = list(islice(trace_words.lines(found, []), MOST_LINKS + 1))
     return {"drawings": drawings, "links": links[:MOST_LINKS], "has_more": len(links) > MOST_LINKS}
 

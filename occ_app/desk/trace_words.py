@@ -13,7 +13,7 @@ from occ_app.desk.trace import Sale, Trace
 from occ_app.production import trace, units
 from occ_app.production.formulas import unit_of
 from occ_app.production.trace import Fed
-from occ_app.stock.rules import LOT_PLACES, RESERVED, is_allocation
+from occ_app.stock.rules import is_here
 
 COLUMNS = ("from_kind", "from", "to_kind", "to", "item", "quantity", "unit", "state", "at")
 
@@ -54,7 +54,7 @@ def amount(quantity: int, item: Item) -> str:
 def here(found: Trace, lot_id: int) -> int:
     """Units of the lot that are in the house and not sold."""
     standing = found.standing.get(lot_id, {})
-    return sum(n for place, n in standing.items() if place in (*LOT_PLACES, RESERVED) or is_allocation(place))
+    return sum(units for place, units in standing.items() if is_here(place))
 
 
 def lines(found: Trace, sales: Iterable[Sale]) -> Iterator[Line]:
@@ -74,13 +74,10 @@ def lines(found: Trace, sales: Iterable[Sale]) -> Iterator[Line]:
     for sale in sales:
         lot = found.lots[sale.lot_id]
         at = sale.placed_at.isoformat() if sale.placed_at else ""
-        ends = (kind_of(lot.item), lot.lot_number, f"/lots/{lot.id}"), ("order", sale.order, order_path(sale))
-        for state in ("committed", "shipped", "returned"):
+        ends = (kind_of(lot.item), lot.lot_number, f"/lots/{lot.id}"), (sale.named, sale.order, sale.path)
+        for state, words in sale.states.items():
             if quantity := getattr(sale, state):
-                yield Line(*ends[0], *ends[1], lot.item.name, quantity, unit_of(lot.item), STATES[state], at)
-
-
-STATES = {"committed": "not shipped", "shipped": "shipped", "returned": "returned"}
+                yield Line(*ends[0], *ends[1], lot.item.name, quantity, unit_of(lot.item), words, at)
 
 
 def kind_of(item: Item) -> str:
@@ -88,20 +85,13 @@ def kind_of(item: Item) -> str:
     return "ingredient lot" if item.kind == INGREDIENT else "lot"
 
 
-def order_path(sale: Sale) -> str:
-    """Where the order's own trace is."""
-    return sale.path
-
-
 # The graph ----------------------------------------------------------------------------------------------------------------------------
 
 
-def drawings(
-    found: Trace, sales: Sequence[Sale], *, order_id: int | None = None
-) -> tuple[graph.Drawing, graph.Drawing]:
+def drawings(found: Trace, sales: Sequence[Sale], *, order: str | None = None) -> tuple[graph.Drawing, graph.Drawing]:
     """The trace drawn wide and stacked. Of many orders only the first ones are drawn, and one box for all others."""
     nodes, edges = _lots_and_runs(found)
-    order_nodes, order_edges = _orders(found, sales, order_id)
+    order_nodes, order_edges = _orders(found, sales, order)
     all_edges = [*edges, *order_edges]
     columns = graph.layers([*nodes, *order_nodes], all_edges)
     shown, drawn = graph.folded(columns, all_edges)
@@ -148,28 +138,28 @@ def _of_lot(found: Trace, lot_id: int, made: int | None, used: int | None) -> st
     return ", ".join([*said, f"{amount(here(found, lot_id), lot.item)} here"])
 
 
-def _orders(found: Trace, sales: Sequence[Sale], order_id: int | None) -> tuple[list[Node], list[tuple[str, str]]]:
-    by_order: dict[int, list[Sale]] = {}
+def _orders(found: Trace, sales: Sequence[Sale], current: str | None) -> tuple[list[Node], list[tuple[str, str]]]:
+    by_order: dict[str, list[Sale]] = {}
     for sale in sales:
-        by_order.setdefault(sale.order_id, []).append(sale)
+        by_order.setdefault(sale.key, []).append(sale)
     shown = dict(list(by_order.items())[: graph.MOST_IN_LAYER - 1])
     nodes = [
-        Node(f"order:{key}", "Order", of[0].order, _of_order(of), order_path(of[0]), key == order_id)
+        Node(key, of[0].named.capitalize(), of[0].order, _of_order(of), of[0].path, key == current)
         for key, of in shown.items()
     ]
-    edges = sorted({(f"lot:{sale.lot_id}", f"order:{key}") for key, of in shown.items() for sale in of})
-    more = found.reach.orders - len(shown)
+    edges = sorted({(f"lot:{sale.lot_id}", key) for key, of in shown.items() for sale in of})
+    more = found.reach.ends - len(shown)
     if more > 0:
-        nodes.append(Node("order:more", "Not drawn", f"{more:,} more orders", "all are in the table", "#sales"))
+        nodes.append(Node("order:more", "Not drawn", f"{more:,} more", "all are in the table", "#sales"))
         drawn = [sale.lot_id for of in shown.values() for sale in of]
         edges += [
-            (f"lot:{lot}", "order:more") for lot, (orders, _) in found.reach.by_lot.items() if orders > drawn.count(lot)
+            (f"lot:{lot}", "order:more") for lot, ends in found.reach.ends_by_lot.items() if ends > drawn.count(lot)
         ]
     return nodes, edges
 
 
 def _of_order(sales: Sequence[Sale]) -> str:
-    sums = {words: sum(getattr(sale, name) for sale in sales) for name, words in STATES.items()}
+    sums = {words: sum(getattr(sale, name) for sale in sales) for name, words in sales[0].states.items()}
     return ", ".join(f"{units:,} {words}" for words, units in sums.items() if units)
 
 
@@ -188,5 +178,6 @@ def as_json(found: Trace, sales: Sequence[Sale]) -> dict[str, Any]:
             for lot in found.lots.values()
         ],
         "links": [dict(zip(COLUMNS, line.row(), strict=True)) for line in lines(found, sales)],
-        "orders": sorted({sale.order for sale in sales}),
+        "orders": sorted({sale.order for sale in sales if sale.is_order}),
+        "elsewhere": sorted({sale.order for sale in sales if not sale.is_order}),
     }

@@ -27,7 +27,7 @@ from occ_app.production.trace import among
 from occ_app.shops.models import Shop
 from occ_app.stock import ledger
 from occ_app.stock.models import Balance, Lot
-from occ_app.stock.rules import LOT_PLACES, RESERVED, SCRAP, is_allocation
+from occ_app.stock.rules import SCRAP, is_here
 
 MOST_LOTS = 10_000
 LONGEST_WORDS = 1000
@@ -153,13 +153,9 @@ def units_here(lot_ids: Iterable[int]) -> dict[int, int]:
     )
     here: dict[int, int] = {}
     for lot_id, place, quantity in db.session.execute(query):
-        if _is_here(place):
+        if is_here(place):
             here[lot_id] = here.get(lot_id, 0) + int(quantity)
     return here
-
-
-def _is_here(place: str) -> bool:
-    return place in (*LOT_PLACES, RESERVED) or is_allocation(place)
 
 
 # Freezing and thawing -----------------------------------------------------------------------------------------------------------------
@@ -229,7 +225,7 @@ def _thaw(recall: Recall, rows: Sequence[RecallLot], outcome: str, actor: str, a
             f"recall:{recall.id}:scrap:{balance.id}",
         )
         for balance in db.session.scalars(query.execution_options(populate_existing=True))
-        if _is_here(balance.place)
+        if is_here(balance.place)
     ]
     ledger.book(moves, actor=actor, at=at)
 

@@ -10,10 +10,12 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import func, insert, select, text
+from sqlalchemy import ARRAY, ColumnElement, Integer, any_, bindparam, func, insert, select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import InstrumentedAttribute
 
 from occ_app.catalog.models import Item
 from occ_app.errors import RuleError
@@ -124,7 +126,7 @@ def _check(moves: Sequence[Move]) -> None:
 
 
 def _change_balances(shop_id: int, changes: dict[tuple[int, int, str, int | None], int]) -> None:
-    """The balances have changed by these numbers. One statement for each physical one that falls, one for all others."""
+    """The balances have changed by these numbers. A few statements, however many they are."""
     rows = [
         {
             "shop_id": shop_id,
@@ -138,16 +140,7 @@ def _change_balances(shop_id: int, changes: dict[tuple[int, int, str, int | None
         if change
     ]
     falling = [row for row in rows if row["quantity"] < 0 and row["place"] not in VIRTUAL_PLACES]
-    for row in falling:  # a CHECK looks at the row as proposed, so a row that exists is lowered before one is inserted
-        lowered = db.session.execute(
-            text(
-                "UPDATE balance SET quantity = quantity + :quantity WHERE item_id = :item_id AND location_id = :location_id"
-                " AND place = :place AND lot_id IS NOT DISTINCT FROM :lot_id"
-            ),
-            row,
-        )
-        if not lowered.rowcount:
-            db.session.execute(insert(Balance), [row])
+    _lower(falling)
     others = [row for row in rows if row not in falling] if falling else rows
     if others:
         statement = upsert(Balance)
@@ -160,11 +153,52 @@ def _change_balances(shop_id: int, changes: dict[tuple[int, int, str, int | None
         )
 
 
+def _lower(falling: Sequence[dict[str, Any]]) -> None:
+    """Physical balances have fallen. A CHECK looks at a row as proposed, so one that exists is lowered before one is inserted.
+
+    With a lot and without in two statements: only so an index finds each row.
+    """
+    left = dict(enumerate(falling))
+    for condition, has_lot in (("b.lot_id = v.lot_id", True), ("b.lot_id IS NULL", False)):
+        rows = {n: row for n, row in left.items() if (row["lot_id"] is not None) == has_lot}
+        if rows:
+            facts = {name: [row[name] for row in rows.values()] for name in _KEY} | {"n": list(rows)}
+            for n in list(db.session.execute(text(_LOWER.format(condition)), facts).scalars()):
+                del left[n]
+    if left:
+        db.session.execute(insert(Balance), list(left.values()))
+
+
+_KEY = ("item_id", "location_id", "place", "lot_id", "quantity")
+_LOWER = (
+    "UPDATE balance b SET quantity = b.quantity + v.quantity"
+    " FROM unnest(CAST(:n AS integer[]), CAST(:item_id AS integer[]), CAST(:location_id AS integer[]), CAST(:place AS text[]),"
+    " CAST(:lot_id AS integer[]), CAST(:quantity AS bigint[])) AS v (n, item_id, location_id, place, lot_id, quantity)"
+    " WHERE b.item_id = v.item_id AND b.location_id = v.location_id AND b.place = v.place AND {} RETURNING v.n"
+)
+
+
 def lock(item_ids: Iterable[int]) -> None:
-    """Bookings of these items wait until this transaction ends. Taken before a decision that depends on their balances."""
-    db.session.execute(
-        select(Item.id).where(Item.id.in_(sorted(set(item_ids)))).order_by(Item.id).with_for_update(key_share=True)
-    )
+    """Bookings of these items wait until this transaction ends. Taken before a decision that depends on their balances.
+
+    What the transaction has locked already is not asked for again; a savepoint that is rolled back gives its locks up (see `forget_locks`).
+    """
+    held: set[int] = db.session.info.setdefault("locked_items", set())
+    wanted = sorted(set(item_ids) - held)
+    if wanted:
+        rows = select(Item.id).where(one_of(Item.id, wanted)).order_by(Item.id)
+        db.session.execute(rows.with_for_update(key_share=True))
+        held.update(wanted)
+
+
+def forget_locks(session: object, *_: object) -> None:
+    """A transaction ended, or a part of it was rolled back: what was locked is not held any more."""
+    getattr(session, "info", {}).pop("locked_items", None)
+
+
+def one_of(column: InstrumentedAttribute[int], ids: Iterable[int]) -> ColumnElement[bool]:
+    """The column is one of these ids: one parameter, so that there may be 100,000 of them."""
+    return column == any_(bindparam(None, sorted(set(ids)), type_=ARRAY(Integer)))
 
 
 def holdings(item_ids: Iterable[int], places: Collection[str] | None = None) -> dict[tuple[int, int], list[Holding]]:
@@ -184,7 +218,7 @@ def holdings(item_ids: Iterable[int], places: Collection[str] | None = None) -> 
             Lot.recalled_at,
         )
         .outerjoin(Lot, Lot.id == Balance.lot_id)
-        .where(Balance.item_id.in_(list(item_ids)), Balance.quantity != 0)
+        .where(one_of(Balance.item_id, item_ids), Balance.quantity != 0)
     )
     if places is not None:
         query = query.where(Balance.place.in_(places))

@@ -102,6 +102,16 @@ def is_allocation(place: str) -> bool:
     return place.startswith("allocated:") and len(place) > len("allocated:")
 
 
+def is_away(place: str) -> bool:
+    """Whether units at `place` are ours but out of the house: at a market day (`allocated:market-<its id>`)."""
+    return place.startswith("allocated:market-")
+
+
+def is_here(place: str) -> bool:
+    """Whether units at `place` are in the house and not sold."""
+    return place in (*LOT_PLACES, RESERVED) or (is_allocation(place) and not is_away(place))
+
+
 def is_place(place: str) -> bool:
     """Whether `place` is one of the places, physical or virtual."""
     return is_physical(place) or place in VIRTUAL_PLACES

@@ -151,19 +151,31 @@ def _may_be_sold(holding: Holding) -> bool:
 
 
 def distribute(released: Iterable[tuple[int, int]]) -> None:
-    """Units that became free are given to channels by the rules of their item; without rules, or in the pool, they stay free."""
+    """Units that became free are given to channels by the rules of their item; without rules, or in the pool, they stay free.
+
+    At a location for which the item's rules say nothing they are Shopify's: nobody else takes units there.
+    """
     stocks = set(released)
-    query = select(AllocationRule.item_id, AllocationRule.location_id).distinct()
-    found = db.session.execute(query.where(AllocationRule.item_id.in_({item_id for item_id, _ in stocks})))
-    for item_id, location_id in sorted({(row[0], row[1]) for row in found} & stocks):
+    query = select(AllocationRule.item_id).where(AllocationRule.item_id.in_({item_id for item_id, _ in stocks}))
+    ruled = set(db.session.scalars(query.distinct()))
+    for item_id, location_id in sorted(stock for stock in stocks if stock[0] in ruled):
         item = db.session.get_one(Item, item_id)
         if is_split(item):
             _give_free(item, location_id)
 
 
+def give_elsewhere(item: Item, location_id: int, *, actor: str, at: datetime) -> None:
+    """What is free of the item at all other locations is Shopify's, which sells there alone."""
+    for _, other in sorted(ledger.holdings([item.id])):
+        has, _ = _sellable(item, other)
+        if other != location_id and has.get(RELEASED):
+            wanted = {SHOPIFY: allocations.amounts(item.id, other)[0][SHOPIFY] + has[RELEASED]}
+            allocations.set_amounts(item, other, wanted, today=today(), actor=actor, at=at, cause="split")
+
+
 def _give_free(item: Item, location_id: int) -> None:
     has, _ = _sellable(item, location_id)
-    claims = [claim_of(rule) for rule in rules_of(item.id, location_id)]
+    claims = [claim_of(rule) for rule in rules_of(item.id, location_id)] or [Claim(SHOPIFY)]
     more = spread(claims, has, has.get(RELEASED, 0))
     given, _ = allocations.amounts(item.id, location_id)
     wanted = {channel: given[channel] + units for channel, units in more.items()}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import select
@@ -16,9 +18,34 @@ from occ_app.sync import readings, targets
 from occ_app.sync.models import SyncException, SyncState
 from occ_app.sync.rules import STATES
 
+ClaimsSource = Callable[[Sequence[Item]], dict[tuple[int, int], "Claims"]]
+_sources: list[ClaimsSource] = []
+
+
+@dataclass(frozen=True)
+class Claims:
+    """What wholesale and the webshop may each sell of an item at a location, in its units; the same units unless `is_split`."""
+
+    b2b: int
+    b2c: int
+    is_split: bool
+
+
+def claims_come_from(source: ClaimsSource) -> None:
+    """`source` knows the claims of items: (item id, location id) -> claims, for each location where wholesale or stock is."""
+    _sources[:] = [source]
+
+
+def claims_of(items: Sequence[Item]) -> dict[tuple[int, int], Claims]:
+    """(item id, location id) -> who may sell how much there; a fixed number of statements."""
+    return _sources[0](items) if _sources else {}
+
 
 def show(sku: str | None = None) -> list[dict[str, Any]]:
-    """One object per living mapping (contract.md names its keys); an item without one has one with null variant and location."""
+    """One object per living mapping; an item without one has one with null variant and location.
+
+    The keys are a promise to other programs: new ones come at the end.
+    """
     query = select(Item).where(Item.kind != INGREDIENT, Item.archived_at.is_(None)).order_by(Item.sku)
     items = db.session.scalars(query.where(Item.sku == sku) if sku else query).all()
     states = _states([item.id for item in items])
@@ -26,13 +53,26 @@ def show(sku: str | None = None) -> list[dict[str, Any]]:
     elsewhere = targets.beside(items)
     kinds = _open_kinds()
     default = pull.default_location()
+    claims = claims_of(items)
+    by_item: dict[int, list[SyncState]] = {}
+    for state in states:
+        by_item.setdefault(state.mapping.item_id, []).append(state)
     shown = []
     for item in items:
-        own = [state for state in states if state.mapping.item_id == item.id]
-        shown += [_mapped(state, held, elsewhere, kinds) for state in own]
-        if not own:
-            shown.append(_unmapped(item, held, elsewhere, default.id if default else 0))
+        for state in by_item.get(item.id, ()):
+            row = _mapped(state, held, elsewhere, kinds)
+            shown.append(row | _claimed(claims, item, state.mapping.location_id, row["sellable"]))
+        if item.id not in by_item:
+            place_id = default.id if default else 0
+            row = _unmapped(item, held, elsewhere, place_id)
+            shown.append(row | _claimed(claims, item, place_id, row["sellable"]))
     return shown
+
+
+def _claimed(claims: dict[tuple[int, int], Claims], item: Item, location_id: int, units: int) -> dict[str, int]:
+    """Where wholesale takes nothing, the webshop has all."""
+    of = claims.get((item.id, location_id), Claims(0, max(0, units), False))
+    return {"b2b_stock": of.b2b, "b2c_stock": of.b2c}
 
 
 def _mapped(

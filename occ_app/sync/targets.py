@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import date, datetime
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import joinedload
 
 from occ_app import clock
@@ -22,7 +24,9 @@ from occ_app.work import tasks
 
 TermsSource = Callable[[Collection[int]], dict[tuple[int, int], list[Term]]]
 _sources: dict[str, TermsSource] = {}
-_listeners: list[Callable[[Collection[int] | None], None]] = []
+Held = dict[tuple[int, int], list[Holding]]
+_listeners: list[Callable[[Collection[int] | None, Held | None], None]] = []
+_free_to_fall: ContextVar[bool] = ContextVar("free_to_fall", default=False)
 
 
 def shop() -> Shop:
@@ -83,8 +87,9 @@ def equation(
     return [*beside, *held] or [Term("partner_available", 0)]
 
 
-def after_refresh(listener: Callable[[Collection[int] | None], None]) -> None:
-    """`listener` is called with the ids of items whose targets were computed anew (None: of all), within the transaction."""
+def after_refresh(listener: Callable[[Collection[int] | None, Held | None], None]) -> None:
+    """`listener` is called with the ids of items whose targets were computed anew (None: of all) and what is held of them, if it was
+    read; within the transaction."""
     if listener not in _listeners:
         _listeners.append(listener)
 
@@ -93,29 +98,20 @@ def refresh(item_ids: Iterable[int]) -> None:
     """The targets of these items' mappings are right, and a push is asked for where one is due. Two statements, whatever their number."""
     ids = sorted(set(item_ids))
     if ids:
-        _recompute(
-            SyncState.mapping_id.in_(select(Mapping.id).where(Mapping.item_id.in_(ids), Mapping.ended_at.is_(None)))
-        )
+        living = select(Mapping.id).where(Mapping.item_id.in_(ids), Mapping.ended_at.is_(None))
+        held = _recompute(SyncState.mapping_id.in_(living), ids)
         for listener in _listeners:
-            listener(ids)
+            listener(ids, held)
 
 
-def let_fall(item_ids: Collection[int]) -> None:
-    """Where units of these items were sold elsewhere, the lower number waits neither for the guard nor for approval: it is no plan, it is so."""
-    if not item_ids:
-        return
-    mappings = select(Mapping.id).where(Mapping.item_id.in_(sorted(item_ids)), Mapping.ended_at.is_(None))
-    query = select(SyncState).where(SyncState.mapping_id.in_(mappings), SyncState.target < SyncState.expected)
-    fallen = db.session.scalars(query.options(joinedload(SyncState.mapping)).with_for_update(of=SyncState)).all()
-    waiting = [state for state in fallen if state.state == AWAITING_APPROVAL]
-    for state in fallen:
-        state.approved_target = state.target
-        if state.state == AWAITING_APPROVAL:
-            _ask_anew(state)
-    db.session.flush()
-    approvals.follow(waiting, clock.now())
-    if any(state.is_pushed for state in waiting):
-        tasks.ask("push", current_shop_id())
+@contextmanager
+def free_to_fall() -> Iterator[None]:
+    """Units are sold elsewhere in the block: a lower number waits neither for the guard nor for approval. It is no plan, it is so."""
+    token = _free_to_fall.set(True)
+    try:
+        yield
+    finally:
+        _free_to_fall.reset(token)
 
 
 def is_waiting(item_id: int) -> bool:
@@ -148,15 +144,16 @@ def refresh_all() -> None:
     """All targets of the shop are right: lots expire, and days begin, with no other event."""
     _recompute(SyncState.mapping_id.in_(select(Mapping.id).where(Mapping.ended_at.is_(None))))
     for listener in _listeners:
-        listener(None)
+        listener(None, None)
 
 
-def _recompute(condition) -> None:  # type: ignore[no-untyped-def]
+def _recompute(condition: ColumnElement[bool], item_ids: Collection[int] | None = None) -> Held:
+    """Returns what is held of these items, or of those with states: read when the states are locked, as whoever had them may just have sold."""
     db.session.flush()
     of = shop()
     query = select(SyncState).where(condition).options(joinedload(SyncState.mapping).joinedload(Mapping.item))
     states = list(db.session.scalars(query.order_by(SyncState.mapping_id).with_for_update(of=SyncState)))
-    held = ledger.holdings({state.mapping.item_id for state in states})
+    held = ledger.holdings({state.mapping.item_id for state in states} if item_ids is None else item_ids)
     elsewhere = beside(state.mapping.item for state in states)
     is_due, asked = False, []
     for state in states:
@@ -167,15 +164,17 @@ def _recompute(condition) -> None:  # type: ignore[no-untyped-def]
         units = sellable(summands)
         before = state.target
         state.sellable, state.target = units, target([(units, mapping.units_per_variant)])
-        if state.target < (state.expected or 0) and any(term.name == "recalled" for term in summands):
-            state.approved_target = state.target  # a recall lowers the number at once: it waits for nobody's approval
+        falls = state.expected is not None and state.target < state.expected
+        if falls and (_free_to_fall.get() or any(term.name == "recalled" for term in summands)):
+            state.approved_target = state.target  # sold or recalled: the lower number waits for nobody's approval
         elif state.approved_target != state.target:
             state.approved_target = (
                 None  # the answer was about another number; should that one come back, it is asked about anew
             )
         mode = mode_of(mapping.item, of)
         state.is_pushed = mode != "none"
-        if state.target != before and state.state == AWAITING_APPROVAL and mode in PUSHED_BY_ITSELF:
+        is_news = (state.target != before and mode in PUSHED_BY_ITSELF) or (falls and _free_to_fall.get())
+        if is_news and state.state == AWAITING_APPROVAL:
             _ask_anew(state)
         choose_state(state, mode)
         if state.target != before and not state.tries:
@@ -187,6 +186,7 @@ def _recompute(condition) -> None:  # type: ignore[no-untyped-def]
     approvals.follow(asked, clock.now())
     if is_due:
         tasks.ask("push", of.id)
+    return held
 
 
 def _ask_anew(state: SyncState) -> None:

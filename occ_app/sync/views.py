@@ -23,7 +23,7 @@ from occ_app.stock import ledger
 from occ_app.stock.lots import MOST_UNITS
 from occ_app.stock.models import Balance, Lot, StockMove
 from occ_app.stock.rules import BACKORDER, COUNTED, sellable
-from occ_app.sync import desk, files, link, modes, targets
+from occ_app.sync import desk, explain, files, link, modes, targets
 from occ_app.sync.models import PushLine, SyncException, SyncState
 from occ_app.sync.words import status_of
 from occ_app.web import page, row_id, see_other
@@ -248,7 +248,7 @@ def product(item_id: int) -> Response:
     if request.headers.get("HX-Target", "").endswith("why"):
         return page("sync/product.html", "sync/_why.html", item=item, state=chosen, **facts)
     pushes = _pushes([state.mapping_id for state in states])
-    facts |= {"pushes": pushes, "sold": _sold(item.id), "unsold": _unsold(item, states)}
+    facts |= {"pushes": pushes, "sold": _sold(item.id), "unsold": _unsold(item, states), "claims": _claims(item)}
     return page("sync/product.html", item=item, state=chosen, states=states, **facts)
 
 
@@ -259,6 +259,16 @@ def _unsold(item: Item, states: Sequence[SyncState]) -> list[tuple[str, int]]:
     units = {at: sellable(targets.equation(item, held, g.shop)) for at, held in left.items()}
     places = db.session.scalars(select(Location).where(Location.id.in_(units)).order_by(Location.name))
     return [(place.name, units[place.id]) for place in places if units[place.id] > 0]
+
+
+def _claims(item: Item) -> list[tuple[Location, explain.Claims]]:
+    """Who may sell how much at which location, the default location first."""
+    found = {at: claims for (_, at), claims in explain.claims_of([item]).items()}
+    default = pull.default_location()
+    places = db.session.scalars(select(Location).where(Location.id.in_(found)).order_by(Location.name)).all()
+    first = default.id if default else 0
+    shown = [(place, found[place.id]) for place in sorted(places, key=lambda place: place.id != first)]
+    return [(place, claims) for place, claims in shown if place.id == first or claims.b2c]
 
 
 def _why(item: Item, state: SyncState | None) -> dict[str, Any]:

@@ -92,6 +92,7 @@ def test_a_body_of_50_megabytes_is_not_read(system: System) -> None:
     )
 
     assert answer.status_code == 413
+    assert "larger than 1,048,576 bytes" in answer.get_json()["detail"]
     assert answer.content_type == "application/problem+json"
 
 

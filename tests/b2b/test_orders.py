@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from occ_app import clock
+from occ_app.b2b import splitting
+from occ_app.catalog.models import Item
 from occ_app.errors import BadFileError
 from occ_app.extensions import across_shops, db
 from occ_app.planning import demand
@@ -15,7 +17,8 @@ from occ_app.shops import settings
 from occ_app.stock import ledger
 from occ_app.stock.channel_models import AllocationRule
 from occ_app.stock.sharing import Claim
-from occ_app.sync import targets
+from occ_app.stock.splits import Wanted
+from occ_app.sync import explain, targets
 from occ_app.sync.files import KINDS
 from occ_app.wiring import _ask_giving_back
 from tests.b2b.conftest import HALF, SKU, System, split
@@ -171,3 +174,36 @@ def test_orders_come_in_a_file_all_or_none_and_once(system: System) -> None:
 
     assert taken == 2
     assert system.stock() == (89, 89)
+
+
+def test_at_other_locations_the_webshop_sells_alone_in_the_pool_and_split(system: System) -> None:
+    bench = system.bench
+    farm = bench.store.add_location("Farm shop")
+    bench.level(SKU, farm)
+    bench.open("/mapping/pull", method="POST")
+    bench.settle()
+    bench.lot(SKU, 20, number="L-F", where=farm)
+    bench.map(SKU, where=farm)
+    bench.settle()
+    pooled = claims(system)
+    with bench.scope():
+        item = db.session.scalars(db.select(Item).where(Item.sku == SKU)).one()
+        splitting.split(item, [Wanted(claim) for claim in HALF], actor="test", at=clock.now())
+        db.session.commit()
+    bench.lot(SKU, 5, number="L-G", where=farm)
+    bench.settle()
+    page = bench.open("/products/1").get_data(as_text=True)
+
+    assert pooled == [(100, 100), (0, 20)]
+    assert claims(system) == [(40, 60), (0, 25)]
+    assert (bench.available(SKU), bench.level(SKU, farm).quantities["available"]) == (60, 25)
+    assert "Webshop, Farm shop" in page
+    assert system.stock() == (40, 60)
+    assert audit(system) == []
+
+
+def claims(system: System) -> list[tuple[int, int]]:
+    """(b2b_stock, b2c_stock) of each mapping, as `occ stock show` prints them."""
+    db.session.remove()
+    with system.bench.scope():
+        return [(row["b2b_stock"], row["b2c_stock"]) for row in explain.show(SKU)]
