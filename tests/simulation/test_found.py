@@ -26,7 +26,7 @@ from occ_app.orders.rules import RETURNED, Step
 from occ_app.shops import settings
 from occ_app.shops.models import Shop
 from occ_app.stock.ledger import Move
-from occ_app.sync import push, readings, reconcile, settle, targets
+from occ_app.sync import answers, push, readings, reconcile, settle, targets
 from occ_app.sync.models import PushLine, SyncException, SyncRun
 from occ_app.wiring import connections
 from tests.simulation import oracle, runner, steps
@@ -200,7 +200,7 @@ def test_a_refused_write_whose_process_dies_before_its_rows_are_told_is_settled_
         monkeypatch.undo()
         raise Killed
 
-    monkeypatch.setattr(push, "settle_by_reading", dies)
+    monkeypatch.setattr(answers, "settle_by_reading", dies)
     life.store.faults.stale_seconds = 20
     goes_on(life, 30, 1)
     life.bench.edit_by_hand("TIN", 12)
@@ -235,7 +235,7 @@ def test_a_write_without_an_answer_is_not_repeated_on_a_number_that_sales_have_b
         monkeypatch.undo()
         raise Killed
 
-    monkeypatch.setattr(push, "_applied", dies)
+    monkeypatch.setattr(answers, "_applied", dies)
     life.store.faults.forgets_keys = True
     life.store.faults.webhooks = "lost"
     life.bench.lot("TIN", 6)
