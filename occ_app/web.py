@@ -91,7 +91,7 @@ def start(app: Flask, admit: Callable[[Config], Response | None]) -> None:
     @app.before_request
     def _admit() -> Response | None:
         g.stack = ExitStack()
-        if request.blueprint in PUBLIC or request.endpoint in ASSETS or request.endpoint is None:
+        if request.blueprint in PUBLIC or request.endpoint in ASSETS or _is_nowhere():
             return None
         refusal = admit(current_app.extensions["occ_config"])
         if refusal is None:
@@ -113,6 +113,11 @@ def start(app: Flask, admit: Callable[[Config], Response | None]) -> None:
     app.register_error_handler(NotFoundError, _not_found)
     app.register_error_handler(OutsideError, _outside_failed)
     app.register_error_handler(HTTPException, _http_error)
+
+
+def _is_nowhere() -> bool:
+    """There is no such page, and nobody who shows a token asked for it: who does gets the answer in the admin's frame."""
+    return request.endpoint is None and "id_token" not in request.args and "Authorization" not in request.headers
 
 
 def _check_text() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.bench import Bench
+from tests.support.bench import DOMAIN, Bench
 
 PATHS = [
     "/",
@@ -147,6 +147,14 @@ def test_what_is_not_there_is_404(bench: Bench, path: str) -> None:
     bench.install()
 
     assert bench.open(path).status_code == 404
+
+
+def test_an_old_address_is_answered_within_the_admins_frame(bench: Bench) -> None:
+    bench.install()
+    answer = bench.open("/nothing")
+
+    assert f"frame-ancestors https://{DOMAIN}" in answer.headers["Content-Security-Policy"]
+    assert bench.visit("/nothing").headers["Content-Security-Policy"].endswith("frame-ancestors 'none';")
 
 
 def test_readiness_says_what_is_missing(bench: Bench) -> None:
