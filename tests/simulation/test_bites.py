@@ -12,7 +12,6 @@ import pytest
 from occ_app import wiring
 from occ_app.extensions import db
 from occ_app.orders import booking
-from occ_app.orders import pull as orders_pull
 from occ_app.orders.rules import Booked
 from occ_app.outbox.models import APPLIED, READY, SENT, Mutation
 from occ_app.shopify.client import Client
@@ -57,8 +56,9 @@ def no_baseline(patch: pytest.MonkeyPatch) -> None:
         found = fetch(client, states)
         return {key: r if isinstance(r, str) else replace(r, committed=booked[key]) for key, r in found.items()}
 
+    waiting = link.link_waiting
     patch.setattr(link, "readings", SimpleNamespace(**{**vars(readings), "fetch": agreeing}))
-    patch.setattr(orders_pull, "pull_for_link", lambda client, gids: None)
+    patch.setattr(link, "link_waiting", lambda client, *_: waiting(client, lambda *_: None, lambda *_: None))
     patch.setattr(targets, "counts_for_expected", lambda *_, **__: True)
 
 
