@@ -73,7 +73,8 @@ NOT_MIGRATED = "The database is not at the newest migration. Bring it there with
 def _news_of_order(delivery: Delivery, payload: dict[str, Any]) -> None:
     number = payload.get("order_id") or (payload.get("order_edit") or {}).get("order_id") or payload.get("id")
     told = payload.get("updated_at") or payload.get("created_at") or (payload.get("order_edit") or {}).get("created_at")
-    news_of = datetime.fromisoformat(told).replace(microsecond=0) if told else None
+    news_of = clock.told(told)
+    news_of = news_of.replace(microsecond=0) if news_of else None
     _news_for_merchants(delivery, f"gid://shopify/Order/{int(number)}", is_draft=False)  # type: ignore[arg-type]
     if supplies.only_supplies(delivery.shop_id or 0):
         return
@@ -121,7 +122,7 @@ def _product_changed(delivery: Delivery, payload: dict[str, Any]) -> None:
     """Only what is known is kept fresh; new products are read too, but never make items."""
     shop = db.session.get_one(Shop, delivery.shop_id)
     product_gid = f"gid://shopify/Product/{int(payload['id'])}"
-    told = datetime.fromisoformat(payload["updated_at"]) if payload.get("updated_at") else None
+    told = clock.told(payload.get("updated_at"))
     turns.product_changed(shop, product_gid, told, connections().client)
     if shop.variants_pulled_at is not None and not imports.is_echo(product_gid, told):
         catalog_pull.pull_product(connections().client(shop), product_gid)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
 
 import structlog
 from flask import Blueprint, Response, current_app, request
@@ -69,7 +68,7 @@ def _row(body: bytes) -> dict[str, object] | None:
         "webhook_id": webhook_id,
         "event_id": headers.get("X-Shopify-Event-Id", "")[:LONGEST_NAME] or None,
         "api_version": headers.get("X-Shopify-API-Version", "")[:LONGEST_NAME] or None,
-        "triggered_at": _moment(headers.get("X-Shopify-Triggered-At", "")),
+        "triggered_at": clock.told(headers.get("X-Shopify-Triggered-At")),
         "at": clock.now(),
         "body": body,
     }
@@ -80,14 +79,6 @@ def _is_object(body: bytes) -> bool:
         return isinstance(json.loads(body), dict)
     except ValueError:
         return False
-
-
-def _moment(text: str) -> datetime | None:
-    try:
-        moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
-    except ValueError:
-        return None
-    return moment if moment.tzinfo else None
 
 
 def _answer(status: int, words: str) -> Response:

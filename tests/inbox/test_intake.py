@@ -191,6 +191,29 @@ def test_a_delivery_that_fails_waits_longer_each_time_then_parks_and_stops_no_ot
     assert shop.domain == DOMAIN
 
 
+@pytest.mark.parametrize(
+    "moment", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "1999-12-31T23:59:59Z", "soon", "2026-11-21"]
+)
+def test_an_impossible_moment_is_not_kept(app: Flask, moment: str) -> None:
+    assert post(app, Triggered_At=moment).status_code == 200
+    with across_shops():
+        assert db.session.scalars(db.select(Delivery.triggered_at)).one() is None
+
+
+def test_a_delivery_that_cannot_be_read_is_parked_and_stops_no_other(bench: Bench) -> None:
+    bench.install()
+    post(bench.app, Topic="themes/publish", Webhook_Id="odd")
+    db.session.execute(db.text("UPDATE delivery SET triggered_at = '0001-12-31 BC' WHERE webhook_id = 'odd'"))
+    db.session.commit()
+    post(bench.app, Topic="themes/publish", Webhook_Id="next")
+    bench.drain()
+    with across_shops():
+        states = dict(db.session.execute(db.select(Delivery.webhook_id, Delivery.state)).all())
+
+    assert (states["odd"], states["next"]) == ("parked", "ignored")
+    assert "cannot be read" in bench.open("/activity?view=parked").get_data(as_text=True)
+
+
 def test_what_names_a_customer_is_gone_once_it_was_worked_on(bench: Bench) -> None:
     bench.install()
     body = b'{"customer": {"email": "jane@example.com"}, "orders_to_redact": [1]}'
