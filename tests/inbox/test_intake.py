@@ -77,9 +77,13 @@ def test_a_body_that_is_no_json_object_is_refused(app: Flask, body: bytes) -> No
     assert rows() == 0
 
 
-@pytest.mark.parametrize("body", [b"\xff\xfe{", b"[" * 100_000])
-def test_bytes_that_shopify_never_makes_are_refused(app: Flask, body: bytes) -> None:
-    assert post(app, body).status_code == 401
+@pytest.mark.parametrize("body", [b"\xff\xfe{", b"[" * 100_000, b'{"a": ' * 100_000])
+def test_a_signed_body_that_cannot_be_read_is_refused_for_that(app: Flask, body: bytes) -> None:
+    answer = post(app, body)
+
+    assert (answer.status_code, answer.get_data(as_text=True)) == (400, "The body is not a JSON object in UTF-8.")
+    assert post(app, body, Hmac_SHA256=sign(body, "wrong")).status_code == 401
+    assert rows() == 0
 
 
 def test_a_body_that_is_too_large_is_refused(app: Flask) -> None:
