@@ -371,9 +371,9 @@ def _audit(shop: Shop, client: Client) -> None:
     found = ledger.audit(shop.id)
     subject = f"shop:{shop.id}"
     if found:
-        desk.raise_("audit", subject, {"differences": len(found)}, clock.now())
+        desk.raise_(desk.AUDIT, subject, {"differences": len(found)}, clock.now())
     else:
-        desk.withdraw("audit", subject, clock.now())
+        desk.withdraw(desk.AUDIT, subject, clock.now())
 
 
 def _keep_alive(shop: Shop, client: Client) -> None:
@@ -663,6 +663,10 @@ def _task_again(name: str, at: datetime) -> None:
     tasks.ask(name, current_shop_id())
 
 
+def _count_again(subject: str, at: datetime) -> None:
+    tasks.ask("audit", current_shop_id())
+
+
 def _tidy() -> None:
     working.forget_bodies(clock.now())
     runner.forget_old_jobs()
@@ -787,8 +791,9 @@ def wire(app: Flask) -> None:
     standing.after_change(_partner_changed)
     booking.after_partner_line(_partner_line_booked)
     mappings.after_mapping(_mappings_made, _mapping_ended)
-    for kind, again in ((desk.DELIVERY, _delivery_again), (desk.ORDER, _order_again), (desk.TASK, _task_again)):
-        settle.tries_again(kind, again)
+    again = {desk.DELIVERY: _delivery_again, desk.ORDER: _order_again, desk.TASK: _task_again, desk.AUDIT: _count_again}
+    for kind, function in again.items():
+        settle.tries_again(kind, function)
     for kind in deciding.KINDS:
         settle.decides(kind, deciding.settle)
     app.extensions["occ_send_now"] = send_now

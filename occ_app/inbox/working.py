@@ -7,7 +7,6 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
-import structlog
 from sqlalchemy import select, update
 from sqlalchemy.exc import DataError
 
@@ -15,9 +14,9 @@ from occ_app import clock
 from occ_app.errors import OccError
 from occ_app.extensions import db
 from occ_app.inbox.models import DONE, IGNORED, PARKED, WAITING, Delivery
+from occ_app.logs import tell
 from occ_app.shopify.errors import ShopifyUnavailableError
 
-log = structlog.get_logger()
 MOST_TRIES = 8
 KEPT = timedelta(days=60)
 PERSONAL = "customers/"  # topics whose payload names a customer: it is gone as soon as nothing more is done with it
@@ -69,14 +68,12 @@ def work_on(delivery_id: int, handlers: dict[str, Handler]) -> bool:
         db.session.commit()
     except UnreadableError as error:
         db.session.rollback()
-        log.exception("delivery cannot be read", delivery=delivery_id)
-        _park_unreadable(delivery_id, str(error))
+        _park_unreadable(delivery_id, tell("delivery cannot be read", error, delivery=delivery_id))
         return False
     except Exception as error:
         db.session.rollback()
-        log.exception("delivery failed", delivery=delivery_id)
         is_for_now = isinstance(error, ShopifyUnavailableError)
-        _failed(delivery_id, f"{type(error).__name__}: {error}"[:500], is_for_now)
+        _failed(delivery_id, tell("delivery failed", error, delivery=delivery_id), is_for_now)
         return False
     return True
 
