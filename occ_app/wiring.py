@@ -668,7 +668,7 @@ def _count_again(subject: str, at: datetime) -> None:
 
 
 def _tidy() -> None:
-    working.forget_bodies(clock.now())
+    working.forget_old(clock.now())
     runner.forget_old_jobs()
     partner_stock.forget_old_runs(clock.now())
     answers.forget_old(clock.now())

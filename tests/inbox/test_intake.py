@@ -218,6 +218,26 @@ def test_a_delivery_that_cannot_be_read_is_parked_and_stops_no_other(bench: Benc
     assert "cannot be read" in bench.open("/activity?view=parked").get_data(as_text=True)
 
 
+def test_deliveries_are_gone_a_month_after_they_were_worked_off(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.install()
+    monkeypatch.setattr(working, "PER_DELETE", 2)
+    body = b'{"customer": {}, "orders_to_redact": []}'
+    for number in range(5):
+        post(bench.app, body, Topic="customers/redact", Webhook_Id=f"w-{number}")
+    bench.drain()
+    with across_shops():
+        db.session.execute(db.update(Delivery).values(received_at=clock.now() - timedelta(days=31)))
+        changes = {"w-3": {"received_at": clock.now() - timedelta(days=29)}, "w-4": {"state": "parked"}}
+        for name, values in changes.items():
+            db.session.execute(db.update(Delivery).where(Delivery.webhook_id == name).values(values))
+        db.session.commit()
+        working.forget_old(clock.now())
+
+        left = db.select(Delivery.webhook_id).where(Delivery.topic == "customers/redact").order_by(Delivery.id)
+        assert list(db.session.scalars(left)) == ["w-3", "w-4"]
+        assert db.session.scalar(db.select(db.func.count()).select_from(PrivacyRequest)) == 5
+
+
 def test_what_names_a_customer_is_gone_once_it_was_worked_on(bench: Bench) -> None:
     bench.install()
     body = b'{"customer": {"email": "jane@example.com"}, "orders_to_redact": [1]}'
