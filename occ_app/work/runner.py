@@ -23,7 +23,7 @@ from occ_app.extensions import across_shops, db
 from occ_app.logs import tell
 from occ_app.work import ticks
 from occ_app.work.models import TaskFailure
-from occ_app.work.queue import HEARTBEAT_SECONDS, STALLED_SECONDS, queue
+from occ_app.work.queue import HEARTBEAT_SECONDS, PRUNED_SECONDS, queue
 from occ_app.work.tasks import function_of
 
 PARKED_FROM = 5
@@ -82,7 +82,7 @@ async def _worker(pooled: bool, stop_when_idle: bool) -> None:
             listen_notify=not pooled and not stop_when_idle,
             fetch_job_polling_interval=1.0,
             update_heartbeat_interval=HEARTBEAT_SECONDS,
-            stalled_worker_timeout=STALLED_SECONDS,
+            stalled_worker_timeout=PRUNED_SECONDS,
             install_signal_handlers=not stop_when_idle,
         )
 

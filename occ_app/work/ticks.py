@@ -14,6 +14,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 from flask import Flask
 from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
 
 from occ_app import clock
 from occ_app.extensions import across_shops, db
@@ -33,18 +34,21 @@ class Tick:
 
 _ticks: list[Tick] = []
 HEAL = 3
-_DEAD = (
-    " status = 'doing' AND NOT EXISTS (SELECT 1 FROM procrastinate_workers worker WHERE worker.id = job.worker_id"
-    " AND worker.last_heartbeat > now() - make_interval(secs => :stalled))"
-)
-# A job of a dead worker whose successor waits already is done for: two waiting jobs may not share a queueing lock.
-_MERGED_AWAY = (
-    "UPDATE procrastinate_jobs job SET status = 'failed' WHERE"  # noqa: S608 - only our own text is joined
-    + _DEAD
-    + " AND EXISTS (SELECT 1 FROM procrastinate_jobs next"
-    " WHERE next.status = 'todo' AND next.queueing_lock = job.queueing_lock)"
-)
-_AGAIN = "UPDATE procrastinate_jobs job SET status = 'todo', worker_id = NULL, attempts = attempts + 1 WHERE" + _DEAD  # noqa: S608
+# A job of a dead worker waits again, unless its successor waits already: then it is done for, as two waiting jobs may not share a queueing
+# lock. One statement, so that it all rests on one look; a job that another process has in hand is left to it.
+_HEALED = """
+WITH dead AS (
+    SELECT id FROM procrastinate_jobs job WHERE status = 'doing' AND NOT EXISTS (
+        SELECT 1 FROM procrastinate_workers worker
+        WHERE worker.id = job.worker_id AND worker.last_heartbeat > now() - make_interval(secs => :stalled))
+    FOR UPDATE SKIP LOCKED),
+followed AS (
+    SELECT job.id FROM procrastinate_jobs job JOIN procrastinate_jobs next ON next.queueing_lock = job.queueing_lock
+    WHERE job.status = 'doing' AND next.status = 'todo')
+UPDATE procrastinate_jobs job SET worker_id = NULL, attempts = job.attempts + 1,
+    status = (CASE WHEN job.id IN (SELECT id FROM followed) THEN 'failed' ELSE 'todo' END)::procrastinate_job_status
+FROM dead WHERE dead.id = job.id AND job.status = 'doing' RETURNING job.args->>'name' AS task, (job.args->>'shop_id')::int AS shop
+"""
 
 
 def every(seconds: int, name: str, fire: Callable[[], None]) -> None:
@@ -88,9 +92,13 @@ def _heal(app: Flask) -> None:
     """Jobs of workers that died wait again. Done here rather than by a job: no job can then stand in its way."""
     with app.app_context():
         try:
-            db.session.execute(text(_MERGED_AWAY), {"stalled": STALLED_SECONDS})
-            db.session.execute(text(_AGAIN), {"stalled": STALLED_SECONDS})
+            healed = db.session.execute(text(_HEALED), {"stalled": STALLED_SECONDS}).all()
             db.session.commit()
+        except IntegrityError:
+            db.session.rollback()  # a successor was asked for at this very moment; the next look sees it
         except Exception:
             db.session.rollback()
             log.exception("healing failed")
+        else:
+            for job in healed:
+                log.warning("work of a dead worker taken over", task=job.task, shop=job.shop)
