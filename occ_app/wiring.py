@@ -676,6 +676,7 @@ def _tidy() -> None:
 
 def set_clock() -> None:
     """What the clock does. Ticks only ask for tasks that merge."""
+    ticks.at_start("catch_up", _ask_all("hourly"))
     ticks.every(5, "sweep", sweep)
     ticks.every(300, "reconcile", _ask_all("reconcile"))
     ticks.every(3600, "hourly", _ask_all("hourly"))

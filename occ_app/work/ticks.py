@@ -1,6 +1,7 @@
 """The clock: APScheduler in every worker, whose ticks ask for tasks that merge, so many clocks do no harm.
 
 Time is cut into slots as long as the tick's interval, and `tick_slot` keeps the newest that was fired: of many clocks one gets each.
+A worker that starts asks for the present slots, if nobody has, and for what may have been missed while no worker ran.
 Source: APScheduler 3.11 user guide (misfire_grace_time, coalesce).
 """
 
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
@@ -33,6 +35,10 @@ class Tick:
 
 
 _ticks: list[Tick] = []
+_at_start: list[Tick] = []
+# Slots begin at whole multiples of their length, so a tick comes early in its slot: half a second, as timers are not exact.
+_SLOTS_SINCE = datetime(2020, 1, 1, 0, 0, 0, 500_000, tzinfo=UTC)
+CATCH_UP_SECONDS = 60
 HEAL = 3
 # A job of a dead worker waits again, unless its successor waits already: then it is done for, as two waiting jobs may not share a queueing
 # lock. One statement, so that it all rests on one look; a job that another process has in hand is left to it.
@@ -56,13 +62,21 @@ def every(seconds: int, name: str, fire: Callable[[], None]) -> None:
     _ticks[:] = [tick for tick in _ticks if tick.name != name] + [Tick(name, seconds, fire)]
 
 
+def at_start(name: str, fire: Callable[[], None]) -> None:
+    """`fire` is called when a worker starts: what was missed while none ran. Of many that start within a minute, by one."""
+    _at_start[:] = [tick for tick in _at_start if tick.name != name] + [Tick(name, CATCH_UP_SECONDS, fire)]
+
+
 def start(app: Flask) -> BackgroundScheduler:
     """The clock runs in a thread of this process."""
     scheduler = BackgroundScheduler(
         timezone="UTC", job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1}
     )
     for tick in _ticks:
-        scheduler.add_job(fire, IntervalTrigger(seconds=tick.seconds), args=[app, tick], next_run_time=clock.now())
+        trigger = IntervalTrigger(seconds=tick.seconds, start_date=_SLOTS_SINCE)
+        scheduler.add_job(fire, trigger, args=[app, tick], name=tick.name, next_run_time=datetime.now(UTC))
+    for tick in _at_start:
+        scheduler.add_job(fire, args=[app, tick], name=tick.name)
     scheduler.add_job(_heal, IntervalTrigger(seconds=HEAL), args=[app])
     scheduler.start()
     return scheduler

@@ -10,6 +10,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
@@ -23,6 +24,7 @@ from occ_app.config import ROOT
 from occ_app.extensions import db
 from occ_app.work import tasks, ticks
 from occ_app.work.tasks import turn
+from tests.support.bench import Bench
 from tests.support.settings import SECRET, drop_database, make_database
 
 
@@ -203,6 +205,37 @@ def test_two_workers_share_the_work(own_database: URL, tmp_path: Path) -> None:
             process.wait(20)
 
     assert used == (2,)
+
+
+def test_a_worker_that_starts_asks_for_what_was_missed_once(bench: Bench) -> None:
+    bench.install()
+    for tick in ticks._ticks:  # another worker has had this slot and the next ones
+        slot = {"name": tick.name, "slot": 10**9}
+        db.session.execute(db.text("INSERT INTO tick_slot (name, slot) VALUES (:name, :slot)"), slot)
+    db.session.commit()
+    asked = "SELECT args->>'name' FROM procrastinate_jobs WHERE status = 'todo'"
+    schedulers = [ticks.start(bench.app) for _ in range(2)]
+    try:
+        end = time.monotonic() + 20
+        while not db.session.scalars(db.text(asked)).all():
+            assert time.monotonic() < end
+            db.session.commit()
+    finally:
+        for scheduler in schedulers:
+            scheduler.shutdown()  # waits until all that was started has ended
+    db.session.commit()
+
+    assert db.session.scalars(db.text(asked)).all() == ["hourly"]
+
+
+def test_ticks_come_at_the_start_of_their_slots(app: Flask) -> None:
+    scheduler = ticks.start(app)
+    triggers = {job.name: job.trigger for job in scheduler.get_jobs()}
+    scheduler.shutdown()
+    for tick in ticks._ticks:
+        due = triggers[tick.name].get_next_fire_time(None, datetime(2026, 11, 21, 10, 3, 7, tzinfo=UTC))
+
+        assert due.timestamp() % tick.seconds == 0.5
 
 
 def test_the_clock_moves_with_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
