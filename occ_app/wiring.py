@@ -17,8 +17,9 @@ from occ_app.b2b import orders as wholesale
 from occ_app.b2b.models import WAITING as NOTICE_WAITING
 from occ_app.b2b.models import AskedSync, Notice
 from occ_app.catalog import mapping as mappings
+from occ_app.catalog import news as product_news
 from occ_app.catalog import pull as catalog_pull
-from occ_app.catalog.models import PARTNER, Item, Mapping, Variant, VariantPull
+from occ_app.catalog.models import PARTNER, Item, Mapping, ProductNews, Variant, VariantPull
 from occ_app.database import newest_migration
 from occ_app.desk import news
 from occ_app.errors import RuleError
@@ -119,13 +120,11 @@ def _merchants_nudged(delivery: Delivery, payload: dict[str, Any], item_gid: str
 
 
 def _product_changed(delivery: Delivery, payload: dict[str, Any]) -> None:
-    """Only what is known is kept fresh; new products are read too, but never make items."""
-    shop = db.session.get_one(Shop, delivery.shop_id)
+    """Only what is known is kept fresh; new products are read too, but never make items. Read by a task: other news need not wait for it."""
     product_gid = f"gid://shopify/Product/{int(payload['id'])}"
     told = clock.told(payload.get("updated_at"))
-    turns.product_changed(shop, product_gid, told, connections().client)
-    if shop.variants_pulled_at is not None and not imports.is_echo(product_gid, told):
-        catalog_pull.pull_product(connections().client(shop), product_gid)
+    product_news.note(product_gid, told, clock.now())
+    tasks.ask("products", delivery.shop_id or 0)
     if delivery.topic == "products/delete":
         imports.is_gone(product_gid, clock.now())
 
@@ -418,6 +417,10 @@ def _first_day(shop: Shop, client: Client) -> None:
         tasks.ask("past_sales", shop.id)
 
 
+def _products(shop: Shop, client: Client) -> None:
+    turns.read_changed_products(shop, client, connections().client)
+
+
 def _partner_catalogue(shop: Shop, client: Client) -> None:
     turns.pull_catalogues(connections().client)
 
@@ -472,6 +475,7 @@ def register_tasks() -> None:
         ("look", _look, "sync"),
         ("hourly", _hourly, "sync"),
         ("variants", _variants, "variants"),
+        ("products", _products, "products"),
         ("partner_goods", _partner_goods, "partner_goods"),
         ("audit", _audit, "audit"),
         ("past_sales", _past_sales, "past_sales"),
@@ -588,6 +592,10 @@ def _due(at: datetime) -> list[tuple[str, int]]:
         "variants": select(VariantPull.shop_id).where(
             VariantPull.finished_at.is_(None), VariantPull.next_look_at <= at
         ),
+        "products": select(ProductNews.shop_id)
+        .join(Shop, Shop.id == ProductNews.shop_id)
+        .where(ProductNews.next_try_at <= at, Shop.status == ACTIVE)
+        .distinct(),
         "past_sales": select(SalesPull.shop_id).where(SalesPull.finished_at.is_(None), SalesPull.next_look_at <= at),
         "replan": select(ItemPlan.shop_id).where(ItemPlan.due_at.is_not(None)).distinct(),
         "digest": select(PlanMail.shop_id)
