@@ -16,6 +16,18 @@ def now() -> datetime:
     return datetime.now(UTC) + timedelta(seconds=_offset_seconds())
 
 
+def told(words: str | None) -> datetime | None:
+    """The moment (ISO 8601) that somebody outside names; None where it is none, has no time zone, or lies outside of 2000 to 2099.
+
+    PostgreSQL keeps moments that Python cannot read back, so what lies far out must never get there.
+    """
+    try:
+        moment = datetime.fromisoformat(words or "")
+    except ValueError:
+        return None
+    return moment if moment.tzinfo and 2000 <= moment.year < 2100 else None
+
+
 def local_date(moment: datetime, time_zone: str) -> date:
     """The calendar day that people in `time_zone` (IANA name) write at `moment`."""
     return moment.astimezone(ZoneInfo(time_zone)).date()

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import logging
+import secrets
 
 import structlog
+
+from occ_app.errors import OccError
+
+log = structlog.get_logger()
 
 
 def start(env: str) -> None:
@@ -28,3 +33,15 @@ def start(env: str) -> None:
     )
     for name in ("procrastinate", "apscheduler", "httpx2", "httpcore", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def tell(what: str, error: Exception, **facts: object) -> str:
+    """The error being handled is in the log as a whole; returns the sentence about it that a merchant may read.
+
+    Our own errors speak for themselves. Any other is a bug, whose details are not for a page: a number leads to them in the log.
+    """
+    number = secrets.token_hex(4)
+    log.exception(what, number=number, **facts)
+    if isinstance(error, OccError) and str(error):
+        return str(error)[:500]
+    return f"An error on our side. It is tried again; its number for support is {number}."

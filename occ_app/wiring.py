@@ -17,8 +17,9 @@ from occ_app.b2b import orders as wholesale
 from occ_app.b2b.models import WAITING as NOTICE_WAITING
 from occ_app.b2b.models import AskedSync, Notice
 from occ_app.catalog import mapping as mappings
+from occ_app.catalog import news as product_news
 from occ_app.catalog import pull as catalog_pull
-from occ_app.catalog.models import PARTNER, Item, Mapping, Variant, VariantPull
+from occ_app.catalog.models import PARTNER, Item, Mapping, ProductNews, Variant, VariantPull
 from occ_app.database import newest_migration
 from occ_app.desk import news
 from occ_app.errors import RuleError
@@ -73,7 +74,8 @@ NOT_MIGRATED = "The database is not at the newest migration. Bring it there with
 def _news_of_order(delivery: Delivery, payload: dict[str, Any]) -> None:
     number = payload.get("order_id") or (payload.get("order_edit") or {}).get("order_id") or payload.get("id")
     told = payload.get("updated_at") or payload.get("created_at") or (payload.get("order_edit") or {}).get("created_at")
-    news_of = datetime.fromisoformat(told).replace(microsecond=0) if told else None
+    news_of = clock.told(told)
+    news_of = news_of.replace(microsecond=0) if news_of else None
     _news_for_merchants(delivery, f"gid://shopify/Order/{int(number)}", is_draft=False)  # type: ignore[arg-type]
     if supplies.only_supplies(delivery.shop_id or 0):
         return
@@ -118,13 +120,11 @@ def _merchants_nudged(delivery: Delivery, payload: dict[str, Any], item_gid: str
 
 
 def _product_changed(delivery: Delivery, payload: dict[str, Any]) -> None:
-    """Only what is known is kept fresh; new products are read too, but never make items."""
-    shop = db.session.get_one(Shop, delivery.shop_id)
+    """Only what is known is kept fresh; new products are read too, but never make items. Read by a task: other news need not wait for it."""
     product_gid = f"gid://shopify/Product/{int(payload['id'])}"
-    told = datetime.fromisoformat(payload["updated_at"]) if payload.get("updated_at") else None
-    turns.product_changed(shop, product_gid, told, connections().client)
-    if shop.variants_pulled_at is not None and not imports.is_echo(product_gid, told):
-        catalog_pull.pull_product(connections().client(shop), product_gid)
+    told = clock.told(payload.get("updated_at"))
+    product_news.note(product_gid, told, clock.now())
+    tasks.ask("products", delivery.shop_id or 0)
     if delivery.topic == "products/delete":
         imports.is_gone(product_gid, clock.now())
 
@@ -370,9 +370,9 @@ def _audit(shop: Shop, client: Client) -> None:
     found = ledger.audit(shop.id)
     subject = f"shop:{shop.id}"
     if found:
-        desk.raise_("audit", subject, {"differences": len(found)}, clock.now())
+        desk.raise_(desk.AUDIT, subject, {"differences": len(found)}, clock.now())
     else:
-        desk.withdraw("audit", subject, clock.now())
+        desk.withdraw(desk.AUDIT, subject, clock.now())
 
 
 def _keep_alive(shop: Shop, client: Client) -> None:
@@ -415,6 +415,10 @@ def _first_day(shop: Shop, client: Client) -> None:
     if history.newest() is None and not supplies.only_supplies(shop.id):
         history.start(clock.now())
         tasks.ask("past_sales", shop.id)
+
+
+def _products(shop: Shop, client: Client) -> None:
+    turns.read_changed_products(shop, client, connections().client)
 
 
 def _partner_catalogue(shop: Shop, client: Client) -> None:
@@ -471,6 +475,7 @@ def register_tasks() -> None:
         ("look", _look, "sync"),
         ("hourly", _hourly, "sync"),
         ("variants", _variants, "variants"),
+        ("products", _products, "products"),
         ("partner_goods", _partner_goods, "partner_goods"),
         ("audit", _audit, "audit"),
         ("past_sales", _past_sales, "past_sales"),
@@ -587,6 +592,10 @@ def _due(at: datetime) -> list[tuple[str, int]]:
         "variants": select(VariantPull.shop_id).where(
             VariantPull.finished_at.is_(None), VariantPull.next_look_at <= at
         ),
+        "products": select(ProductNews.shop_id)
+        .join(Shop, Shop.id == ProductNews.shop_id)
+        .where(ProductNews.next_try_at <= at, Shop.status == ACTIVE)
+        .distinct(),
         "past_sales": select(SalesPull.shop_id).where(SalesPull.finished_at.is_(None), SalesPull.next_look_at <= at),
         "replan": select(ItemPlan.shop_id).where(ItemPlan.due_at.is_not(None)).distinct(),
         "digest": select(PlanMail.shop_id)
@@ -662,8 +671,12 @@ def _task_again(name: str, at: datetime) -> None:
     tasks.ask(name, current_shop_id())
 
 
+def _count_again(subject: str, at: datetime) -> None:
+    tasks.ask("audit", current_shop_id())
+
+
 def _tidy() -> None:
-    working.forget_bodies(clock.now())
+    working.forget_old(clock.now())
     runner.forget_old_jobs()
     partner_stock.forget_old_runs(clock.now())
     joining.forget_old_attempts(clock.now())
@@ -672,6 +685,7 @@ def _tidy() -> None:
 
 def set_clock() -> None:
     """What the clock does. Ticks only ask for tasks that merge."""
+    ticks.at_start("catch_up", _ask_all("hourly"))
     ticks.every(5, "sweep", sweep)
     ticks.every(300, "reconcile", _ask_all("reconcile"))
     ticks.every(3600, "hourly", _ask_all("hourly"))
@@ -788,8 +802,9 @@ def wire(app: Flask) -> None:
     standing.after_change(_partner_changed)
     booking.after_partner_line(_partner_line_booked)
     mappings.after_mapping(_mappings_made, _mapping_ended)
-    for kind, again in ((desk.DELIVERY, _delivery_again), (desk.ORDER, _order_again), (desk.TASK, _task_again)):
-        settle.tries_again(kind, again)
+    again = {desk.DELIVERY: _delivery_again, desk.ORDER: _order_again, desk.TASK: _task_again, desk.AUDIT: _count_again}
+    for kind, function in again.items():
+        settle.tries_again(kind, function)
     for kind in deciding.KINDS:
         settle.decides(kind, deciding.settle)
     app.extensions["occ_send_now"] = send_now

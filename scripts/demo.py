@@ -63,8 +63,12 @@ def main() -> None:
         _wait_for(f"{APP}/health", children)
         _first_data(occ, environment)
         print(f"\n  Open {DEVSHOP}/store/cocoa-bristol/apps/occ-inventory-hub-dev\n\n  Ctrl-C stops it.\n", flush=True)
-        while all(child.poll() is None for child in children):
+        while all(child.poll() is None for child in children):  # a worker that dies is started again by `occ serve`
             time.sleep(0.5)
+        ended = [
+            name for name, child in zip(("devshop", "occ serve"), children, strict=True) if child.poll() is not None
+        ]
+        print(f"\n  {' and '.join(ended)} ended, so the demo does too.\n", flush=True)
     except KeyboardInterrupt:
         pass
     finally:

@@ -116,6 +116,23 @@ class Mapping(ShopScoped, db.Model):
     location: Mapped[Location] = relationship(lazy="raise_on_sql")
 
 
+class ProductNews(ShopScoped, db.Model):
+    """A product that Shopify says has changed and that is still to be read; one row however often it was said."""
+
+    __tablename__ = "product_news"
+    __table_args__ = (
+        UniqueConstraint("shop_id", "product_gid"),
+        Index("ix_product_news_next_try_at", "next_try_at"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    product_gid: Mapped[str] = mapped_column(Text)
+    told_at: Mapped[datetime | None]  # Shopify's updatedAt of the newest news; null where one did not say it
+    noted_at: Mapped[datetime]
+    tries: Mapped[int] = mapped_column(default=0)
+    next_try_at: Mapped[datetime]
+
+
 class VariantPull(ShopScoped, db.Model):
     """One pull of all variants by a bulk operation of Shopify's. At most one unfinished per shop."""
 

@@ -20,6 +20,7 @@ from occ_app.shops import settings
 from occ_app.shops.models import Shop
 
 PER_INSERT = 1000
+PER_READ = 25  # products in one call, with 10 variants each: Shopify allows a call 1,000 points
 LOOK_EVERY = timedelta(seconds=1)
 WORKING = ("CREATED", "RUNNING", "CANCELING")
 
@@ -134,13 +135,33 @@ def pull_product(client: Client, product_gid: str) -> int:
         if not product["variants"]["pageInfo"]["hasNextPage"]:
             break
         after = product["variants"]["pageInfo"]["endCursor"]
-    keep(rows)
+    _keep_whole([product_gid], rows, at)
+    return len(rows)
+
+
+def pull_products(client: Client, product_gids: Sequence[str]) -> None:
+    """The variants of all these products are as Shopify has them now. A call for many; one more for each that has many variants."""
+    for start in range(0, len(product_gids), PER_READ):
+        gids = product_gids[start : start + PER_READ]
+        at = clock.now()
+        found = dict(zip(gids, client.query("products_by_id", {"ids": list(gids)}).data["nodes"], strict=True))
+        large = [gid for gid, node in found.items() if node and node["variants"]["pageInfo"]["hasNextPage"]]
+        small = [gid for gid in gids if gid not in large]
+        nodes = [(found[gid], variant) for gid in small if found[gid] for variant in found[gid]["variants"]["nodes"]]
+        _keep_whole(small, [_row({**variant, "product": product}, at) for product, variant in nodes], at)
+        for gid in large:
+            pull_product(client, gid)
+
+
+def _keep_whole(product_gids: Sequence[str], rows: Sequence[dict[str, Any]], at: datetime) -> None:
+    """These are all variants that the products have; others of theirs are gone from Shopify."""
+    for start in range(0, len(rows), PER_INSERT):
+        keep(rows[start : start + PER_INSERT])
     kept = [row["variant_gid"] for row in rows]
     lost = update(Variant).where(
-        Variant.product_gid == product_gid, Variant.variant_gid.not_in(kept), Variant.deleted_at.is_(None)
+        Variant.product_gid.in_(product_gids), Variant.variant_gid.not_in(kept), Variant.deleted_at.is_(None)
     )
     db.session.execute(lost.values(deleted_at=at))
-    return len(rows)
 
 
 def keep(rows: Sequence[dict[str, Any]]) -> int:

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import json
-import signal
-import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import click
 from flask import current_app
 from flask_migrate import upgrade
 
 from occ_app import clock
+from occ_app.cli import children
 from occ_app.cli.shared import find_shop, occ, of_shop, says_why, with_shop
 from occ_app.desk import doctor
 from occ_app.desk.parked import parked
@@ -36,7 +33,7 @@ def migrate() -> None:
 @click.option("--workers", default=2, show_default=True)
 @click.option("--no-worker", is_flag=True, help="Without the worker process beside it.")
 def serve(host: str, port: int, workers: int, no_worker: bool) -> None:
-    """Serve the app in production, with one worker beside it."""
+    """Serve the app in production, with one worker beside it, which is started again if it dies."""
     server = [sys.executable, "-m", "granian", "--interface", "wsgi", "--host", host, "--port", str(port)]
     server += [
         "--workers",
@@ -51,26 +48,7 @@ def serve(host: str, port: int, workers: int, no_worker: bool) -> None:
         "wsgi:app",
     ]
     here = str(Path(__file__).resolve().parent.parent.parent)
-    commands = [server] if no_worker else [server, [sys.executable, "-m", "occ_app.cli", "worker"]]
-    children = [subprocess.Popen(command, cwd=here) for command in commands]  # noqa: S603 - our own programs
-
-    def stop(*_: Any) -> None:
-        for child in children:
-            child.terminate()
-
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
-    sys.exit(max(_wait(children, stop)))
-
-
-def _wait(children: list[subprocess.Popen[bytes]], stop: Callable[..., None]) -> list[int]:
-    """When one of them ends, the others are told to; their exit codes (0 for an end by our signal)."""
-    import time
-
-    while all(child.poll() is None for child in children):
-        time.sleep(0.2)
-    stop()
-    return [0 if code in (0, -signal.SIGTERM, -signal.SIGINT) else 1 for code in (child.wait() for child in children)]
+    sys.exit(children.run(server, None if no_worker else [sys.executable, "-m", "occ_app.cli", "worker"], here))
 
 
 @occ.command()

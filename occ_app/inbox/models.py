@@ -17,8 +17,8 @@ class Delivery(db.Model):
     ignored, but for the topics of privacy law.
 
     Only rows of state `waiting` whose `next_try_at` has come are due. `body` is the raw payload; TOML's `include_fields`
-    keep customers' data out of it; that of the `customers/` topics is emptied once they are worked off or parked, all others
-    when the row is older than the keeping time.
+    keep customers' data out of it; that of the `customers/` topics is emptied once they are worked off or parked. Rows that
+    are done or ignored are deleted after the keeping time.
     """
 
     __tablename__ = "delivery"

@@ -8,11 +8,11 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-import structlog
 from sqlalchemy import select
 
 from occ_app import clock
 from occ_app.extensions import db
+from occ_app.logs import tell
 from occ_app.orders import booking
 from occ_app.orders.booking import LineState, OrderState
 from occ_app.orders.models import Order
@@ -22,7 +22,6 @@ from occ_app.shopify.errors import ShopifyAccessError, ShopifyError, ShopifyUnav
 from occ_app.sync.rules import chunks, retry_after
 from occ_app.sync.targets import shop
 
-log = structlog.get_logger()
 OVERLAP = timedelta(minutes=10)
 SETTLES = timedelta(seconds=60)  # times are whole seconds, clocks differ, and what Shopify shows may lag
 PER_CALL = 3
@@ -125,8 +124,7 @@ def _book_one(gid: str, found: OrderState | None, noted_until: datetime) -> int:
         db.session.commit()
     except Exception as error:  # whatever it is, it is this order's alone
         db.session.rollback()
-        log.exception("order not booked", order=gid)
-        _failed(gid, str(error))
+        _failed(gid, tell("order not booked", error, order=gid))
         return 0
     return 1
 

@@ -14,13 +14,13 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-import structlog
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import contains_eager
 
 from occ_app import clock
 from occ_app.errors import RuleError
 from occ_app.extensions import current_shop_id, db
+from occ_app.logs import tell
 from occ_app.partners import making, markup, settings
 from occ_app.partners import models as m
 from occ_app.partners.inputs import seen_of, words
@@ -40,7 +40,6 @@ from occ_app.shopify.client import Client
 from occ_app.shopify.errors import ShopifyError, ShopifyRefusedError
 from occ_app.work import tasks
 
-log = structlog.get_logger()
 PRICE, TITLE, IMAGES, STATUS, NEW_VARIANTS, DELETIONS = (
     "price",
     "title",
@@ -290,8 +289,7 @@ def carry(client: Client, partner: Partner) -> int:
         except ShopifyError:  # Shopify, or our access to it, is away: all of it waits
             raise
         except Exception as error:  # a bug, but one product's alone
-            log.exception("change not carried", imported_product=copy_id)
-            _ask_again(ids, f"Something went wrong here: {type(error).__name__}.")
+            _ask_again(ids, tell("change not carried", error, imported_product=copy_id))
         db.session.commit()
     return len(rows)
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-import structlog
 from sqlalchemy import func, select, update
 
 from occ_app import clock
@@ -19,6 +18,7 @@ from occ_app.catalog import models as catalog
 from occ_app.catalog.models import Item
 from occ_app.errors import NotFoundError, RuleError
 from occ_app.extensions import current_shop_id, db
+from occ_app.logs import tell
 from occ_app.partners import making, stock
 from occ_app.partners import models as m
 from occ_app.partners.models import ImportedProduct, ImportedVariant, ImportRun, Partner, PartnerProduct, PartnerVariant
@@ -29,7 +29,6 @@ from occ_app.shopify.client import Client
 from occ_app.shopify.errors import NoAnswerError, ShopifyAccessError, ShopifyError, ShopifyUnavailableError
 from occ_app.work import tasks
 
-log = structlog.get_logger()
 MOST_PRODUCTS = 5_000
 MOST_VARIANTS = 2_048
 MOST_TRIES = 5
@@ -322,9 +321,8 @@ def _make_one(maker: making.Maker, copy_id: int) -> None:
         db.session.rollback()
         _fail(copy_id, str(error))
     except Exception as error:  # a bug, but one product's alone
-        log.exception("product not imported", imported_product=copy_id)
         db.session.rollback()
-        _fail(copy_id, f"Something went wrong here: {type(error).__name__}.")
+        _fail(copy_id, tell("product not imported", error, imported_product=copy_id))
     return None
 
 

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 import structlog
 from sqlalchemy import select
 
 from occ_app import clock
+from occ_app.catalog import news
+from occ_app.catalog.pull import pull_products
 from occ_app.extensions import across_shops, db, shop_scope
 from occ_app.partners import catalogue, following, imports, stock
 from occ_app.partners.models import CONNECTED, Partner, PartnerChange, PartnerProduct, PartnerPull
 from occ_app.shopify.client import Client
-from occ_app.shopify.errors import ShopifyAccessError, ShopifyError, ShopifyUnavailableError
+from occ_app.shopify.errors import ShopifyAccessError, ShopifyError, ShopifyRefusedError, ShopifyUnavailableError
 from occ_app.shops.models import ACTIVE, Shop
 
 log = structlog.get_logger()
@@ -102,6 +104,58 @@ def carry_changes(client: Client) -> None:
     due = select(PartnerChange.partner_id).where(PartnerChange.settled_at.is_(None), PartnerChange.is_accepted)
     for partner_id in sorted(set(db.session.scalars(due))):
         following.carry(client, db.session.get_one(Partner, partner_id))
+
+
+def read_changed_products(shop: Shop, client: Client, connect: Connect) -> None:
+    """Products that changed are as Shopify has them now, here and with whoever mirrors the shop. Commits as it goes.
+
+    A product that Shopify refuses to show rests alone; where Shopify does not answer at all, everything rests, and that raises.
+    """
+    end = time.monotonic() + LONGEST
+    while time.monotonic() < end and (rows := [(n.product_gid, n.told_at, n.noted_at) for n in news.due(clock.now())]):
+        try:
+            refused = _read_own(client, [gid for gid, told, _ in rows if _is_to_read(shop, gid, told)])
+            for gid, told, noted_at in rows:
+                if gid not in refused and _has_read_mirrored(shop, gid, told, connect):
+                    news.settle(gid, noted_at)
+                    db.session.commit()
+                else:
+                    _rest_news([gid])
+        except ShopifyError:
+            _rest_news([gid for gid, _, _ in rows])
+            raise
+
+
+def _is_to_read(shop: Shop, product_gid: str, told: datetime | None) -> bool:
+    """Not before all variants are pulled, which reads it too, and not news that we made ourselves."""
+    return shop.variants_pulled_at is not None and not imports.is_echo(product_gid, told)
+
+
+def _read_own(client: Client, gids: Sequence[str]) -> set[str]:
+    """Returns those that Shopify refused to show. Where it refuses them together they are read one by one."""
+    try:
+        pull_products(client, gids)
+        db.session.commit()
+    except ShopifyRefusedError as error:
+        db.session.rollback()
+        log.info("changed products not read", products=gids, cause=str(error))
+        return set(gids) if len(gids) == 1 else set().union(*(_read_own(client, [gid]) for gid in gids))
+    return set()
+
+
+def _has_read_mirrored(shop: Shop, product_gid: str, told: datetime | None, connect: Connect) -> bool:
+    try:
+        product_changed(shop, product_gid, told, connect)
+    except ShopifyRefusedError as error:
+        log.info("changed product not read", product=product_gid, cause=str(error))
+        return False
+    return True
+
+
+def _rest_news(gids: Sequence[str]) -> None:
+    db.session.rollback()
+    news.rest(gids, clock.now())
+    db.session.commit()
 
 
 def product_changed(theirs: Shop, product_gid: str, changed_at: datetime | None, connect: Connect) -> None:

@@ -13,6 +13,7 @@ from occ_app.extensions import current_shop_id, db
 from occ_app.sync.models import SyncException
 
 DELIVERY, ORDER, TASK = "delivery", "order", "task"  # work that has stopped until somebody says "try again"
+AUDIT = "audit"  # balances that are not the sum of their moves
 UNSEEN = "unseen"  # Shopify has more committed than we have booked, or less, and no order tells why
 WHOLESALE = "wholesale"  # a wholesale order waits for units
 LATE_CHANGE, PARTNER_LINES, PARTNER_ORDER, SHORT, SETUP = (  # partner orders

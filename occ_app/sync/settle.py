@@ -30,7 +30,7 @@ REMEDIES = {
     desk.PARTNER_ORDER: ("ours", "theirs", "retry", "seen"),
     desk.PARTNER_LINES: ("retry",),
     desk.SETUP: ("retry",),
-    **dict.fromkeys((desk.DELIVERY, desk.ORDER, desk.TASK), ("retry",)),
+    **dict.fromkeys((desk.DELIVERY, desk.ORDER, desk.TASK, desk.AUDIT), ("retry",)),
 }
 Decide = Callable[[SyncException, str, datetime], str]
 _deciders: dict[str, Decide] = {}

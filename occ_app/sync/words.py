@@ -306,11 +306,20 @@ def _setup(name: str, facts: dict[str, Any]) -> Case:
     return Case("Orders to partners can't be sent", facts["cause"], "Set up", "critical", RETRY)
 
 
+def _audit(name: str, facts: dict[str, Any]) -> Case:
+    number = facts["differences"]
+    words = "The nightly count of all stock moves gives other numbers than we show, which is an error on our side. Nothing was changed."
+    words += " Count again; if it stays, tell support, and check what you ship by hand until they answer."
+    title = f"{units(number)} stock {'balance does' if number == 1 else 'balances do'} not match the moves behind"
+    return Case(f"{title} {'it' if number == 1 else 'them'}", words, "Books", "critical", (("retry", "Count again"),))
+
+
 RETRY = (("retry", "Try again"),)
 _CASES = {
     desk.DELIVERY: _delivery,
     desk.ORDER: _order,
     desk.TASK: _task,
+    desk.AUDIT: _audit,
     desk.DRIFT: _drift,
     desk.UNSEEN: _unseen,
     desk.GUARD: _guard,

@@ -11,7 +11,11 @@ queue = procrastinate.App(connector=procrastinate.PsycopgConnector())
 # Asks for tasks on a connection that is given. An app of its own: an open worker's connector would take the connection for an async one.
 asking = procrastinate.App(connector=procrastinate.SyncPsycopgConnector())
 HEARTBEAT_SECONDS = 2.0
-STALLED_SECONDS = 10.0
+STALLED_SECONDS = (
+    30.0  # a worker without a heartbeat for so long is dead; on a busy machine one may be late by many seconds
+)
+# Its row goes much later: Procrastinate never makes it again, so a worker that was only slow would work on unseen.
+PRUNED_SECONDS = 3600.0
 
 
 @queue.task(name="run", pass_context=False)

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import procrastinate
-import structlog
 from flask import Flask
 from sqlalchemy import delete, text
 from sqlalchemy.dialects.postgresql import insert
@@ -21,12 +20,12 @@ from sqlalchemy.dialects.postgresql import insert
 from occ_app import clock
 from occ_app.database import behind_pooler, conninfo
 from occ_app.extensions import across_shops, db
+from occ_app.logs import tell
 from occ_app.work import ticks
 from occ_app.work.models import TaskFailure
-from occ_app.work.queue import HEARTBEAT_SECONDS, STALLED_SECONDS, queue
+from occ_app.work.queue import HEARTBEAT_SECONDS, PRUNED_SECONDS, queue
 from occ_app.work.tasks import function_of
 
-log = structlog.get_logger()
 PARKED_FROM = 5
 KEPT_JOBS = (
     "DELETE FROM procrastinate_jobs WHERE status IN ('succeeded', 'failed', 'cancelled', 'aborted') AND id < :below"
@@ -60,8 +59,7 @@ def run_task(name: str, shop_id: int) -> None:
             db.session.commit()
         except Exception as error:
             db.session.rollback()
-            log.exception("task failed", task=name, shop=shop_id)
-            _count_failure(name, shop_id, f"{type(error).__name__}: {error}"[:500])
+            _count_failure(name, shop_id, tell("task failed", error, task=name, shop=shop_id))
 
 
 def work(app: Flask, *, stop_when_idle: bool = False) -> None:
@@ -84,7 +82,7 @@ async def _worker(pooled: bool, stop_when_idle: bool) -> None:
             listen_notify=not pooled and not stop_when_idle,
             fetch_job_polling_interval=1.0,
             update_heartbeat_interval=HEARTBEAT_SECONDS,
-            stalled_worker_timeout=STALLED_SECONDS,
+            stalled_worker_timeout=PRUNED_SECONDS,
             install_signal_handlers=not stop_when_idle,
         )
 

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from devshop import products
-from occ_app.catalog import mapping
-from occ_app.catalog.models import Variant
+from devshop.faults import CallFault
+from occ_app import clock
+from occ_app.catalog import mapping, news
+from occ_app.catalog.models import ProductNews, Variant
 from occ_app.catalog.pull import newest
 from occ_app.catalog.rules import likeness, plain_cell, safe_cell
 from occ_app.errors import RuleError
 from occ_app.extensions import db
+from occ_app.inbox import working
+from occ_app.orders.models import Order
+from occ_app.wiring import TOPICS
 from tests.support.bench import Bench
 
 
@@ -109,3 +116,82 @@ def test_cells_are_made_harmless_and_come_back(text: str) -> None:
 def test_titles_much_alike_are_told_from_others() -> None:
     assert likeness("Ecuador 85 % bar", "Ecuador 85% Bar") > 0.75
     assert likeness("Ecuador 85 % bar", "Peru 75 % bar") < 0.75
+
+
+def test_many_products_changed_at_once_are_read_in_a_few_calls(bench: Bench) -> None:
+    for number in range(30):
+        bench.product(f"S{number}")
+    bench.install()
+    for product in bench.store.products.values():
+        for _ in range(2):
+            products.update(bench.store, product, product.variants[0], {"sku": product.variants[0].sku + "a"})
+    bench.sender.deliver_due()
+    bench.store.calls.clear()
+    bench.drain()
+
+    assert [call["operation"] for call in bench.store.calls] == ["productsById"] * 2
+    assert skus(bench) == {f"S{number}aa": True for number in range(30)}
+
+
+def test_news_of_products_costs_the_inbox_no_call(bench: Bench) -> None:
+    for number in range(5):
+        bench.product(f"S{number}")
+    shop = bench.install()
+    for product in bench.store.products.values():
+        products.update(bench.store, product, product.variants[0], {"sku": product.variants[0].sku + "a"})
+    bench.sell_in("S0a", 1)
+    bench.sender.deliver_due()
+    bench.store.calls.clear()
+    with bench.scope():
+        working.work_off(shop.id, TOPICS)
+
+        assert bench.store.calls == []
+        assert db.session.scalar(db.select(db.func.count()).select_from(Order)) == 1
+        assert db.session.scalar(db.select(db.func.count()).select_from(ProductNews)) == 5
+
+
+def test_of_a_changed_product_every_variant_is_known_however_many(bench: Bench) -> None:
+    rows = [{"sku": f"V{number}", "price": "1", "options": [str(number)]} for number in range(12)]
+    many = products.create(bench.store, {"title": "Many", "options": ["Size"], "variants": rows})
+    bench.product("GONE")
+    bench.product("FEW")
+    bench.install()
+    gone, few = list(bench.store.products.values())[1:]
+    products.delete_variant(bench.store, many.variants[0])
+    products.delete(bench.store, gone)
+    products.update(bench.store, few, few.variants[0], {"sku": "NEW"})
+    bench.settle()
+
+    assert skus(bench) == {f"V{number}": number > 0 for number in range(12)} | {"GONE": False, "NEW": True}
+
+
+def test_news_that_comes_while_its_product_is_read_is_read_too(bench: Bench) -> None:
+    bench.install()
+    with bench.scope():
+        first, second = clock.now() - timedelta(seconds=2), clock.now() - timedelta(seconds=1)
+        news.note("gid://shopify/Product/1", first, first)
+        news.note("gid://shopify/Product/1", second, second)
+        news.settle("gid://shopify/Product/1", first)
+
+        assert [row.told_at for row in news.due(clock.now())] == [second]
+
+
+def test_news_of_a_product_rests_while_shopify_does_not_answer(bench: Bench) -> None:
+    bench.product("S")
+    bench.install()
+    product = next(iter(bench.store.products.values()))
+    products.update(bench.store, product, product.variants[0], {"sku": "T"})
+    bench.sender.deliver_due()
+    bench.store.faults.upcoming.extend([CallFault("lost_before", "query")] * 20)
+    bench.drain()
+    with bench.scope():
+        row = db.session.scalars(db.select(ProductNews)).one()
+        assert row.tries == 1
+        row.next_try_at = clock.now()
+        db.session.commit()
+    bench.store.faults.upcoming.clear()
+    bench.settle()
+
+    assert skus(bench) == {"T": True}
+    with bench.scope():
+        assert db.session.scalars(db.select(ProductNews)).all() == []

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import pytest
+from structlog.testing import capture_logs
 
 from devshop import inventory
 from occ_app import clock
-from occ_app.extensions import across_shops, db
+from occ_app.extensions import across_shops, current_shop_id, db
 from occ_app.inbox.models import PARKED, Delivery
 from occ_app.orders import pull as orders_pull
 from occ_app.orders.models import Order
+from occ_app.shopify.errors import ShopifyUnavailableError
+from occ_app.stock import ledger
+from occ_app.stock.models import Balance
 from occ_app.sync import settle
 from occ_app.sync.models import SyncException
 from occ_app.wiring import TOPICS, sweep
@@ -55,7 +59,9 @@ def test_a_poison_delivery_is_parked_shown_and_flows_again(linked: Bench, monkey
             db.session.commit()
     linked.drain()
     assert linked.exceptions() == ["delivery"]
-    assert "this cannot be read" in linked.open("/exceptions").get_data(as_text=True)
+    said = linked.open("/exceptions").get_data(as_text=True)
+    assert "An error on our side." in said
+    assert "this cannot be read" not in said
     monkeypatch.setitem(TOPICS, "inventory_levels/update", good)
     try_again(linked)
 
@@ -79,7 +85,7 @@ def test_an_order_that_cannot_be_booked_is_shown_and_flows_again(
             sweep()
             db.session.commit()
         assert linked.exceptions() == ["order"]
-        assert "this order is odd" in linked.open("/exceptions").get_data(as_text=True)
+        assert "An error on our side." in linked.open("/exceptions").get_data(as_text=True)
     try_again(linked)
 
     assert linked.exceptions() == []
@@ -96,6 +102,56 @@ def test_a_task_that_keeps_failing_is_shown_until_it_works(linked: Bench) -> Non
         db.session.commit()
     assert linked.exceptions() == ["task"]
     assert "no reason given" in linked.open("/exceptions").get_data(as_text=True)
+    try_again(linked)
+
+    assert linked.exceptions() == []
+
+
+def test_a_bug_is_told_by_a_number_that_stands_in_the_log(linked: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        db.session.execute(db.text("SELECT 1 / 0"))
+
+    monkeypatch.setattr(ledger, "audit", fail)
+    with linked.scope():
+        tasks.ask("audit", current_shop_id())
+        db.session.commit()
+    with capture_logs() as lines:
+        linked.drain()
+    with across_shops():
+        cause = db.session.scalars(db.select(TaskFailure.cause)).one()
+
+    assert cause == f"An error on our side. It is tried again; its number for support is {lines[-1]['number']}."
+    assert lines[-1]["exc_info"]
+
+
+def test_our_own_errors_are_told_as_they_are(linked: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise ShopifyUnavailableError("Shopify does not answer.")
+
+    monkeypatch.setattr(ledger, "audit", fail)
+    with linked.scope():
+        tasks.ask("audit", current_shop_id())
+        db.session.commit()
+    linked.drain()
+
+    with across_shops():
+        assert db.session.scalars(db.select(TaskFailure.cause)).one() == "Shopify does not answer."
+
+
+def test_books_that_do_not_add_up_are_on_the_desk_until_they_do(linked: Bench) -> None:
+    with linked.scope():
+        shop_id = current_shop_id()
+        db.session.execute(db.update(Balance).where(Balance.place == "released").values(quantity=11))
+        tasks.ask("audit", shop_id)
+        db.session.commit()
+    linked.drain()
+    assert linked.exceptions() == ["audit"]
+    said = linked.open("/exceptions").get_data(as_text=True)
+    assert "1 stock balance does not match the moves behind it" in said
+    assert "Count again" in said
+    with linked.scope():
+        db.session.execute(db.update(Balance).where(Balance.place == "released").values(quantity=10))
+        db.session.commit()
     try_again(linked)
 
     assert linked.exceptions() == []

@@ -77,9 +77,13 @@ def test_a_body_that_is_no_json_object_is_refused(app: Flask, body: bytes) -> No
     assert rows() == 0
 
 
-@pytest.mark.parametrize("body", [b"\xff\xfe{", b"[" * 100_000])
-def test_bytes_that_shopify_never_makes_are_refused(app: Flask, body: bytes) -> None:
-    assert post(app, body).status_code == 401
+@pytest.mark.parametrize("body", [b"\xff\xfe{", b"[" * 100_000, b'{"a": ' * 100_000])
+def test_a_signed_body_that_cannot_be_read_is_refused_for_that(app: Flask, body: bytes) -> None:
+    answer = post(app, body)
+
+    assert (answer.status_code, answer.get_data(as_text=True)) == (400, "The body is not a JSON object in UTF-8.")
+    assert post(app, body, Hmac_SHA256=sign(body, "wrong")).status_code == 401
+    assert rows() == 0
 
 
 def test_a_body_that_is_too_large_is_refused(app: Flask) -> None:
@@ -189,6 +193,49 @@ def test_a_delivery_that_fails_waits_longer_each_time_then_parks_and_stops_no_ot
     page = bench.open("/activity?view=parked").get_data(as_text=True)
     assert "Try again" in page
     assert shop.domain == DOMAIN
+
+
+@pytest.mark.parametrize(
+    "moment", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "1999-12-31T23:59:59Z", "soon", "2026-11-21"]
+)
+def test_an_impossible_moment_is_not_kept(app: Flask, moment: str) -> None:
+    assert post(app, Triggered_At=moment).status_code == 200
+    with across_shops():
+        assert db.session.scalars(db.select(Delivery.triggered_at)).one() is None
+
+
+def test_a_delivery_that_cannot_be_read_is_parked_and_stops_no_other(bench: Bench) -> None:
+    bench.install()
+    post(bench.app, Topic="themes/publish", Webhook_Id="odd")
+    db.session.execute(db.text("UPDATE delivery SET triggered_at = '0001-12-31 BC' WHERE webhook_id = 'odd'"))
+    db.session.commit()
+    post(bench.app, Topic="themes/publish", Webhook_Id="next")
+    bench.drain()
+    with across_shops():
+        states = dict(db.session.execute(db.select(Delivery.webhook_id, Delivery.state)).all())
+
+    assert (states["odd"], states["next"]) == ("parked", "ignored")
+    assert "cannot be read" in bench.open("/activity?view=parked").get_data(as_text=True)
+
+
+def test_deliveries_are_gone_a_month_after_they_were_worked_off(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.install()
+    monkeypatch.setattr(working, "PER_DELETE", 2)
+    body = b'{"customer": {}, "orders_to_redact": []}'
+    for number in range(5):
+        post(bench.app, body, Topic="customers/redact", Webhook_Id=f"w-{number}")
+    bench.drain()
+    with across_shops():
+        db.session.execute(db.update(Delivery).values(received_at=clock.now() - timedelta(days=31)))
+        changes = {"w-3": {"received_at": clock.now() - timedelta(days=29)}, "w-4": {"state": "parked"}}
+        for name, values in changes.items():
+            db.session.execute(db.update(Delivery).where(Delivery.webhook_id == name).values(values))
+        db.session.commit()
+        working.forget_old(clock.now())
+
+        left = db.select(Delivery.webhook_id).where(Delivery.topic == "customers/redact").order_by(Delivery.id)
+        assert list(db.session.scalars(left)) == ["w-3", "w-4"]
+        assert db.session.scalar(db.select(db.func.count()).select_from(PrivacyRequest)) == 5
 
 
 def test_what_names_a_customer_is_gone_once_it_was_worked_on(bench: Bench) -> None:
