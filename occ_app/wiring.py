@@ -789,7 +789,7 @@ def wire(app: Flask) -> None:
     for kind, again in ((desk.DELIVERY, _delivery_again), (desk.ORDER, _order_again), (desk.TASK, _task_again)):
         settle.tries_again(kind, again)
     for kind in deciding.KINDS:
-        settle.decides(kind, deciding.settle)
+        settle.decides(kind, deciding.settle, deciding.lock)
     app.extensions["occ_send_now"] = send_now
     app.extensions["occ_after_install"] = [_after_install]
     app.extensions["occ_readiness"] = readiness
