@@ -64,9 +64,7 @@ def check(
             field="variant",
         )
     if taken:
-        raise RuleError(
-            f"{variant.full_title} already sells {taken.item.sku} at {location.name}. Unmap it first.", field="variant"
-        )
+        raise _taken(variant, taken.item.sku, location)
     ids = {"item_id": item.id, "variant_id": variant.id, "location_id": location.id}
     mapping = Mapping(**ids, units_per_variant=units_per_variant, sync_enabled=True, created_at=at)
     mapping.item, mapping.variant, mapping.location = item, variant, location
@@ -74,11 +72,29 @@ def check(
 
 
 def make_all(made: Sequence[Mapping]) -> None:
-    """These mappings, all of them checked, are there."""
-    db.session.add_all(made)
-    db.session.flush()
+    """These mappings, all of them checked, are there. Raises RuleError where somebody mapped one of the variants a moment ago."""
+    try:
+        with db.session.begin_nested():
+            db.session.add_all(made)
+    except IntegrityError as error:
+        if "uq_mapping_living" not in str(error.orig):
+            raise
+        raise _taken_meanwhile(made) from error
     for listener in _made if made else ():
         listener(made)
+
+
+def _taken(variant: Variant, sku: str, location: Location) -> RuleError:
+    return RuleError(f"{variant.full_title} already sells {sku} at {location.name}. Unmap it first.", field="variant")
+
+
+def _taken_meanwhile(made: Sequence[Mapping]) -> RuleError:
+    taken = living_of([mapping.variant_id for mapping in made])
+    for mapping in made:
+        there = taken.get((mapping.variant_id, mapping.location_id))
+        if there is not None:
+            return _taken(mapping.variant, there.item.sku, mapping.location)
+    return RuleError("Somebody changed these mappings a moment ago. Load the page again.", field="variant")
 
 
 def end(mapping: Mapping, at: datetime) -> None:

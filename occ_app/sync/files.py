@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Select, select
 from sqlalchemy.orm import joinedload
 
+from occ_app.catalog import items as new_items
 from occ_app.catalog import mapping as mappings
 from occ_app.catalog import pull
 from occ_app.catalog.models import LONGEST_SHELF_LIFE, PRODUCT, SYNC_MODES, Item, Location, Mapping, Variant
@@ -64,12 +65,11 @@ def _take_items(data: bytes, actor: str, at: datetime) -> int:
         item = known.get(sku) or Item(sku=sku, created_at=at)
         for name, value in values.items():
             setattr(item, name, value)
-        db.session.add(item)
         changed.append(item)
 
     with db.session.no_autoflush:
         take_all(lines, take)
-    db.session.flush()
+    new_items.add_all(changed)
     targets.refresh([item.id for item in changed])
     return len(lines)
 

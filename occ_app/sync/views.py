@@ -13,6 +13,7 @@ from sqlalchemy import String, case, cast, exists, func, or_, select, update
 from sqlalchemy.orm import joinedload
 
 from occ_app import clock
+from occ_app.catalog import items as new_items
 from occ_app.catalog import mapping as mappings
 from occ_app.catalog import pull
 from occ_app.catalog.models import INGREDIENT, LONGEST_SHELF_LIFE, PRODUCT, Item, Location, Mapping, Variant
@@ -210,13 +211,11 @@ def _new_item(values: dict[str, str]) -> Item:
     ):
         if not values[name]:
             raise RuleError(words, field=name)
-    if db.session.scalar(select(Item.id).where(Item.sku == values["sku"])):
-        raise RuleError(f"There is an item {values['sku']} already.", field="sku")
+    new_items.refuse_taken(values["sku"])
     item = Item(sku=values["sku"], name=values["name"], unit="piece", created_at=clock.now())
     item.safety_stock = _whole(values, "safety_stock", 0, MOST_UNITS) or 0
     item.shelf_life_days = _whole(values, "shelf_life_days", 1, LONGEST_SHELF_LIFE)
-    db.session.add(item)
-    db.session.flush()
+    new_items.add(item)
     return item
 
 

@@ -1,4 +1,4 @@
-"""Two people at once: each stops after its first lock until the other has one too, or waits for it."""
+"""Two people at once: each stops after the statement that matters until the other has made it too, or waits for a lock."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' 
 
 
 class Meeting:
-    """The answers of two calls that were made to meet between their locks."""
+    """The answers of two calls that were made to meet. `after`: a part of the statement after which either waits, by default its first lock."""
 
-    def __init__(self, bench: Bench) -> None:
-        self.bench = bench
-        self.has_lock = {"first": threading.Event(), "second": threading.Event()}
+    def __init__(self, bench: Bench, after: str = "FOR UPDATE") -> None:
+        self.bench, self.after = bench, after
+        self.is_there = {"first": threading.Event(), "second": threading.Event()}
         self.answers: dict[str, Any] = {}
 
     def of(self, first: Callable[[], Any], second: Callable[[], Any]) -> dict[str, Any]:
@@ -47,14 +47,14 @@ class Meeting:
         except Exception as error:
             self.answers[me] = error
         finally:
-            self.has_lock[me].set()
+            self.is_there[me].set()
 
     def _pause(self, _connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
         me = threading.current_thread().name
-        if me not in self.has_lock or "FOR UPDATE" not in statement or self.has_lock[me].is_set():
+        if me not in self.is_there or self.after not in " ".join(statement.split()) or self.is_there[me].is_set():
             return
-        self.has_lock[me].set()
-        other = self.has_lock["second" if me == "first" else "first"]
+        self.is_there[me].set()
+        other = self.is_there["second" if me == "first" else "first"]
         with db.engine.connect() as looking:
             for _ in range(PATIENCE_S * 100):
                 if other.wait(0.01) or looking.scalar(text(WAITING)):
