@@ -8,6 +8,7 @@ import pytest
 
 from occ_app.catalog.models import Item, Mapping, Variant
 from occ_app.extensions import db
+from occ_app.shops.models import Shop
 from tests.support.bench import Bench
 from tests.support.meeting import Meeting
 
@@ -53,3 +54,16 @@ def test_of_two_who_map_the_same_variant_the_second_is_told(bench: Bench) -> Non
     assert any("already sells SSD at Bristol workshop" in text for text in texts)
     with bench.scope():
         assert db.session.scalar(db.select(db.func.count()).select_from(Mapping)) == 1
+
+
+def test_of_two_who_save_settings_at_once_neither_loses_theirs(bench: Bench) -> None:
+    bench.install()
+    met = Meeting(bench, "FROM shop").of(
+        lambda: post(bench, "/settings", guard_units="7")[0],
+        lambda: post(bench, "/settings", guard_percent="33")[0],
+    )
+    with bench.scope() as _:
+        kept = db.session.scalars(db.select(Shop)).one().settings
+
+    assert set(met.values()) == {303}
+    assert (kept["guard_units"], kept["guard_percent"]) == (7, 33)
