@@ -504,8 +504,8 @@ def set_drift_rule() -> Response:
     rule = request.form.get("rule", "")
     if rule and rule not in DRIFT_RULES:
         raise RuleError(f"Choose one of: {', '.join(DRIFT_RULES)}, or nothing.", field="rule")
-    ids = [int(number) for number in request.form.getlist("mapping") if number.isdecimal()]
-    if not ids:
+    ids = [row_id(number) for number in request.form.getlist("mapping")[:500]]
+    if not ids or None in ids:
         raise RuleError("Select at least one mapping first.", field="mapping")
     chosen = update(Mapping).where(Mapping.id.in_(ids), Mapping.ended_at.is_(None))
     db.session.execute(chosen.values(drift_rule=rule or None))

@@ -128,3 +128,17 @@ def test_other_units_of_a_mapping_that_there_is_are_refused_with_what_to_do(shop
         take(shop, "mappings", "item_sku,variant_sku,units_per_variant\nA,A,2\n")
 
     assert count(shop, Mapping) == 1
+
+
+@pytest.mark.parametrize("number", ["99999999999", "-1", "٣", "9" * 5000])
+def test_a_mapping_that_cannot_be_is_answered_with_a_sentence(shop: Bench, number: str) -> None:
+    answer = shop.open("/mapping/drift-rule", method="POST", data={"mapping": number, "rule": "hub"})
+
+    assert answer.status_code == 422
+    assert "Select at least one mapping first" in answer.text
+
+
+@pytest.mark.parametrize("path", ["/production/formulas/1?version=99999999999", "/planning/items/1?run=99999999999"])
+def test_a_number_that_no_row_can_have_is_no_error_of_ours(shop: Bench, path: str) -> None:
+    assert shop.open(path).status_code < 500
+    assert shop.open(path.replace("=", "=-")).status_code < 500
