@@ -15,6 +15,7 @@ from occ_app.stock import ledger
 from occ_app.sync import answers, approvals, desk, link, readings, reconcile
 from occ_app.sync import models as m
 from occ_app.sync.models import SyncException, SyncState
+from occ_app.sync.past import who_of
 from occ_app.sync.targets import is_mirrored, lock_states, refresh
 from occ_app.work import tasks
 
@@ -89,7 +90,7 @@ def _open(exception_id: int, remedy: str, *, is_locked: bool = False) -> SyncExc
     if found is None:
         raise NotFoundError(f"There is no exception {exception_id} here.")
     if found.settled_at is not None:
-        raise RuleError(f"This was settled already, by {found.settled_by}.")
+        raise RuleError(f"This was settled already, {who_of(found.settled_by)}.")
     if remedy not in REMEDIES.get(found.kind, ()):
         raise RuleError(f"Choose one of: {', '.join(REMEDIES.get(found.kind, ())) or 'nothing, it ends by itself'}.")
     return found
