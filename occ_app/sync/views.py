@@ -111,7 +111,14 @@ def _product_query():  # type: ignore[no-untyped-def]
         else_=4,
     )
     query = (
-        select(Item, SyncState, Variant, drifting.label("drifting"), func.coalesce(short, 0).label("short"))
+        select(
+            Item,
+            SyncState,
+            Variant,
+            Mapping.units_per_variant,
+            drifting.label("drifting"),
+            func.coalesce(short, 0).label("short"),
+        )
         .select_from(Item)
         .outerjoin(Mapping, (Mapping.item_id == Item.id) & Mapping.ended_at.is_(None))
         .outerjoin(SyncState, SyncState.mapping_id == Mapping.id)
@@ -135,7 +142,7 @@ def _product_rows(view: str, q: str, sort: str, number: int) -> tuple[list[dict[
     total = db.session.scalar(select(func.count()).select_from(query.subquery())) or 0
     order = {
         "name": (Item.name,),
-        "sellable": (SyncState.sellable.desc().nulls_last(), Item.name),
+        "sellable": ((SyncState.sellable / Mapping.units_per_variant).desc().nulls_last(), Item.name),
         "shopify": (SyncState.read_available.desc().nulls_last(), Item.name),
     }.get(sort, (rank, Item.name))
     found = db.session.execute(query.order_by(*order, Item.id).limit(PER_PAGE).offset((number - 1) * PER_PAGE)).all()
@@ -149,6 +156,7 @@ def _product_row(
     item: Item,
     state: SyncState | None,
     variant: Variant | None,
+    per_variant: int | None,
     drifting: bool,
     short: int,
     held: Any,
@@ -163,7 +171,8 @@ def _product_row(
         "item": item,
         "variant": variant,
         "mode": targets.mode_of(item, g.shop),
-        "sellable": max(0, units),
+        "sellable": max(0, units) // (per_variant or 1),  # in units of the variant, as Shopify counts
+        "pieces": max(0, units) if (per_variant or 1) > 1 else None,
         "shopify": state.read_available if state else None,
         "target": max(0, state.target) if state else None,
         "status": status_of(state.state if state else None, state.drift if state else 0, drifting, differs, int(short)),
