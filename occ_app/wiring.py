@@ -806,7 +806,7 @@ def wire(app: Flask) -> None:
     for kind, function in again.items():
         settle.tries_again(kind, function)
     for kind in deciding.KINDS:
-        settle.decides(kind, deciding.settle)
+        settle.decides(kind, deciding.settle, deciding.lock)
     app.extensions["occ_send_now"] = send_now
     app.extensions["occ_after_install"] = [_after_install]
     app.extensions["occ_readiness"] = readiness

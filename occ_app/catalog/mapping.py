@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import joinedload
 
 from occ_app.catalog.models import PRODUCT, Item, Location, Mapping, Variant
-from occ_app.catalog.rules import likeness
+from occ_app.catalog.rules import Titles
 from occ_app.errors import NotFoundError, RuleError
 from occ_app.extensions import db
 
@@ -61,9 +64,7 @@ def check(
             field="variant",
         )
     if taken:
-        raise RuleError(
-            f"{variant.full_title} already sells {taken.item.sku} at {location.name}. Unmap it first.", field="variant"
-        )
+        raise _taken(variant, taken.item.sku, location)
     ids = {"item_id": item.id, "variant_id": variant.id, "location_id": location.id}
     mapping = Mapping(**ids, units_per_variant=units_per_variant, sync_enabled=True, created_at=at)
     mapping.item, mapping.variant, mapping.location = item, variant, location
@@ -71,11 +72,29 @@ def check(
 
 
 def make_all(made: Sequence[Mapping]) -> None:
-    """These mappings, all of them checked, are there."""
-    db.session.add_all(made)
-    db.session.flush()
+    """These mappings, all of them checked, are there. Raises RuleError where somebody mapped one of the variants a moment ago."""
+    try:
+        with db.session.begin_nested():
+            db.session.add_all(made)
+    except IntegrityError as error:
+        if "uq_mapping_living" not in str(error.orig):
+            raise
+        raise _taken_meanwhile(made) from error
     for listener in _made if made else ():
         listener(made)
+
+
+def _taken(variant: Variant, sku: str, location: Location) -> RuleError:
+    return RuleError(f"{variant.full_title} already sells {sku} at {location.name}. Unmap it first.", field="variant")
+
+
+def _taken_meanwhile(made: Sequence[Mapping]) -> RuleError:
+    taken = living_of([mapping.variant_id for mapping in made])
+    for mapping in made:
+        there = taken.get((mapping.variant_id, mapping.location_id))
+        if there is not None:
+            return _taken(mapping.variant, there.item.sku, mapping.location)
+    return RuleError("Somebody changed these mappings a moment ago. Load the page again.", field="variant")
 
 
 def end(mapping: Mapping, at: datetime) -> None:
@@ -117,19 +136,17 @@ def suggestions(limit: int = 200) -> Sequence[Suggestion]:
     """For unmapped items the one unmapped variant that looks like each: same SKU, else same barcode, else a title much alike."""
     mapped = select(Mapping.variant_id).where(Mapping.ended_at.is_(None))
     items = db.session.scalars(_unmapped_items().order_by(Item.name).limit(limit)).all()
-    skus = {item.sku.lower() for item in items}
-    free = select(Variant).where(
+    free = select(Variant.id, Variant.sku, Variant.barcode, Variant.product_title, Variant.title).where(
         Variant.deleted_at.is_(None), Variant.id.not_in(mapped), ~Variant.is_bundle, Variant.is_tracked
     )
-    by_code = db.session.scalars(
-        free.where(func.lower(Variant.sku).in_(skus) | func.lower(Variant.barcode).in_(skus))
-    ).all()
-    found = _by_code(items, by_code)
-    rest = [item for item in items if item.id not in {suggestion.item.id for suggestion in found}]
-    if rest:
-        others = db.session.scalars(free.order_by(Variant.product_title).limit(2000)).all()
-        found += _by_title(rest, [variant for variant in others if variant.id not in {s.variant.id for s in found}])
-    return found
+    variants = db.session.execute(free).all() if items else []
+    found = _by_code(items, variants)
+    found |= _by_title(
+        [item for item in items if item.id not in found], variants, {number for number, _ in found.values()}
+    )
+    wanted = select(Variant).where(Variant.id.in_([number for number, _ in found.values()]))
+    rows = {variant.id: variant for variant in db.session.scalars(wanted)}
+    return [Suggestion(item, rows[found[item.id][0]], found[item.id][1]) for item in items if item.id in found]
 
 
 def _unmapped_items():  # type: ignore[no-untyped-def]
@@ -137,24 +154,26 @@ def _unmapped_items():  # type: ignore[no-untyped-def]
     return select(Item).where(Item.kind == PRODUCT, Item.archived_at.is_(None), Item.id.not_in(mapped))
 
 
-def _by_code(items: Sequence[Item], variants: Sequence[Variant]) -> list[Suggestion]:
-    found = []
+def _by_code(items: Sequence[Item], variants: Sequence[Any]) -> dict[int, tuple[int, str]]:
+    """Item id -> (variant id, by what)."""
+    with_sku: dict[str, list[int]] = defaultdict(list)
+    with_barcode: dict[str, list[int]] = defaultdict(list)
+    for variant in variants:
+        with_sku[variant.sku.lower()].append(variant.id)
+        with_barcode[variant.barcode.lower()].append(variant.id)
+    found = {}
     for item in items:
-        same_sku = [v for v in variants if v.sku.lower() == item.sku.lower()]
-        same_barcode = [v for v in variants if v.barcode and v.barcode.lower() == item.sku.lower()]
+        same_sku, same_barcode = with_sku.get(item.sku.lower(), []), with_barcode.get(item.sku.lower(), [])
         if len(same_sku) == 1:  # a SKU that stands twice says nothing
-            found.append(Suggestion(item, same_sku[0], "sku"))
+            found[item.id] = (same_sku[0], "sku")
         elif not same_sku and len(same_barcode) == 1:
-            found.append(Suggestion(item, same_barcode[0], "barcode"))
+            found[item.id] = (same_barcode[0], "barcode")
     return found
 
 
-def _by_title(items: Sequence[Item], variants: Sequence[Variant]) -> list[Suggestion]:
-    found = []
-    for item in items:
-        scored = sorted(
-            ((likeness(item.name, variant.full_title), -variant.id, variant) for variant in variants), reverse=True
-        )
-        if scored and scored[0][0] >= 0.75 and (len(scored) == 1 or scored[1][0] < scored[0][0]):
-            found.append(Suggestion(item, scored[0][2], "title"))
-    return found
+def _by_title(items: Sequence[Item], variants: Sequence[Any], taken: set[int]) -> dict[int, tuple[int, str]]:
+    if not items:
+        return {}
+    titles = Titles((v.id, f"{v.product_title}, {v.title}" if v.title else v.product_title) for v in variants)
+    alike = {item.id: titles.alike(item.name, taken) for item in items}
+    return {item_id: (number, "title") for item_id, number in alike.items() if number is not None}

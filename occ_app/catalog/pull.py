@@ -32,11 +32,11 @@ def pull_facts(client: Client) -> int:
     facts = answer.data["shop"]
     shop.shopify_gid, shop.name, shop.currency = facts["id"], facts["name"], facts["currencyCode"]
     if "time_zone" not in shop.settings:
-        shop.settings = {**shop.settings, "time_zone": facts["ianaTimezone"]}
+        settings.keep(shop, "time_zone", facts["ianaTimezone"])
     keep_locations(answer.data["locations"]["nodes"], answer.at)
     if not settings.get(shop, "default_location"):
         active = [node["id"] for node in answer.data["locations"]["nodes"] if node["isActive"]]
-        shop.settings = {**shop.settings, "default_location": (active or [""])[0]}
+        settings.keep(shop, "default_location", (active or [""])[0])
     return int((answer.data["productVariantsCount"] or {}).get("count") or 0)
 
 

@@ -11,12 +11,12 @@ from sqlalchemy import func, select
 from occ_app import clock
 from occ_app.catalog import pull
 from occ_app.catalog.models import PRODUCT, Item, Mapping
-from occ_app.desk.exceptions import open_cases
+from occ_app.desk.exceptions import count_open, open_cases
 from occ_app.extensions import db
 from occ_app.orders.models import Order
 from occ_app.partners import supplies
 from occ_app.stock.models import Lot
-from occ_app.sync.models import LINKED, SyncException, SyncRun, SyncState
+from occ_app.sync.models import LINKED, SyncRun, SyncState
 from occ_app.sync.words import local
 from occ_app.web import page, see_other
 from occ_app.work import tasks
@@ -32,13 +32,9 @@ def home() -> Response:
     steps = _steps()
     if not all(step["done"] for step in steps):
         return page("desk/setup.html", "desk/_setup.html", steps=steps, pull=pull.newest())
-    number = (
-        db.session.scalar(select(func.count()).select_from(SyncException).where(SyncException.settled_at.is_(None)))
-        or 0
-    )
     facts = {
         "metrics": _metrics(),
-        "number": number,
+        "number": count_open(),
         "cases": open_cases(limit=3),
         "runs": _runs(),
         "now": local(clock.now()),

@@ -16,7 +16,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from occ_app import clock
 from occ_app.extensions import current_shop_id, db
-from occ_app.partners import readings
+from occ_app.partners import readings, settings
 from occ_app.partners.models import (
     CATALOGUE,
     CONNECTED,
@@ -135,7 +135,7 @@ def pull_facts(client: Client, partner: Partner) -> int:
     if theirs is not None:
         theirs.name, theirs.currency = facts["shop"]["name"], facts["shop"]["currencyCode"]
     if "time_zone" not in partner.settings:
-        partner.settings = {**partner.settings, "time_zone": facts["shop"]["ianaTimezone"]}
+        settings.keep(partner, "time_zone", facts["shop"]["ianaTimezone"])
     return int((facts["productsCount"] or {}).get("count") or 0)
 
 

@@ -8,6 +8,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from occ_app.errors import RuleError
+from occ_app.extensions import db
 from occ_app.partners.models import Partner
 from occ_app.partners.rules import WEEKDAYS
 from occ_app.shops.settings import Setting, _location, _one_of, _time_zone, _whole
@@ -153,6 +154,12 @@ def put(partner: Partner, name: str, text: str) -> None:
         value = setting.parse(text.strip())
     except RuleError as error:
         raise RuleError(f"{name}: {error}", field=name) from error
+    keep(partner, name, value)
+
+
+def keep(partner: Partner, name: str, value: Any) -> None:
+    """The setting has the value; what others set a moment ago stays. The partner's row is locked until that is committed."""
+    db.session.refresh(partner, ["settings"], with_for_update={"key_share": True})
     partner.settings = {**partner.settings, name: value}
 
 

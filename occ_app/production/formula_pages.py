@@ -17,7 +17,7 @@ from occ_app.production import costs, forms, formulas, rules, units
 from occ_app.production.formulas import MOST_LINES, NewLine, unit_of
 from occ_app.production.models import Formula, FormulaLine
 from occ_app.production.views import asked, like, pages_of
-from occ_app.web import page, row_id, see_other
+from occ_app.web import MOST_ID, page, row_id, see_other
 
 blueprint = Blueprint("formulas", __name__)
 PER_PAGE = 50
@@ -71,7 +71,7 @@ def one(item_id: int) -> Response:
     """One version of a formula: what goes in, what it costs, what it carries."""
     item = _item(item_id)
     version = request.args.get("version", type=int)
-    found = formulas.version_of(item_id, min(version, 2**31 - 1)) if version else formulas.current_of(item_id)
+    found = formulas.version_of(item_id, max(0, min(version, MOST_ID))) if version else formulas.current_of(item_id)
     if found is None:
         return page("production/formula_none.html", item=item)
     made = costs.composition([item_id], instead=found)
@@ -196,7 +196,7 @@ def _line(number: int, row: dict[str, str], known: dict[str, Item]) -> NewLine:
 def compare(item_id: int) -> Response:
     """Two versions beside each other."""
     item = _item(item_id)
-    numbers = [min(2**31 - 1, request.args.get(name, 0, int)) for name in ("one", "other")]
+    numbers = [max(0, min(MOST_ID, request.args.get(name, 0, int))) for name in ("one", "other")]
     one, other = (formulas.version_of(item_id, number) for number in numbers)
     found = [costs.composition([item_id], instead=version).cost(item_id) for version in (one, other)]
     facts: dict[str, Any] = {"item": item, "one": one, "other": other, "changes": formulas.compare(one, other)}

@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import joinedload
 
+from occ_app.catalog import items as new_items
 from occ_app.catalog.models import INGREDIENT, Item
 from occ_app.errors import NotFoundError, RuleError
 from occ_app.extensions import db
@@ -49,16 +50,13 @@ class Facts:
 def add(facts: Facts, *, at: datetime) -> Ingredient:
     """A new ingredient is there. Raises RuleError where it cannot be, or where its code is taken."""
     check(facts)
-    if db.session.scalar(select(Item.id).where(Item.sku == facts.code)):
-        raise RuleError(f"There is a product or ingredient {facts.code} already.", field="code")
     return new(facts, at=at)
 
 
 def new(facts: Facts, *, at: datetime) -> Ingredient:
-    """A new ingredient whose facts were checked and whose code is free."""
+    """A new ingredient whose facts were checked. Raises RuleError where its code is taken, also a moment ago."""
     ingredient = row_of(facts, at=at)
-    db.session.add(ingredient.item)
-    db.session.flush()
+    new_items.add(ingredient.item, said="There is a product or ingredient {} already.", field="code")
     ingredient.item_id = ingredient.item.id
     db.session.add(ingredient)
     db.session.flush()

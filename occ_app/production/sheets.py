@@ -11,6 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import joinedload
 
 from occ_app import clock
+from occ_app.catalog import items as new_items
 from occ_app.catalog import pull
 from occ_app.catalog.models import INGREDIENT, Item
 from occ_app.catalog.sheets import Line, read, take_all, whole, write
@@ -111,8 +112,7 @@ def _keep(found: Sequence[tuple[Line, ingredients.Facts, Ingredient | None, int]
             fresh.append(ingredients.row_of(facts, at=at))
         else:
             ingredients.change(row, facts)
-    db.session.add_all(row.item for row in fresh)
-    db.session.flush()
+    new_items.add_all(row.item for row in fresh)
     for row in fresh:
         row.item_id = row.item.id
     db.session.add_all(fresh)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import joinedload
 
 from occ_app.errors import RuleError
@@ -19,6 +19,17 @@ from occ_app.work import tasks
 KINDS = (desk.LATE_CHANGE, desk.SHORT, desk.PARTNER_ORDER, desk.PARTNER_LINES, desk.SETUP)
 
 
+def lock(found: SyncException) -> None:
+    """The orders or lines that the exception is about are locked, as everybody does who withdraws it."""
+    number = found.subject.partition(":")[2]
+    if found.kind == desk.PARTNER_ORDER:
+        orders.get(int(number))
+    elif found.kind == desk.PARTNER_LINES:
+        db.session.execute(_failed(int(number)).with_for_update(of=PartnerLine))
+    elif found.kind == desk.SETUP:
+        db.session.execute(_resting().with_for_update(of=PartnerOrder))
+
+
 def settle(found: SyncException, remedy: str, at: datetime) -> str:
     """The exception is decided so; returns what follows, in words. Raises RuleError where it does not go (any more)."""
     number = found.subject.partition(":")[2]
@@ -29,8 +40,7 @@ def settle(found: SyncException, remedy: str, at: datetime) -> str:
         tasks.ask("partner_orders", current_shop_id())
         return f"{lines} lines go with the next batch"
     if found.kind == desk.SETUP:
-        rested = PartnerOrder.next_try_at.is_not(None) & PartnerOrder.state.in_((OPEN, CLOSING))
-        for order in db.session.scalars(select(PartnerOrder).where(rested).with_for_update()):
+        for order in db.session.scalars(_resting()):
             order.next_try_at = at
         tasks.ask("partner_orders", current_shop_id())
         return "Trying again"
@@ -59,8 +69,7 @@ def _order(order_id: int, what: str, remedy: str, at: datetime) -> str:
 
 def retry_all(partner_id: int) -> int:
     """Every line of the partner that needs a person waits for the next batch again. Returns how many."""
-    query = select(PartnerLine).where(PartnerLine.partner_id == partner_id, PartnerLine.state == FAILED)
-    loaded = query.options(joinedload(PartnerLine.partner), joinedload(PartnerLine.partner_variant))
+    loaded = _failed(partner_id).options(joinedload(PartnerLine.partner), joinedload(PartnerLine.partner_variant))
     found = 0
     for line in db.session.scalars(loaded.with_for_update(of=PartnerLine)).all():
         if line.unit_cost is not None or capture.cost_of(line.partner, line.partner_variant) is not None:
@@ -68,6 +77,16 @@ def retry_all(partner_id: int) -> int:
             found += 1
     db.session.flush()
     return found
+
+
+def _failed(partner_id: int) -> Select[PartnerLine]:
+    failed = select(PartnerLine).where(PartnerLine.partner_id == partner_id, PartnerLine.state == FAILED)
+    return failed.order_by(PartnerLine.id)
+
+
+def _resting() -> Select[PartnerOrder]:
+    is_resting = PartnerOrder.next_try_at.is_not(None) & PartnerOrder.state.in_((OPEN, CLOSING))
+    return select(PartnerOrder).where(is_resting).order_by(PartnerOrder.id)
 
 
 def retry_one(line_id: int, at: datetime) -> PartnerLine:

@@ -9,6 +9,7 @@ from typing import Any
 from zoneinfo import available_timezones
 
 from occ_app.errors import RuleError
+from occ_app.extensions import db
 from occ_app.shops.models import Shop
 
 MODES = ("released", "completed", "packaged", "manual", "allocation", "none")
@@ -136,6 +137,12 @@ def put(shop: Shop, name: str, text: str) -> None:
         value = setting.parse(text.strip())
     except RuleError as error:
         raise RuleError(f"{name}: {error}", field=name) from error
+    keep(shop, name, value)
+
+
+def keep(shop: Shop, name: str, value: Any) -> None:
+    """The setting has the value; what others set a moment ago stays. The shop's row is locked until that is committed."""
+    db.session.refresh(shop, ["settings"], with_for_update={"key_share": True})
     shop.settings = {**shop.settings, name: value}
 
 

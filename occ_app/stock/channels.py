@@ -6,6 +6,7 @@ import re
 from datetime import datetime
 
 from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError
 
 from occ_app.errors import RuleError
 from occ_app.extensions import db
@@ -14,6 +15,7 @@ from occ_app.stock.rules import CHANNELS
 
 MOST = 20
 LONGEST_NAME = 40
+TAKEN = "There is a channel {} already. Give another name."
 
 
 def names() -> dict[str, str]:
@@ -37,10 +39,13 @@ def add(name: str, at: datetime) -> OwnChannel:
     if not key or len(name) > LONGEST_NAME:
         raise RuleError(f"Give a name of 1 to {LONGEST_NAME} letters or digits, such as Farm shop.", field="name")
     if key in names() or key.startswith("market-"):
-        raise RuleError(f"There is a channel {name} already. Give another name.", field="name")
+        raise RuleError(TAKEN.format(name), field="name")
     if (db.session.scalar(select(func.count()).select_from(OwnChannel)) or 0) >= MOST:
         raise RuleError(f"A shop has at most {MOST} channels of its own.", field="name")
     channel = OwnChannel(key=key, name=name, created_at=at)
-    db.session.add(channel)
-    db.session.flush()
+    try:
+        with db.session.begin_nested():
+            db.session.add(channel)
+    except IntegrityError as error:  # somebody took the name a moment ago
+        raise RuleError(TAKEN.format(name), field="name") from error
     return channel

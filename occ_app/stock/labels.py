@@ -82,6 +82,6 @@ def _usual_size() -> str:
 
 
 def _whole(text: str, name: str, least: int, most: int) -> int:
-    if not (text.isascii() and text.isdigit() and least <= int(text) <= most):
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and least <= int(text) <= most):
         raise RuleError(f"Give a whole number from {least} to {most}.", field=name)
     return int(text)

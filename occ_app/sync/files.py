@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Select, select
 from sqlalchemy.orm import joinedload
 
+from occ_app.catalog import items as new_items
 from occ_app.catalog import mapping as mappings
 from occ_app.catalog import pull
 from occ_app.catalog.models import LONGEST_SHELF_LIFE, PRODUCT, SYNC_MODES, Item, Location, Mapping, Variant
@@ -64,12 +65,11 @@ def _take_items(data: bytes, actor: str, at: datetime) -> int:
         item = known.get(sku) or Item(sku=sku, created_at=at)
         for name, value in values.items():
             setattr(item, name, value)
-        db.session.add(item)
         changed.append(item)
 
     with db.session.no_autoflush:
         take_all(lines, take)
-    db.session.flush()
+    new_items.add_all(changed)
     targets.refresh([item.id for item in changed])
     return len(lines)
 
@@ -190,9 +190,14 @@ def _take_mappings(data: bytes, actor: str, at: datetime) -> int:
                 f"The variant {variant.sku or variant.variant_gid} stands twice in the file at {location.name}."
             )
         seen.add((variant.id, location.id))
-        units = whole(line, "units_per_variant", least=1, most=mappings.MOST_UNITS_PER_VARIANT, default=1) or 1
         existing = living.get((variant.id, location.id))
-        if existing is None or existing.item_id != item.id or existing.units_per_variant != units:
+        units = _units(line, existing)
+        if existing is not None and existing.item_id == item.id and existing.units_per_variant != units:
+            raise RuleError(
+                f"{variant.full_title} sells {existing.units_per_variant} units of {item.sku} at {location.name}, not {units}. "
+                "Unmap it first, then map it anew."
+            )
+        if existing is None or existing.item_id != item.id:
             existing = mappings.check(item, variant, location, existing, units_per_variant=units, at=at)
             new.append(existing)
         _choice(line), _yes(line, "sync_enabled")
@@ -210,9 +215,17 @@ def _states(of: Iterable[Mapping]) -> Select[tuple[SyncState]]:
     return select(SyncState).where(wanted).options(joinedload(SyncState.mapping))
 
 
+def _units(line: Line, existing: Mapping | None) -> int:
+    """Units per variant as the line says; a file without that column changes none, and a new mapping has 1."""
+    if "units_per_variant" not in line.cells and existing is not None:
+        return existing.units_per_variant
+    return whole(line, "units_per_variant", least=1, most=mappings.MOST_UNITS_PER_VARIANT, default=1) or 1
+
+
 def _apply(line: Line, state: SyncState, at: datetime) -> None:
-    """The mapping is switched as its line says, and its first link ends as it says."""
-    link.switch(state.mapping, _yes(line, "sync_enabled"), at)
+    """The mapping is switched as its line says (a file without that column switches none), and its first link ends as it says."""
+    if "sync_enabled" in line.cells:
+        link.switch(state.mapping, _yes(line, "sync_enabled"), at)
     choice = _choice(line)
     if choice and state.expected is None:
         link.choose(state, choice, at)

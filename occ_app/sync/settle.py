@@ -15,6 +15,7 @@ from occ_app.stock import ledger
 from occ_app.sync import answers, approvals, desk, link, readings, reconcile
 from occ_app.sync import models as m
 from occ_app.sync.models import SyncException, SyncState
+from occ_app.sync.past import who_of
 from occ_app.sync.targets import is_mirrored, lock_states, refresh
 from occ_app.work import tasks
 
@@ -34,6 +35,7 @@ REMEDIES = {
 }
 Decide = Callable[[SyncException, str, datetime], str]
 _deciders: dict[str, Decide] = {}
+_locks: dict[str, Callable[[SyncException], None]] = {}
 TryAgain = Callable[[str, datetime], None]
 _again: dict[str, TryAgain] = {}
 
@@ -43,9 +45,12 @@ def tries_again(kind: str, function: TryAgain) -> None:
     _again[kind] = function
 
 
-def decides(kind: str, function: Decide) -> None:
-    """An exception of `kind` is settled by `function(exception, remedy, at)`, which returns the outcome in words; its packages stand above."""
-    _deciders[kind] = function
+def decides(kind: str, function: Decide, lock: Callable[[SyncException], None]) -> None:
+    """An exception of `kind` is settled by `function(exception, remedy, at)`, which returns the outcome in words; its packages stand above.
+
+    `lock(exception)` is called before: it locks the rows that those packages lock before they withdraw an exception of that kind.
+    """
+    _deciders[kind], _locks[kind] = function, lock
 
 
 @dataclass(frozen=True)
@@ -55,54 +60,53 @@ class Settled:
     sentence: str
 
 
-def get(exception_id: int) -> SyncException:
-    """The shop's exception with that id, locked. Raises NotFoundError."""
-    found = db.session.scalars(
-        select(SyncException).where(SyncException.id == exception_id).with_for_update()
-    ).one_or_none()
-    if found is None:
-        raise NotFoundError(f"There is no exception {exception_id} here.")
-    return found
-
-
 def settle(exception_id: int, remedy: str, *, actor: str, at: datetime) -> Settled:
-    """The exception is settled by `remedy`. Raises RuleError where it is settled already or the remedy is not one of its."""
-    found = get(exception_id)
-    if found.settled_at is not None:
-        raise RuleError(f"This was settled already, by {found.settled_by}.")
-    if remedy not in REMEDIES.get(found.kind, ()):
-        raise RuleError(f"Choose one of: {', '.join(REMEDIES.get(found.kind, ())) or 'nothing, it ends by itself'}.")
+    """The exception is settled by `remedy`. Raises RuleError where it is settled already or the remedy is not one of its.
+
+    An exception is always the last that is locked: whoever books, or looks, holds what it is about when they withdraw it.
+    """
+    found = _open(exception_id, remedy)
+    _locks.get(found.kind, _lock_mapping)(found)
+    found = _open(exception_id, remedy, is_locked=True)
     if found.kind in _again:
         _again[found.kind](found.subject.partition(":")[2], at)
-        found.settled_at, found.settled_by, found.remedy = at, actor, remedy
-        db.session.flush()
-        return Settled("Trying again")
-    if found.kind in _deciders:
-        words = _deciders[found.kind](found, remedy, at)
-        found.settled_at, found.settled_by, found.remedy = at, actor, remedy
-        db.session.flush()
-        return Settled(words)
-    state = _state(found)
-    sentence = {
-        desk.DRIFT: _settle_drift,
-        desk.GUARD: _settle_guard,
-        desk.PARKED: _settle_parked,
-        desk.LINK: _settle_link,
-        desk.AMBIGUOUS: _look_again,
-        desk.UNSEEN: _accept_unseen,
-    }[found.kind](found, state, remedy, actor, at)
+        sentence = "Trying again"
+    elif found.kind in _deciders:
+        sentence = _deciders[found.kind](found, remedy, at)
+    else:
+        sentence = _OF_MAPPINGS[found.kind](found, _state(found), remedy, actor, at)
     if found.kind not in (desk.LINK, desk.AMBIGUOUS):
         found.settled_at, found.settled_by, found.remedy = at, actor, remedy
     db.session.flush()
     return Settled(sentence)
 
 
-def _state(exception: SyncException) -> SyncState:
-    """The mapping's sync state, locked until the decision is committed; its item first, as every booking does."""
-    of_item = select(Mapping.item_id).where(Mapping.id == exception.mapping_id)
-    item_ids = db.session.scalars(of_item).all()
+def _open(exception_id: int, remedy: str, *, is_locked: bool = False) -> SyncException:
+    """The shop's open exception with that id, which has that remedy. Raises NotFoundError, RuleError."""
+    query = select(SyncException).where(SyncException.id == exception_id)
+    if is_locked:
+        query = query.with_for_update().execution_options(populate_existing=True)
+    found = db.session.scalars(query).one_or_none()
+    if found is None:
+        raise NotFoundError(f"There is no exception {exception_id} here.")
+    if found.settled_at is not None:
+        raise RuleError(f"This was settled already, {who_of(found.settled_by)}.")
+    if remedy not in REMEDIES.get(found.kind, ()):
+        raise RuleError(f"Choose one of: {', '.join(REMEDIES.get(found.kind, ())) or 'nothing, it ends by itself'}.")
+    return found
+
+
+def _lock_mapping(exception: SyncException) -> None:
+    """What the exception is about is locked until the decision is committed: the item, then the sync states, as every booking does."""
+    if exception.mapping_id is None:
+        return
+    item_ids = db.session.scalars(select(Mapping.item_id).where(Mapping.id == exception.mapping_id)).all()
     ledger.lock(item_ids)
     lock_states(item_ids)
+
+
+def _state(exception: SyncException) -> SyncState:
+    """The mapping's sync state as it is now that it is locked."""
     states = readings.living_states([exception.mapping_id or 0])
     if not states:
         raise RuleError("The mapping that this was about has ended.")
@@ -177,3 +181,13 @@ def _accept_unseen(found: SyncException, state: SyncState, remedy: str, actor: s
 def _look_again(found: SyncException, state: SyncState, remedy: str, actor: str, at: datetime) -> str:
     tasks.ask("reconcile", state.shop_id)
     return "Looking again"
+
+
+_OF_MAPPINGS = {
+    desk.DRIFT: _settle_drift,
+    desk.GUARD: _settle_guard,
+    desk.PARKED: _settle_parked,
+    desk.LINK: _settle_link,
+    desk.AMBIGUOUS: _look_again,
+    desk.UNSEEN: _accept_unseen,
+}

@@ -13,6 +13,7 @@ from sqlalchemy import String, case, cast, exists, func, or_, select, update
 from sqlalchemy.orm import joinedload
 
 from occ_app import clock
+from occ_app.catalog import items as new_items
 from occ_app.catalog import mapping as mappings
 from occ_app.catalog import pull
 from occ_app.catalog.models import INGREDIENT, LONGEST_SHELF_LIFE, PRODUCT, Item, Location, Mapping, Variant
@@ -110,7 +111,14 @@ def _product_query():  # type: ignore[no-untyped-def]
         else_=4,
     )
     query = (
-        select(Item, SyncState, Variant, drifting.label("drifting"), func.coalesce(short, 0).label("short"))
+        select(
+            Item,
+            SyncState,
+            Variant,
+            Mapping.units_per_variant,
+            drifting.label("drifting"),
+            func.coalesce(short, 0).label("short"),
+        )
         .select_from(Item)
         .outerjoin(Mapping, (Mapping.item_id == Item.id) & Mapping.ended_at.is_(None))
         .outerjoin(SyncState, SyncState.mapping_id == Mapping.id)
@@ -134,7 +142,7 @@ def _product_rows(view: str, q: str, sort: str, number: int) -> tuple[list[dict[
     total = db.session.scalar(select(func.count()).select_from(query.subquery())) or 0
     order = {
         "name": (Item.name,),
-        "sellable": (SyncState.sellable.desc().nulls_last(), Item.name),
+        "sellable": ((SyncState.sellable / Mapping.units_per_variant).desc().nulls_last(), Item.name),
         "shopify": (SyncState.read_available.desc().nulls_last(), Item.name),
     }.get(sort, (rank, Item.name))
     found = db.session.execute(query.order_by(*order, Item.id).limit(PER_PAGE).offset((number - 1) * PER_PAGE)).all()
@@ -148,6 +156,7 @@ def _product_row(
     item: Item,
     state: SyncState | None,
     variant: Variant | None,
+    per_variant: int | None,
     drifting: bool,
     short: int,
     held: Any,
@@ -162,7 +171,8 @@ def _product_row(
         "item": item,
         "variant": variant,
         "mode": targets.mode_of(item, g.shop),
-        "sellable": max(0, units),
+        "sellable": max(0, units) // (per_variant or 1),  # in units of the variant, as Shopify counts
+        "pieces": max(0, units) if (per_variant or 1) > 1 else None,
         "shopify": state.read_available if state else None,
         "target": max(0, state.target) if state else None,
         "status": status_of(state.state if state else None, state.drift if state else 0, drifting, differs, int(short)),
@@ -210,13 +220,11 @@ def _new_item(values: dict[str, str]) -> Item:
     ):
         if not values[name]:
             raise RuleError(words, field=name)
-    if db.session.scalar(select(Item.id).where(Item.sku == values["sku"])):
-        raise RuleError(f"There is an item {values['sku']} already.", field="sku")
+    new_items.refuse_taken(values["sku"])
     item = Item(sku=values["sku"], name=values["name"], unit="piece", created_at=clock.now())
     item.safety_stock = _whole(values, "safety_stock", 0, MOST_UNITS) or 0
     item.shelf_life_days = _whole(values, "shelf_life_days", 1, LONGEST_SHELF_LIFE)
-    db.session.add(item)
-    db.session.flush()
+    new_items.add(item)
     return item
 
 
@@ -515,8 +523,8 @@ def set_drift_rule() -> Response:
     rule = request.form.get("rule", "")
     if rule and rule not in DRIFT_RULES:
         raise RuleError(f"Choose one of: {', '.join(DRIFT_RULES)}, or nothing.", field="rule")
-    ids = [int(number) for number in request.form.getlist("mapping") if number.isdecimal()]
-    if not ids:
+    ids = [row_id(number) for number in request.form.getlist("mapping")[:500]]
+    if not ids or None in ids:
         raise RuleError("Select at least one mapping first.", field="mapping")
     chosen = update(Mapping).where(Mapping.id.in_(ids), Mapping.ended_at.is_(None))
     db.session.execute(chosen.values(drift_rule=rule or None))

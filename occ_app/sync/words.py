@@ -13,9 +13,11 @@ from flask import Flask, g
 from jinja2 import StrictUndefined
 
 from occ_app import clock
+from occ_app.catalog.models import Item, Variant
 from occ_app.shops import settings
 from occ_app.sync import desk
 from occ_app.sync.models import SyncException, SyncState
+from occ_app.sync.targets import is_mirrored
 
 MODES = {
     "released": ("Released only", "Lots that passed review. Shopify follows by itself."),
@@ -25,6 +27,7 @@ MODES = {
     "allocation": ("Channel allocation", "Only what you gave to Shopify."),
     "none": ("No auto-sync", "We show the number. You type it into Shopify yourself."),
 }
+COUNTS_LOTS = ("released", "completed", "packaged")
 PLACES = {
     "completed": "Completed",
     "packaged": "Packaged",
@@ -113,12 +116,24 @@ def day(value: date | None) -> str:
 
 def name_of(state: SyncState) -> str:
     """What a mapping is called: its item, and the variant's own title where it has one."""
-    title = state.mapping.variant.title
-    return (
-        f"{state.mapping.item.name}, {title}"
-        if title and state.mapping.units_per_variant > 1
-        else state.mapping.item.name
-    )
+    title = own_title(state.mapping.item, state.mapping.variant) if state.mapping.units_per_variant > 1 else ""
+    return f"{state.mapping.item.name}, {title}" if title else state.mapping.item.name
+
+
+def own_title(item: Item, variant: Variant | None) -> str:
+    """What the variant is called beside its item's name; nothing where that says it already, as names of imported goods do."""
+    title = variant.title if variant else ""
+    return "" if title.casefold() in item.name.casefold() else title
+
+
+def counted_as(item: Item, mode: str) -> str:
+    """What counts as sellable of the item, in words; a partner's goods are what the partner has, whatever lots count here."""
+    return "The partner's stock" if is_mirrored(item) and mode in COUNTS_LOTS else MODES[mode][0]
+
+
+def pieces(number: int, unit: str) -> str:
+    """Units of an item with what they are: 122 pieces."""
+    return f"{units(number)} {'pieces' if unit == 'piece' and number != 1 else unit}"
 
 
 def status_of(state: str | None, drift: int, has_drift: bool, differs: bool, backorder: int) -> tuple[str, str, bool]:
@@ -352,6 +367,7 @@ def register(app: Flask) -> None:
         "local": local,
     }
     app.jinja_env.globals |= {"MODES": MODES, "TERM_NOTES": TERM_NOTES, "case_of": case, "name_of": name_of}
+    app.jinja_env.globals |= {"own_title": own_title, "counted_as": counted_as, "pieces": pieces}
     config = app.extensions["occ_config"]
     files = [ROOT / "static" / name for name in ("app.css", "app.js")]
     version = str(int(max(path.stat().st_mtime for path in files)))

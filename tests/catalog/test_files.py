@@ -101,3 +101,44 @@ def test_a_file_maps_and_links(shop: Bench) -> None:
     assert shop.available("A") == 7
     with shop.scope():
         assert db.session.scalar(db.select(db.func.count()).select_from(Variant)) == 3
+
+
+def only_mapping(shop: Bench) -> Mapping:
+    """The one mapping there is."""
+    with shop.scope():
+        return db.session.scalars(db.select(Mapping)).one()
+
+
+def test_a_file_without_the_switch_or_the_units_leaves_those_of_a_mapping_as_they_are(shop: Bench) -> None:
+    take(shop, "mappings", "item_sku,variant_sku,units_per_variant,sync_enabled\nA,A,6,false\n")
+    take(shop, "mappings", "item_sku,variant_sku\nA,A\n")
+
+    assert (only_mapping(shop).sync_enabled, only_mapping(shop).units_per_variant) == (False, 6)
+
+
+def test_a_new_mapping_of_such_a_file_is_on_and_has_one_unit(shop: Bench) -> None:
+    take(shop, "mappings", "item_sku,variant_sku\nA,A\n")
+
+    assert (only_mapping(shop).sync_enabled, only_mapping(shop).units_per_variant) == (True, 1)
+
+
+def test_other_units_of_a_mapping_that_there_is_are_refused_with_what_to_do(shop: Bench) -> None:
+    take(shop, "mappings", "item_sku,variant_sku,units_per_variant\nA,A,6\n")
+    with pytest.raises(BadFileError, match=r"sells 6 units of A at Bristol workshop, not 2\. Unmap it first"):
+        take(shop, "mappings", "item_sku,variant_sku,units_per_variant\nA,A,2\n")
+
+    assert count(shop, Mapping) == 1
+
+
+@pytest.mark.parametrize("number", ["99999999999", "-1", "٣", "9" * 5000])
+def test_a_mapping_that_cannot_be_is_answered_with_a_sentence(shop: Bench, number: str) -> None:
+    answer = shop.open("/mapping/drift-rule", method="POST", data={"mapping": number, "rule": "hub"})
+
+    assert answer.status_code == 422
+    assert "Select at least one mapping first" in answer.text
+
+
+@pytest.mark.parametrize("path", ["/production/formulas/1?version=99999999999", "/planning/items/1?run=99999999999"])
+def test_a_number_that_no_row_can_have_is_no_error_of_ours(shop: Bench, path: str) -> None:
+    assert shop.open(path).status_code < 500
+    assert shop.open(path.replace("=", "=-")).status_code < 500
