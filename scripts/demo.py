@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 import signal
@@ -19,6 +21,13 @@ ROOT = Path(__file__).resolve().parent.parent
 DEVSHOP_PORT, APP_PORT = int(os.environ.get("DEVSHOP_PORT", "9290")), int(os.environ.get("PORT", "8000"))
 DEVSHOP, APP = f"http://127.0.0.1:{DEVSHOP_PORT}", f"http://127.0.0.1:{APP_PORT}"
 SHOP = "cocoa-bristol.myshopify.com"
+# How many days ago each lot of the seed was made; some expire soon. One more is past its date and still on the shelf.
+DAYS_OLD = {
+    "SS70-1": 41, "SS70-2": 2, "MC45-1": 60, "EC85-1": 33, "OP65-1": 75, "HM42-1": 20, "WR-1": 158, "HP-1": 17,
+    "SC-1": 11, "SC-2": 1, "CH-1": 8, "DC72-1": 90, "CP-1": 341, "HS-1": 55, "HS-2": 3,
+}  # fmt: skip
+EXPIRED = {"lot_number": "SS70-0", "item_sku": "CB-BAR-SS70-80", "quantity": "12", "place": "released"}
+EXPIRED_DAYS_OLD = 190
 QUICK = {"drift_grace_seconds": "5", "guard_units": "200"}  # nobody waits long, and a lot goes out in one step
 
 
@@ -108,10 +117,15 @@ def _first_data(occ: list[str], environment: dict[str, str]) -> None:
     for name, value in QUICK.items():
         subprocess.run([*occ, "settings", "set", "--shop", SHOP, name, value], env=environment, check=True)
     for kind in ("items", "lots", "mappings"):
-        path = ROOT / "devshop" / "seed" / f"{kind}.csv"
+        file = (ROOT / "devshop" / "seed" / f"{kind}.csv").read_text(encoding="utf-8")
+        given = _with_days(file) if kind == "lots" else file
         for _ in range(60):
             done = subprocess.run(
-                [*occ, "import", kind, str(path), "--shop", SHOP], env=environment, capture_output=True, text=True
+                [*occ, "import", kind, "-", "--shop", SHOP],
+                env=environment,
+                capture_output=True,
+                text=True,
+                input=given,
             )
             if done.returncode == 0:
                 break
@@ -124,6 +138,17 @@ def _first_data(occ: list[str], environment: dict[str, str]) -> None:
     subprocess.run(roasters, env={**environment, "PYTHONPATH": str(ROOT)}, check=True)
     _wait_until_linked(occ, environment)
     _plan(occ, environment)
+
+
+def _with_days(file: str) -> str:
+    """The seed's lots with the days on which they were made, so that they expire some day."""
+    rows = [(row, DAYS_OLD[row["lot_number"]]) for row in csv.DictReader(io.StringIO(file))]
+    out = io.StringIO(newline="")
+    writer = csv.DictWriter(out, [*EXPIRED, "made_on"])
+    writer.writeheader()
+    for row, days in [(EXPIRED, EXPIRED_DAYS_OLD), *rows]:
+        writer.writerow({**row, "made_on": str(_today() - timedelta(days=days))})
+    return out.getvalue()
 
 
 def _plan(occ: list[str], environment: dict[str, str]) -> None:

@@ -117,9 +117,10 @@ def _take_lots(data: bytes, actor: str, at: datetime) -> int:
             location_id=_location(line, places, default).id,
             place=_place(line),
             lot_number=number,
-            made_on=day(line, "made_on") or today,
+            made_on=day(line, "made_on"),
             expires_on=day(line, "expires_on"),
             from_place=OPENING,
+            today=today,
             at=at,
         )
         if number in taken:
