@@ -5,13 +5,14 @@ from __future__ import annotations
 import pytest
 
 from devshop import products
+from occ_app import clock
 from occ_app.catalog import mapping
-from occ_app.catalog.models import Variant
-from occ_app.catalog.pull import newest
+from occ_app.catalog.models import Location, Variant
+from occ_app.catalog.pull import keep_locations, newest
 from occ_app.catalog.rules import likeness, plain_cell, safe_cell
 from occ_app.errors import RuleError
 from occ_app.extensions import db
-from tests.support.bench import Bench
+from tests.support.bench import Bench, Statements
 
 
 def skus(bench: Bench) -> dict[str, bool]:
@@ -109,3 +110,23 @@ def test_cells_are_made_harmless_and_come_back(text: str) -> None:
 def test_titles_much_alike_are_told_from_others() -> None:
     assert likeness("Ecuador 85 % bar", "Ecuador 85% Bar") > 0.75
     assert likeness("Ecuador 85 % bar", "Peru 75 % bar") < 0.75
+
+
+def test_a_shop_of_130_locations_has_all_of_them(bench: Bench) -> None:
+    for n in range(129):
+        bench.store.add_location(f"Shelf {n:03}")
+    bench.install()
+
+    with bench.scope():
+        known = db.session.scalars(db.select(Location)).all()
+    assert len(known) == 130
+    assert all(place.is_active for place in known)
+
+
+def test_the_130_locations_are_kept_in_two_statements(bench: Bench) -> None:
+    bench.install()
+    nodes = [{"id": f"gid://shopify/Location/{n}", "name": f"Shelf {n}", "isActive": True} for n in range(1, 131)]
+    with bench.scope(), Statements() as statements:
+        keep_locations(nodes, clock.now())
+
+    assert len(statements.texts) == 2
