@@ -1,4 +1,7 @@
-"""`make demo`: devshop with a chocolate maker's store, the app on its private PostgreSQL, and the first data. Ctrl-C stops all of it."""
+"""`make demo`: devshop with a chocolate maker's store, the app on its private PostgreSQL, and the first data. Ctrl-C stops all of it.
+
+While the file `paused` lies in its instance folder (`make pause`, `make resume`) the app is stopped, web and worker, and devshop goes on.
+"""
 
 from __future__ import annotations
 
@@ -41,6 +44,8 @@ def main() -> None:
     clock = Path(os.environ.setdefault("OCC_CLOCK_FILE", str(Path(os.environ["OCC_INSTANCE"]) / "clock")))
     clock.parent.mkdir(parents=True, exist_ok=True)
     clock.write_text("0")  # `make later` moves it
+    paused = Path(os.environ["OCC_INSTANCE"]) / "paused"
+    paused.unlink(missing_ok=True)
     from occ_app import config
 
     settings = config.load()
@@ -61,19 +66,19 @@ def main() -> None:
     fresh = not (settings.instance / "postgres").exists()
     subprocess.run([*occ, "migrate"], check=True, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     _forget_old_shop(settings) if not fresh else None
+    serve = [*occ, "serve", "--port", str(APP_PORT)]
     children = [
         subprocess.Popen(
             [*devshop, "--seed", "devshop/seed/demo.json", "--roasters"], env=environment, stdout=subprocess.DEVNULL
         ),
-        subprocess.Popen([*occ, "serve", "--port", str(APP_PORT)], env=environment),
+        subprocess.Popen(serve, env=environment),
     ]
     try:
         _wait_for(f"{DEVSHOP}/_devshop/health", children)
         _wait_for(f"{APP}/health", children)
         _first_data(occ, environment)
         print(f"\n  Open {DEVSHOP}/store/cocoa-bristol/apps/occ-inventory-hub-dev\n\n  Ctrl-C stops it.\n", flush=True)
-        while all(child.poll() is None for child in children):
-            time.sleep(0.5)
+        _keep_running(children, serve, environment, paused)
     except KeyboardInterrupt:
         pass
     finally:
@@ -81,6 +86,22 @@ def main() -> None:
             child.send_signal(signal.SIGTERM)
         for child in children:
             child.wait()
+
+
+def _keep_running(
+    children: list[subprocess.Popen[bytes]], serve: list[str], environment: dict[str, str], paused: Path
+) -> None:
+    """Until a part ends by itself. The app, the last of `children`, is away while the file `paused` is there."""
+    while all(child.poll() is None for child in children):
+        if paused.exists():
+            app = children.pop()
+            app.terminate()
+            app.wait()
+            while paused.exists() and all(child.poll() is None for child in children):
+                time.sleep(0.2)
+            if not paused.exists():
+                children.append(subprocess.Popen(serve, env=environment))
+        time.sleep(0.2)
 
 
 def _forget_old_shop(settings: object) -> None:
