@@ -70,7 +70,7 @@ def _take_items(data: bytes, actor: str, at: datetime) -> int:
     with db.session.no_autoflush:
         take_all(lines, take)
     db.session.flush()
-    targets.refresh([item.id for item in changed])
+    targets.refresh([item.id for item in changed], "Items imported from a file")
     return len(lines)
 
 
