@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from devshop.faults import CallFault
 from occ_app import clock
 from occ_app.errors import RuleError
 from occ_app.extensions import db
@@ -118,12 +119,14 @@ def test_a_fall_goes_out_while_a_rise_is_held(pushed: Bench) -> None:
 
 def test_a_lost_answer_takes_nothing_back_twice(pushed: Bench) -> None:
     take_back(pushed)
-    pushed.store.faults.drop_answers = 1
-    for _ in range(3):
-        pushed.settle()
+    pushed.store.faults.upcoming.append(CallFault("lost_after", "mutation"))
+    pushed.settle()
+    for _ in range(2):
         pushed.open("/home/sync", method="POST")
+        pushed.settle()
 
     assert pushed.available("A") == 10
+    assert pushed.show("A")["expected"] == 10
 
 
 def test_a_second_press_finds_it_taken_back(pushed: Bench) -> None:
