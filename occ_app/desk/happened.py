@@ -106,10 +106,14 @@ def _run(run: SyncRun, can_undo: bool) -> Entry:
         run.started_at,
         f"{RUN_WORDS[run.kind]} {number:,} {'number' if number == 1 else 'numbers'}",
         state,
-        more=f"{run.reads:,} reads, {run.writes:,} writes, {run.points:,} points",
+        more=", ".join(_count(*one) for one in ((run.reads, "read"), (run.writes, "write"), (run.points, "point"))),
         cause=run.cause or "",
         undo=f"/activity/runs/{run.id}/undo" if can_undo else "",
     )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _undoable(run_ids: Sequence[int]) -> set[int]:

@@ -148,6 +148,7 @@ def _settle(ended: Sequence[SyncState], at: datetime) -> None:
         if subject in told:
             desk.withdraw(desk.LINK, subject, at, by="first link", remedy=state.link_choice or "")
         state.state, state.approved_target = m.LINKED, state.target
+        state.why = "First link" if state.target != state.expected else None
         if state.target != state.expected:
             tasks.ask("push", state.shop_id)
 

@@ -76,8 +76,6 @@ def of(states: Sequence[SyncState]) -> dict[int, Why]:
         said = [state.why] if state.why else []
         said += _told(moved.get(state.mapping_id, []), state, names)
         said += expired[state.mapping_id]
-        if line is None and state.link_choice == "hub":
-            said = ["First link"]
         answer = approved.get(state.mapping_id)
         by = f"approved by {answer.settled_by}" if answer and _is_after(answer, line) else ""
         found[state.mapping_id] = Why(_sentence(said, state, by), newest)
