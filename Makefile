@@ -2,7 +2,7 @@
 PYTEST = .venv/bin/python -m pytest
 PORT ?= 8000
 
-.PHONY: later setup demo test lint migrate simulate kills bench
+.PHONY: later pause resume setup demo test lint migrate simulate kills bench
 
 setup: ## only the environment, in .venv/
 	@scripts/setup
@@ -12,6 +12,9 @@ demo: setup ## devshop, the app and a seeded world; prints the address to open
 
 later: ## HOURS=24: so much time passes in the running demo
 	@.venv/bin/python scripts/later.py $(HOURS)
+
+pause resume: setup ## the running demo's app stops, and starts again; devshop's store goes on meanwhile
+	@.venv/bin/python scripts/pause.py $@
 
 lint: setup ## the static checks
 	.venv/bin/ruff check .

@@ -26,7 +26,7 @@ from occ_app.errors import RuleError
 from occ_app.extensions import across_shops, current_shop_id, db, shop_scope
 from occ_app.inbox import working
 from occ_app.inbox.models import PARKED, WAITING, Delivery
-from occ_app.orders import backorders, booking
+from occ_app.orders import backorders, booking, naming
 from occ_app.orders import pull as orders_pull
 from occ_app.orders.models import Order, OrderLine
 from occ_app.outbox.models import READY, SENT, Mutation
@@ -55,8 +55,8 @@ from occ_app.shops.connection import Connections
 from occ_app.shops.models import ACTIVE, Shop, ShopToken
 from occ_app.stock import ledger, listing, splits
 from occ_app.stock.channel_models import AllocationRule
-from occ_app.sync import approvals, desk, explain, link, push, reconcile, settle, targets
-from occ_app.sync.models import AWAITING_LINK, LINKED, OFF, SyncException, SyncRun, SyncState
+from occ_app.sync import approvals, desk, explain, link, push, reasons, reconcile, settle, targets
+from occ_app.sync.models import AWAITING_LINK, LINKED, OFF, PushUndo, SyncException, SyncRun, SyncState
 from occ_app.sync.rules import retry_after
 from occ_app.work import runner, tasks, ticks
 from occ_app.work.models import TaskFailure
@@ -582,7 +582,10 @@ def _due(at: datetime) -> list[tuple[str, int]]:
             SyncState.target != SyncState.expected,
             (SyncState.next_try_at.is_(None)) | (SyncState.next_try_at <= at),
         )
-        .union(select(Mutation.shop_id).where(Mutation.state.in_((READY, SENT)))),
+        .union(
+            select(Mutation.shop_id).where(Mutation.state.in_((READY, SENT))),
+            select(PushUndo.shop_id).where(PushUndo.settled_at.is_(None)),
+        ),
         "link": select(SyncState.shop_id).where(
             SyncState.state == AWAITING_LINK,
             SyncState.link_choice.is_not(None),
@@ -794,6 +797,8 @@ def wire(app: Flask) -> None:
     ledger.after_booking(_stock_changed)
     targets.after_refresh(levels.refresh)
     explain.claims_come_from(levels.claims_of)
+    reasons.named_by("order_line", naming.of_lines)
+    reasons.named_by("b2b_line", wholesale.names_of_lines)
     levels.after_change(notices.levels_changed)
     wholesale.after_backorder(notices.order_waits)
     desk.after_raising(_exception_raised)

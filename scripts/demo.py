@@ -1,7 +1,12 @@
-"""`make demo`: devshop with a chocolate maker's store, the app on its private PostgreSQL, and the first data. Ctrl-C stops all of it."""
+"""`make demo`: devshop with a chocolate maker's store, the app on its private PostgreSQL, and the first data. Ctrl-C stops all of it.
+
+While the file `paused` lies in its instance folder (`make pause`, `make resume`) the app is stopped, web and worker, and devshop goes on.
+"""
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 import signal
@@ -19,6 +24,13 @@ ROOT = Path(__file__).resolve().parent.parent
 DEVSHOP_PORT, APP_PORT = int(os.environ.get("DEVSHOP_PORT", "9290")), int(os.environ.get("PORT", "8000"))
 DEVSHOP, APP = f"http://127.0.0.1:{DEVSHOP_PORT}", f"http://127.0.0.1:{APP_PORT}"
 SHOP = "cocoa-bristol.myshopify.com"
+# How many days ago each lot of the seed was made; some expire soon. One more is past its date and still on the shelf.
+DAYS_OLD = {
+    "SS70-1": 41, "SS70-2": 2, "MC45-1": 60, "EC85-1": 33, "OP65-1": 75, "HM42-1": 20, "WR-1": 158, "HP-1": 17,
+    "SC-1": 11, "SC-2": 1, "CH-1": 8, "DC72-1": 90, "CP-1": 341, "HS-1": 55, "HS-2": 3,
+}  # fmt: skip
+EXPIRED = {"lot_number": "SS70-0", "item_sku": "CB-BAR-SS70-80", "quantity": "12", "place": "released"}
+EXPIRED_DAYS_OLD = 190
 QUICK = {"drift_grace_seconds": "5", "guard_units": "200"}  # nobody waits long, and a lot goes out in one step
 
 
@@ -32,6 +44,8 @@ def main() -> None:
     clock = Path(os.environ.setdefault("OCC_CLOCK_FILE", str(Path(os.environ["OCC_INSTANCE"]) / "clock")))
     clock.parent.mkdir(parents=True, exist_ok=True)
     clock.write_text("0")  # `make later` moves it
+    paused = Path(os.environ["OCC_INSTANCE"]) / "paused"
+    paused.unlink(missing_ok=True)
     from occ_app import config
 
     settings = config.load()
@@ -52,23 +66,21 @@ def main() -> None:
     fresh = not (settings.instance / "postgres").exists()
     subprocess.run([*occ, "migrate"], check=True, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     _forget_old_shop(settings) if not fresh else None
+    serve = [*occ, "serve", "--port", str(APP_PORT)]
     children = [
         subprocess.Popen(
             [*devshop, "--seed", "devshop/seed/demo.json", "--roasters"], env=environment, stdout=subprocess.DEVNULL
         ),
-        subprocess.Popen([*occ, "serve", "--port", str(APP_PORT)], env=environment),
+        subprocess.Popen(serve, env=environment),
     ]
     try:
         _wait_for(f"{DEVSHOP}/_devshop/health", children)
         _wait_for(f"{APP}/health", children)
         _first_data(occ, environment)
         print(f"\n  Open {DEVSHOP}/store/cocoa-bristol/apps/occ-inventory-hub-dev\n\n  Ctrl-C stops it.\n", flush=True)
-        while all(child.poll() is None for child in children):  # a worker that dies is started again by `occ serve`
-            time.sleep(0.5)
-        ended = [
-            name for name, child in zip(("devshop", "occ serve"), children, strict=True) if child.poll() is not None
-        ]
-        print(f"\n  {' and '.join(ended)} ended, so the demo does too.\n", flush=True)
+        _keep_running(children, serve, environment, paused)
+        ended = [str(child.args[-1]) for child in children if child.poll() is not None]
+        print(f"\n  A part of the demo ended ({', '.join(ended)}), so all of it does.\n", flush=True)
     except KeyboardInterrupt:
         pass
     finally:
@@ -76,6 +88,22 @@ def main() -> None:
             child.send_signal(signal.SIGTERM)
         for child in children:
             child.wait()
+
+
+def _keep_running(
+    children: list[subprocess.Popen[bytes]], serve: list[str], environment: dict[str, str], paused: Path
+) -> None:
+    """Until a part ends by itself. The app, the last of `children`, is away while the file `paused` is there."""
+    while all(child.poll() is None for child in children):
+        if paused.exists():
+            app = children.pop()
+            app.terminate()
+            app.wait()
+            while paused.exists() and all(child.poll() is None for child in children):
+                time.sleep(0.2)
+            if not paused.exists():
+                children.append(subprocess.Popen(serve, env=environment))
+        time.sleep(0.2)
 
 
 def _forget_old_shop(settings: object) -> None:
@@ -112,10 +140,15 @@ def _first_data(occ: list[str], environment: dict[str, str]) -> None:
     for name, value in QUICK.items():
         subprocess.run([*occ, "settings", "set", "--shop", SHOP, name, value], env=environment, check=True)
     for kind in ("items", "lots", "mappings"):
-        path = ROOT / "devshop" / "seed" / f"{kind}.csv"
+        file = (ROOT / "devshop" / "seed" / f"{kind}.csv").read_text(encoding="utf-8")
+        given = _with_days(file) if kind == "lots" else file
         for _ in range(60):
             done = subprocess.run(
-                [*occ, "import", kind, str(path), "--shop", SHOP], env=environment, capture_output=True, text=True
+                [*occ, "import", kind, "-", "--shop", SHOP],
+                env=environment,
+                capture_output=True,
+                text=True,
+                input=given,
             )
             if done.returncode == 0:
                 break
@@ -128,6 +161,17 @@ def _first_data(occ: list[str], environment: dict[str, str]) -> None:
     subprocess.run(roasters, env={**environment, "PYTHONPATH": str(ROOT)}, check=True)
     _wait_until_linked(occ, environment)
     _plan(occ, environment)
+
+
+def _with_days(file: str) -> str:
+    """The seed's lots with the days on which they were made, so that they expire some day."""
+    rows = [(row, DAYS_OLD[row["lot_number"]]) for row in csv.DictReader(io.StringIO(file))]
+    out = io.StringIO(newline="")
+    writer = csv.DictWriter(out, [*EXPIRED, "made_on"])
+    writer.writeheader()
+    for row, days in [(EXPIRED, EXPIRED_DAYS_OLD), *rows]:
+        writer.writerow({**row, "made_on": str(_today() - timedelta(days=days))})
+    return out.getvalue()
 
 
 def _plan(occ: list[str], environment: dict[str, str]) -> None:

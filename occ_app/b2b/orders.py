@@ -7,7 +7,7 @@ the rule says so.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -45,6 +45,15 @@ class Shortage:
     sku: str
     wanted: int
     available: int
+
+
+def names_of_lines(line_ids: Collection[int]) -> dict[int, tuple[str, int | None]]:
+    """Line id -> what its order is called where a push tells why it was made. It sold through no mapping."""
+    query = select(WholesaleLine.id, WholesaleOrder.number).join(
+        WholesaleOrder, WholesaleOrder.id == WholesaleLine.order_id
+    )
+    rows = db.session.execute(query.where(WholesaleLine.id.in_(list(line_ids))))
+    return {line_id: (f"Wholesale order {number}", None) for line_id, number in rows}
 
 
 class ShortError(RuleError):

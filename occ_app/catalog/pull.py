@@ -33,20 +33,34 @@ def pull_facts(client: Client) -> int:
     shop.shopify_gid, shop.name, shop.currency = facts["id"], facts["name"], facts["currencyCode"]
     if "time_zone" not in shop.settings:
         settings.keep(shop, "time_zone", facts["ianaTimezone"])
-    keep_locations(answer.data["locations"]["nodes"], answer.at)
+    nodes = all_locations(client, answer.data["locations"])
+    keep_locations(nodes, answer.at)
     if not settings.get(shop, "default_location"):
-        active = [node["id"] for node in answer.data["locations"]["nodes"] if node["isActive"]]
+        active = [node["id"] for node in nodes if node["isActive"]]
         settings.keep(shop, "default_location", (active or [""])[0])
     return int((answer.data["productVariantsCount"] or {}).get("count") or 0)
 
 
+def all_locations(client: Client, first: dict[str, Any]) -> list[dict[str, Any]]:
+    """All locations of the shop, of which `first` is the page that `shop_facts` gave."""
+    nodes, page = list(first["nodes"]), first["pageInfo"]
+    while page["hasNextPage"]:
+        found = client.query("locations_page", {"after": page["endCursor"]}).data["locations"]
+        nodes, page = nodes + found["nodes"], found["pageInfo"]
+    return nodes
+
+
 def keep_locations(nodes: Sequence[dict[str, Any]], at: datetime) -> None:
-    """The shop's locations are these; one that Shopify no longer lists is off."""
+    """The shop's locations are these; one that Shopify no longer lists is off. Two statements, whatever their number."""
     gids = [node["id"] for node in nodes]
-    for node in nodes:
-        values = {"location_gid": node["id"], "name": node["name"], "is_active": node["isActive"], "pulled_at": at}
-        row = insert(Location).values(shop_id=current_shop_id(), **values)
-        db.session.execute(row.on_conflict_do_update(index_elements=["shop_id", "location_gid"], set_=values))
+    rows = [
+        {"location_gid": node["id"], "name": node["name"], "is_active": node["isActive"], "pulled_at": at}
+        for node in nodes
+    ]
+    if rows:
+        statement = insert(Location).values([{"shop_id": current_shop_id(), **row} for row in rows])
+        again = {name: statement.excluded[name] for name in ("name", "is_active", "pulled_at")}
+        db.session.execute(statement.on_conflict_do_update(index_elements=["shop_id", "location_gid"], set_=again))
     db.session.execute(update(Location).where(Location.location_gid.not_in(gids)).values(is_active=False))
 
 

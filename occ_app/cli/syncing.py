@@ -13,8 +13,8 @@ from occ_app.errors import NotFoundError, RuleError
 from occ_app.extensions import db
 from occ_app.shops import settings
 from occ_app.sync import approvals as queue_of
-from occ_app.sync import link, modes, queue, settle
-from occ_app.sync.models import MANUAL, SyncException
+from occ_app.sync import link, modes, queue, settle, undo
+from occ_app.sync.models import MANUAL, UNDO, SyncException
 from occ_app.web import MOST_ID
 
 
@@ -67,7 +67,7 @@ def approvals_list(domain: str, as_json: bool) -> None:
         click.echo(json.dumps(facts, indent=2))
         return
     for row in rows:
-        kind = "manual approval" if row.approval.kind == MANUAL else queue_of.TOO_BIG
+        kind = {MANUAL: "manual approval", UNDO: "taken back"}.get(row.approval.kind, queue_of.TOO_BIG)
         click.echo(
             f"{row.approval.id} {row.item.sku}: {row.shopify} -> {row.ours} ({row.change:+d})  {kind}  {'; '.join(row.why)}"
         )
@@ -105,10 +105,26 @@ def _chosen(ids: tuple[int, ...], everything: bool) -> list[int]:
     return waiting if everything else [given for given in ids if given <= MOST_ID]
 
 
-def _tell(done: str, outcome: queue_of.Outcome) -> None:
+def _tell(done: str, outcome: queue_of.Outcome | undo.Outcome) -> None:
     click.echo(f"{done} {outcome.done}")
     for words in outcome.left_out:
         click.echo(f"Left out: {words}", err=True)
+
+
+@occ.group("push")
+def pushes() -> None:
+    """What was sent to Shopify."""
+
+
+@pushes.command("undo")
+@with_shop
+@click.argument("run", type=int)
+@says_why
+def push_undo(domain: str, run: int) -> None:
+    """Take a push run back: what it raised falls by as much, and is held until you approve it."""
+    with of_shop(domain):
+        outcome = undo.ask(undo.lines_of(run), actor=ACTOR, at=clock.now())
+    _tell("Taking back", outcome)
 
 
 @occ.group()

@@ -1,62 +1,129 @@
-"""Activity: every push, delivery and order, and what came of it; what is parked, with its cause and another try."""
+"""Activity: every push, delivery and order, why it was and what came of it; taking a push back; what is parked, and another try."""
 
 from __future__ import annotations
 
+from urllib.parse import urlencode
+
 from flask import Blueprint, Response, g, request
-from sqlalchemy import select, update
-from sqlalchemy.orm import joinedload, selectinload
+from sqlalchemy import func, select, update
 
 from occ_app import clock
-from occ_app.catalog.models import Mapping
-from occ_app.errors import RuleError
+from occ_app.catalog.models import Item, Mapping
+from occ_app.catalog.sheets import write
+from occ_app.desk import happened
+from occ_app.errors import NotFoundError, RuleError
 from occ_app.extensions import db
 from occ_app.inbox import working
 from occ_app.inbox.models import PARKED, Delivery
 from occ_app.orders.models import Order
-from occ_app.sync.models import PushLine, SyncRun
-from occ_app.web import page, see_other
+from occ_app.sync import undo
+from occ_app.sync.models import PushLine
+from occ_app.sync.views import search_text
+from occ_app.web import page, row_id, see_other
 from occ_app.work import tasks
 from occ_app.work.models import TaskFailure
 
 blueprint = Blueprint("activity", __name__)
-VIEWS = ("run", "push", "order", "delivery", "parked")
+VIEWS = {"all": happened.KINDS, **{kind: (kind,) for kind in happened.KINDS}, "parked": ()}
 PER_PAGE = 50
+MOST_LINES = 5000  # of a file
+COLUMNS = ("at", "kind", "what", "state", "cause", "details", "change", "shopify_before", "shopify_after")
 
 
 @blueprint.get("/activity")
 def index() -> Response:
-    """What happened, newest first, by kind."""
-    view = request.args.get("view", "run") if request.args.get("view") in VIEWS else "run"
-    rows = {"run": _runs, "push": _pushes, "order": _orders, "delivery": _deliveries, "parked": list}[view]()
-    parked = {"deliveries": _deliveries(PARKED), "orders": _parked_orders(), "tasks": _failures()}
-    return page(
-        "desk/activity.html",
-        "desk/_activity.html",
-        view=view,
-        rows=rows,
-        parked=parked,
-        count=sum(map(len, parked.values())),
-        names=_names(rows),
+    """What happened, newest first, all of it or by kind."""
+    view, q = _view(), search_text()
+    found = happened.page(VIEWS[view], q, _before(), PER_PAGE)
+    is_parked = view == "parked"
+    parked = {"deliveries": _parked_deliveries(), "orders": _parked_orders(), "tasks": _failures()} if is_parked else {}
+    older = f"/activity?{urlencode({'view': view, 'q': q, 'before': _written(found.older)})}" if found.older else None
+    facts = {"view": view, "q": q, "rows": found.entries, "older": older, "is_first": "before" not in request.args}
+    return page("desk/activity.html", "desk/_activity.html", parked=parked, count=_count_parked(), **facts)
+
+
+@blueprint.get("/activity.csv")
+def export() -> Response:
+    """The same as a file, the newest lines at most."""
+    found = happened.page(VIEWS[_view()], search_text(), {}, MOST_LINES)
+    rows = [
+        (e.at.isoformat(), e.kind, e.what, e.state[0], e.cause, e.more, e.change, *(e.shopify or (None, None)))
+        for e in found.entries
+    ]
+    headers = {"Content-Disposition": "attachment; filename=activity.csv"}
+    return Response(write(COLUMNS, rows), mimetype="text/csv", headers=headers)
+
+
+def _view() -> str:
+    return request.args.get("view", "all") if request.args.get("view") in VIEWS else "all"
+
+
+def _before() -> dict[str, int]:
+    """Where the page begins, as `run-12.push-345`; what makes no sense is left out."""
+    parts = [part.partition("-") for part in request.args.get("before", "")[:200].split(".")]
+    known = {kind: row_id(text) for kind, _, text in parts if kind in happened.KINDS}
+    return {kind: number for kind, number in known.items() if number is not None}
+
+
+def _written(before: dict[str, int]) -> str:
+    return ".".join(f"{kind}-{number}" for kind, number in sorted(before.items()))
+
+
+@blueprint.get("/activity/pushes/<int:line_id>/undo")
+def ask_about_push(line_id: int) -> Response:
+    """What taking the push back does, before it is done."""
+    return _ask_about([line_id], f"/activity/pushes/{line_id}/undo")
+
+
+@blueprint.get("/activity/runs/<int:run_id>/undo")
+def ask_about_run(run_id: int) -> Response:
+    """What taking the run back does, before it is done."""
+    return _ask_about(undo.lines_of(run_id), f"/activity/runs/{run_id}/undo")
+
+
+def _ask_about(line_ids: list[int], path: str) -> Response:
+    query = (
+        select(PushLine, Item).join(Mapping, Mapping.id == PushLine.mapping_id).join(Item, Item.id == Mapping.item_id)
     )
+    query = query.where(PushLine.id.in_(line_ids)).order_by(Item.name)
+    entries = happened.pushes([(row[0], row[1]) for row in db.session.execute(query)])
+    if not entries:
+        raise NotFoundError("There is no such push here.")
+    undoable = [entry for entry in entries if entry.undo]
+    facts = {"shown": undoable[:PER_PAGE], "number": len(undoable), "left": len(entries) - len(undoable)}
+    return page("desk/undo.html", path=path, units=sum(entry.change or 0 for entry in undoable), **facts)
 
 
-def _runs() -> list[SyncRun]:
-    return list(db.session.scalars(select(SyncRun).order_by(SyncRun.id.desc()).limit(PER_PAGE)))
+@blueprint.post("/activity/pushes/<int:line_id>/undo")
+def undo_push(line_id: int) -> Response:
+    """The push is taken back within seconds."""
+    return _take_back([line_id])
 
 
-def _pushes() -> list[PushLine]:
-    return list(db.session.scalars(select(PushLine).order_by(PushLine.id.desc()).limit(PER_PAGE)))
+@blueprint.post("/activity/runs/<int:run_id>/undo")
+def undo_run(run_id: int) -> Response:
+    """What the run raised is taken back within seconds."""
+    return _take_back(undo.lines_of(run_id))
 
 
-def _names(rows: list[object]) -> dict[int, Mapping]:
-    ids = {row.mapping_id for row in rows if isinstance(row, PushLine)}
-    query = select(Mapping).where(Mapping.id.in_(ids)).options(joinedload(Mapping.item), joinedload(Mapping.variant))
-    return {mapping.id: mapping for mapping in db.session.scalars(query)} if ids else {}
+def _take_back(line_ids: list[int]) -> Response:
+    undo.ask(line_ids, actor=g.user, at=clock.now())
+    db.session.commit()
+    return see_other("/activity?view=push")
 
 
-def _orders() -> list[Order]:
-    query = select(Order).options(selectinload(Order.lines)).order_by(Order.id.desc()).limit(PER_PAGE)
-    return list(db.session.scalars(query))
+def _count_parked() -> int:
+    counts = (
+        select(func.count()).select_from(Delivery).where(Delivery.shop_id == g.shop_id, Delivery.state == PARKED),
+        select(func.count()).select_from(Order).where(Order.due_at.is_not(None), Order.tries > 0),
+        select(func.count()).select_from(TaskFailure).where(TaskFailure.shop_id == g.shop_id),
+    )
+    return sum(db.session.scalar(query) or 0 for query in counts)
+
+
+def _parked_deliveries() -> list[Delivery]:
+    query = select(Delivery).where(Delivery.shop_id == g.shop_id, Delivery.state == PARKED)
+    return list(db.session.scalars(query.order_by(Delivery.id.desc()).limit(PER_PAGE)))
 
 
 def _parked_orders() -> list[Order]:
@@ -65,11 +132,6 @@ def _parked_orders() -> list[Order]:
             select(Order).where(Order.due_at.is_not(None), Order.tries > 0).order_by(Order.id.desc()).limit(PER_PAGE)
         )
     )
-
-
-def _deliveries(state: str | None = None) -> list[Delivery]:
-    query = select(Delivery).where(Delivery.shop_id == g.shop_id).order_by(Delivery.id.desc()).limit(PER_PAGE)
-    return list(db.session.scalars(query.where(Delivery.state == state) if state else query))
 
 
 def _failures() -> list[TaskFailure]:

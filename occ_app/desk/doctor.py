@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import func, select, text
 
 from occ_app import clock
+from occ_app.catalog import pull
 from occ_app.catalog.models import Location
 from occ_app.config import API_VERSION
 from occ_app.desk import news
@@ -105,7 +106,7 @@ def _ask(connections: Connections, shop: Shop) -> Asked:
         answer = client.query("connection_facts", {})
         _keep(asked, answer)
         if {"read_locations", "read_products"} <= _with_reading(asked.scopes or []):
-            nodes = client.query("shop_facts", {}).data["locations"]["nodes"]
+            nodes = pull.all_locations(client, client.query("shop_facts", {}).data["locations"])
             asked.locations = {node["id"]: (node["name"], node["isActive"]) for node in nodes}
     except (ShopifyError, NotConfiguredError) as error:
         asked.error = error

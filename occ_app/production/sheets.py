@@ -135,8 +135,9 @@ def _open_lots(
     numbers = _numbers(list(opening), today)
     made = []
     for code, (_, quantity) in opening.items():
-        facts = {"location_id": place.id, "place": RELEASED, "from_place": OPENING, "expires_on": None, "at": at}
-        made.append(lots.check(items[code], quantity, lot_number=numbers[code], made_on=today, **facts))
+        facts = {"location_id": place.id, "place": RELEASED, "from_place": OPENING, "today": today, "at": at}
+        number = numbers[code]
+        made.append(lots.check(items[code], quantity, lot_number=number, made_on=None, expires_on=None, **facts))
     lots.make_all(made, actor=actor, at=at)
     costs = {items[code].id: facts.unit_cost for code, (facts, _) in opening.items()}
     db.session.add_all(_receipt(new, costs[new.lot.item_id], today) for new in made)

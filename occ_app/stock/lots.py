@@ -82,9 +82,10 @@ def make(
         location_id=location_id,
         place=place,
         lot_number=number,
-        made_on=made_on or today,
+        made_on=made_on or (today if from_place == PRODUCTION else None),
         expires_on=expires_on,
         from_place=from_place,
+        today=today,
         at=at,
     )
     if find(number):
@@ -100,17 +101,23 @@ def check(
     location_id: int,
     place: str,
     lot_number: str,
-    made_on: date,
+    made_on: date | None,
     expires_on: date | None,
     from_place: str,
+    today: date,
     at: datetime,
 ) -> NewLot:
-    """The lot as it would be made; nothing is changed. Whether its number is free is the caller's to know. Raises RuleError."""
+    """The lot as it would be made; nothing is changed. Whether its number is free is the caller's to know. Raises RuleError.
+
+    With no `expires_on` it is good for the item's shelf life from `made_on`. With neither nobody knows for how long: it does not expire, and
+    counts as made today.
+    """
     _check_quantity(quantity, item)
     if place not in LOT_PLACES:
         raise RuleError(f"A lot can stand at: {', '.join(LOT_PLACES)}.", field="place")
-    if expires_on is None and item.shelf_life_days and from_place == PRODUCTION:
-        expires_on = _last_day(made_on, item.shelf_life_days)
+    if expires_on is None and made_on is not None and item.shelf_life_days:
+        expires_on = _end_of_shelf_life(made_on, item.shelf_life_days)
+    made_on = made_on or today
     if expires_on and expires_on <= made_on:
         raise RuleError("The expiry date comes after the day it was made.", field="expires_on")
     lot = Lot(item_id=item.id, lot_number=lot_number, made_on=made_on, expires_on=expires_on, created_at=at)
@@ -266,7 +273,7 @@ def _parts(lot: Lot, there: list[Balance], to_place: str, wanted: int, cause: st
         yield ledger.Move(lot.item_id, lot.id, balance.location_id, balance.place, to_place, units, reason, source)
 
 
-def _last_day(made_on: date, shelf_life_days: int) -> date:
+def _end_of_shelf_life(made_on: date, shelf_life_days: int) -> date:
     try:
         return made_on + timedelta(days=shelf_life_days)
     except OverflowError as error:

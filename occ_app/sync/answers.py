@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from occ_app import clock
 from occ_app.catalog.models import Mapping
@@ -17,7 +17,7 @@ from occ_app.shopify.client import Client
 from occ_app.shopify.errors import NoAnswerError, ShopifyRefusedError, ShopifyUnavailableError
 from occ_app.sync import desk, readings
 from occ_app.sync import models as m
-from occ_app.sync.models import PARKED, PushLine, SyncRun, SyncState
+from occ_app.sync.models import PARKED, PushLine, PushUndo, SyncRun, SyncState
 from occ_app.sync.rules import Reading, retry_after, was_applied
 from occ_app.sync.targets import refresh
 
@@ -108,12 +108,22 @@ def _applied(lines: Sequence[PushLine], at: datetime) -> None:
         if state.read_available == line.change_from:
             state.read_available = line.quantity
             state.read_on_hand = (state.read_on_hand or 0) + line.quantity - line.change_from
-        if state.target == state.expected:
-            state.synced_at = at
+        if line.undoes_id is not None:
+            state.is_held, state.approved_target = True, None
+        elif state.target == state.expected:
+            state.synced_at, state.why = at, None
+    _tell_undone(lines, at)
     run = db.session.get_one(SyncRun, lines[0].run_id) if lines else None
     if run:
         run.changed += len(lines)
-    _decide_anew([state for state in states.values() if state.state == m.AWAITING_APPROVAL])
+    _decide_anew([state for state in states.values() if state.state == m.AWAITING_APPROVAL or state.is_held])
+
+
+def _tell_undone(lines: Sequence[PushLine], at: datetime) -> None:
+    """What these lines took back is taken back."""
+    undone = [line.undoes_id for line in lines if line.undoes_id is not None]
+    if undone:
+        db.session.execute(update(PushUndo).where(PushUndo.line_id.in_(undone)).values(settled_at=at))
 
 
 def _decide_anew(states: Sequence[SyncState]) -> None:

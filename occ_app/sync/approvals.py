@@ -90,7 +90,7 @@ def _asked_anew(state: SyncState, last: Approval | None, at: datetime) -> dict[s
     since = _since(state, last, at)
     if last is not None and last.state == m.ASKED:
         _settle(last, m.SUPERSEDED, "", at)
-    kind = desk.GUARD if state.cause == TOO_BIG else m.MANUAL
+    kind = m.UNDO if state.is_held else desk.GUARD if state.cause == TOO_BIG else m.MANUAL
     if last is not None and last.kind == desk.GUARD != kind:
         desk.withdraw(desk.GUARD, desk.subject_of(state.mapping_id), at)
     state.cause = TOO_BIG if kind == desk.GUARD else None
@@ -162,6 +162,7 @@ def approve(ids: Iterable[int], *, actor: str, at: datetime) -> Outcome:
     for row in rows:
         state = states[row.mapping_id]
         state.approved_target, state.state, state.cause = state.target, m.LINKED, None
+        state.is_held = False
         state.next_try_at = None if not state.tries else state.next_try_at
         _settle(row, m.APPROVED, actor, at)
     _end(rows, actor, "approve", at)

@@ -70,7 +70,7 @@ def _take_items(data: bytes, actor: str, at: datetime) -> int:
     with db.session.no_autoflush:
         take_all(lines, take)
     new_items.add_all(changed)
-    targets.refresh([item.id for item in changed])
+    targets.refresh([item.id for item in changed], "Items imported from a file")
     return len(lines)
 
 
@@ -117,9 +117,10 @@ def _take_lots(data: bytes, actor: str, at: datetime) -> int:
             location_id=_location(line, places, default).id,
             place=_place(line),
             lot_number=number,
-            made_on=day(line, "made_on") or today,
+            made_on=day(line, "made_on"),
             expires_on=day(line, "expires_on"),
             from_place=OPENING,
+            today=today,
             at=at,
         )
         if number in taken:

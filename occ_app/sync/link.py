@@ -57,6 +57,7 @@ def switch(mapping: Mapping, enabled: bool, at: datetime) -> None:
     mapping.sync_enabled = enabled
     state = db.session.get_one(SyncState, mapping.id)
     state.expected = state.baseline_at = state.link_choice = None
+    state.is_held = False
     state.drift, state.drift_since, state.drift_looks, state.look_at = 0, None, 0, None
     state.state, state.cause = (m.AWAITING_LINK, None) if enabled else (m.OFF, "Switched off.")
     desk.withdraw_all(mapping.id, at, by="switching sync on or off")
@@ -147,6 +148,7 @@ def _settle(ended: Sequence[SyncState], at: datetime) -> None:
         if subject in told:
             desk.withdraw(desk.LINK, subject, at, by="first link", remedy=state.link_choice or "")
         state.state, state.approved_target = m.LINKED, state.target
+        state.why = "First link" if state.target != state.expected else None
         if state.target != state.expected:
             tasks.ask("push", state.shop_id)
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, LargeBinary, Text, text
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, LargeBinary, Text, false, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from occ_app.catalog.models import Mapping
 from occ_app.extensions import ShopScoped, db
 
 AWAITING_LINK, LINKED, AWAITING_APPROVAL, PARKED, OFF = "awaiting_link", "linked", "awaiting_approval", "parked", "off"
-PUSH, RECONCILE = "push", "reconcile"
-MANUAL = "manual"  # an approval that the sync mode asks for; the other kind is the guard's
+PUSH, RECONCILE, UNDO = "push", "reconcile", "undo"  # kinds of runs; the last is one of approvals too
+MANUAL = "manual"  # an approval that the sync mode asks for; the others are the guard's, and what a person took back
 # What became of an approval: `superseded` by another number, or `gone` when it was no longer needed.
 ASKED, APPROVED, REJECTED, SUPERSEDED, GONE = "asked", "approved", "rejected", "superseded", "gone"
 # What became of one line of a push.
@@ -73,6 +73,10 @@ class SyncState(ShopScoped, db.Model):
     # A person approved pushing up to this target (guard, manual approval).
     approved_target: Mapped[int | None] = mapped_column(BigInteger)
     synced_at: Mapped[datetime | None]  # last moment at which Shopify was seen to agree
+    # A person took the last push back: until one approves, or the target falls to what Shopify has, nothing raises its number.
+    is_held: Mapped[bool] = mapped_column(default=False, server_default=false())
+    # What changed the target since the last push, where no stock move tells: a mode, a setting. In plain words.
+    why: Mapped[str | None] = mapped_column(Text)
 
     mapping: Mapped[Mapping] = relationship(lazy="raise_on_sql")
 
@@ -89,7 +93,7 @@ class Approval(ShopScoped, db.Model):
         Index("uq_approval_asked", "mapping_id", unique=True, postgresql_where=text("state = 'asked'")),
         Index("ix_approval_recent", "shop_id", "id"),
         Index("ix_approval_mapping", "mapping_id", "id"),
-        CheckConstraint("kind IN ('manual', 'guard')", name="kind_known"),
+        CheckConstraint("kind IN ('manual', 'guard', 'undo')", name="kind_known"),
         CheckConstraint("state IN ('asked', 'approved', 'rejected', 'superseded', 'gone')", name="state_known"),
         CheckConstraint("(state = 'asked') = (settled_at IS NULL)", name="settled_has_moment"),
     )
@@ -128,7 +132,11 @@ class SyncRun(ShopScoped, db.Model):
 
 
 class PushLine(ShopScoped, db.Model):
-    """What one call meant to write for one mapping: from `change_from` to `quantity`, carrying `change` = target - expected then."""
+    """What one call meant to write for one mapping: from `change_from` to `quantity`, carrying `change` = target - expected then.
+
+    `why`: what had changed the number since the mapping's line before, in plain words. `until_move_id`: the newest stock move that it knew of.
+    `undoes_id`: the line whose change it took back.
+    """
 
     __tablename__ = "push_line"
     __table_args__ = (
@@ -149,6 +157,27 @@ class PushLine(ShopScoped, db.Model):
     cause: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[datetime]
     settled_at: Mapped[datetime | None]
+    why: Mapped[str | None] = mapped_column(Text)
+    until_move_id: Mapped[int | None] = mapped_column(BigInteger)
+    undoes_id: Mapped[int | None] = mapped_column(ForeignKey("push_line.id"))
+
+    @property
+    def change(self) -> int:
+        """By how much it moves Shopify's number."""
+        return self.quantity - self.change_from
+
+
+class PushUndo(ShopScoped, db.Model):
+    """A person wants the change of a push line taken back; one of each line. `left_because`: why it was not done, in plain words."""
+
+    __tablename__ = "push_undo"
+    __table_args__ = (Index("ix_push_undo_open", "shop_id", postgresql_where=text("settled_at IS NULL")),)
+
+    line_id: Mapped[int] = mapped_column(ForeignKey("push_line.id"), primary_key=True)
+    asked_at: Mapped[datetime]
+    asked_by: Mapped[str] = mapped_column(Text)
+    settled_at: Mapped[datetime | None]
+    left_because: Mapped[str | None] = mapped_column(Text)
 
 
 class SyncException(ShopScoped, db.Model):

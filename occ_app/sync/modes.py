@@ -133,7 +133,7 @@ def apply_setting(shop: Shop, name: str, text: str) -> None:
             raise RuleError(f"There is no location {text} in this shop.", field=name)
     db.session.flush()
     if name in ("sync_mode", "time_zone"):
-        targets.refresh_all()
+        targets.refresh_all("Mode changed" if name == "sync_mode" else "Time zone changed")
 
 
 def set_mode_of_item(item: Item, mode: str | None) -> None:
@@ -142,7 +142,7 @@ def set_mode_of_item(item: Item, mode: str | None) -> None:
         raise RuleError(f"Give one of: {', '.join(settings.MODES)}.", field="sync_mode")
     item.sync_mode = mode
     db.session.flush()
-    targets.refresh([item.id])
+    targets.refresh([item.id], "Mode changed")
 
 
 def states_of_item(item_id: int) -> Sequence[SyncState]:

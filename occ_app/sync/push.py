@@ -6,11 +6,8 @@ These functions commit between their steps: a run is a series of facts, each tru
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Select, select
 from sqlalchemy.orm import aliased
@@ -18,36 +15,24 @@ from sqlalchemy.orm import aliased
 from occ_app import clock
 from occ_app.catalog.models import Mapping
 from occ_app.extensions import db
-from occ_app.outbox.models import READY, Mutation
 from occ_app.shopify.client import Client
 from occ_app.shopify.errors import ShopifyUnavailableError
 from occ_app.shops import settings
-from occ_app.sync import answers, approvals, desk, readings
+from occ_app.sync import answers, approvals, desk, readings, reasons, undo
 from occ_app.sync import models as m
 from occ_app.sync.models import PushLine, SyncRun, SyncState
 from occ_app.sync.rules import Guard, Reading, Write, chunks, retry_after, write_for
 from occ_app.sync.targets import is_mirrored, refresh, shop
+from occ_app.sync.writing import Planned, write
 
-REASON = "correction"
 MOST_IN_SHOPIFY = 1_000_000_000
 ROUNDS = 3  # how often a run reads and writes again after a partial refusal
-
-
-@dataclass(frozen=True)
-class Planned:
-    """A write of a mapping, and the numbers that it was computed from."""
-
-    mapping_id: int
-    write: Write
-    target: int
-    expected: int
-    item_gid: str
-    location_gid: str
 
 
 def push_due(client: Client, pull_orders: Callable[[Client], object]) -> SyncRun | None:
     """Everything that is due has been pushed, or waits with its cause. Returns the run; None where nothing was due."""
     answers.settle_open(client)
+    undo.carry_out(client)
     refresh(state.mapping.item_id for state in due_states())  # a day may have begun since, and lots with it expired
     db.session.commit()
     due = due_states()
@@ -110,11 +95,13 @@ def _round(client: Client, run: SyncRun, ids: Sequence[int]) -> list[int]:
     # Loaded again: what was held or sold while Shopify answered is known to the plan.
     states = readings.living_states(found)
     plans = _plan([s for s in states if s.mapping_id in asked and s.state == m.LINKED], found, _unseen(states, found))
+    planned = {plan.mapping_id for plan in plans}
+    why = reasons.of([state for state in states if state.mapping_id in planned])
     # What the plan rests on is kept as it was: after the commit a booking may change it.
     db.session.commit()
     again: list[int] = []
     for part in chunks(plans, readings.PER_CALL):
-        again += _write(client, run, part)
+        again += write(client, run, part, why)
     return again
 
 
@@ -161,65 +148,22 @@ def _plan(states: Sequence[SyncState], found: dict[int, Reading | str], unseen: 
         may_raise = (
             state.mapping_id not in drifting and (state.mapping.item_id, state.mapping.location_id) not in unseen
         )
-        write = write_for(state.target, state.expected, reading.available, may_raise=may_raise)
+        change = write_for(state.target, state.expected, reading.available, may_raise=may_raise)
         if reading.committed != state.booked_committed:
             state.look_at = at  # an order is on its way to us: look for it, do not wait for its news
-        if write is None:
+        if change is None:
             state.next_try_at = at + retry_after(5)  # the next reconciliation looks again
-        elif write.quantity > MOST_IN_SHOPIFY:
+        elif change.quantity > MOST_IN_SHOPIFY:
             answers.park(state, answers.FINAL_CODES["INVALID_QUANTITY_TOO_HIGH"], at)
-        elif guard.stops(write) and state.approved_target != state.target and not is_mirrored(state.mapping.item):
-            _ask_approval(state, write, at)
-        elif write.change:
+        elif guard.stops(change) and state.approved_target != state.target and not is_mirrored(state.mapping.item):
+            _ask_approval(state, change, at)
+        elif change.change:
             mapping = state.mapping
             gids = (mapping.variant.inventory_item_gid, mapping.location.location_gid)
-            plans.append(Planned(state.mapping_id, write, state.target, state.expected, *gids))
+            plans.append(Planned(state.mapping_id, change, state.target, state.expected, *gids))
     return plans
 
 
 def _ask_approval(state: SyncState, write: Write, at: datetime) -> None:
     facts = {"from": write.change_from, "to": write.quantity, "target": state.target}
     approvals.ask_guard(state, facts, at)
-
-
-def _write(client: Client, run: SyncRun, plans: Sequence[Planned]) -> list[int]:
-    """One call: the row and its lines are committed, then it is sent. Returns the mappings that another round may help."""
-    at = clock.now()
-    mutation = Mutation(operation="inventory_set", key=str(uuid.uuid4()), variables={}, created_at=at, state=READY)
-    mutation.variables = {"input": _input(plans, run.id), "key": mutation.key}
-    db.session.add(mutation)
-    db.session.flush()
-    for position, plan in enumerate(plans):
-        db.session.add(
-            PushLine(
-                run_id=run.id,
-                mutation_id=mutation.id,
-                mapping_id=plan.mapping_id,
-                position=position,
-                change_from=plan.write.change_from,
-                quantity=plan.write.quantity,
-                target=plan.target,
-                expected=plan.expected,
-                created_at=at,
-            )
-        )
-    run.writes += 1
-    db.session.commit()
-    return answers.send(client, mutation.id, is_retry=False)
-
-
-def _input(plans: Sequence[Planned], run_id: int) -> dict[str, Any]:
-    return {
-        "name": "available",
-        "reason": REASON,
-        "referenceDocumentUri": f"gid://occ-inventory-hub/SyncRun/{run_id}",
-        "quantities": [
-            {
-                "inventoryItemId": plan.item_gid,
-                "locationId": plan.location_gid,
-                "quantity": plan.write.quantity,
-                "changeFromQuantity": plan.write.change_from,
-            }
-            for plan in plans
-        ],
-    }

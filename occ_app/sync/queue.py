@@ -19,28 +19,11 @@ from occ_app.stock import ledger
 from occ_app.stock.models import Lot, StockMove
 from occ_app.stock.rules import COUNTED, Holding
 from occ_app.sync import targets
-from occ_app.sync.models import Approval, SyncState
+from occ_app.sync.models import UNDO, Approval, SyncState
+from occ_app.sync.reasons import SAID
 
 # Moves that orders made: Shopify's number follows those by itself, so they are never why the two differ.
 BY_ORDERS = ("order_take", "order_restock", "order_loss", "order_ship", "order_return", "backorder_fill")
-SAID = {
-    "opening": "opening stock",
-    "production": "made",
-    "step": "moved on",
-    "release": "released",
-    "unrelease": "taken back",
-    "hold": "put on hold",
-    "scrap": "scrapped",
-    "allocate": "allocated",
-    "correction": "corrected",
-    "receive": "received",
-    "order_for_stock": "ordered from the partner for stock",
-    "count": "counted",
-    "waste": "wasted",
-    "reserve": "reserved for a run",
-    "unreserve": "no longer reserved",
-    "consume": "used in a run",
-}
 MOST_REASONS = 4
 
 
@@ -91,7 +74,8 @@ def _row(approval: Approval, state: SyncState, moved: Sequence[Any], held: dict[
     holdings = held.get((mapping.item_id, mapping.location_id), [])
     expected = state.expected or 0
     change = state.target - expected
-    why = _why(moved, counted)
+    why = ["a person took the last push back"] if approval.kind == UNDO else []
+    why += _why(moved, counted)
     why += _expired(approval, holdings, counted, of)
     shopify = state.read_available if state.read_available is not None else expected
     told = tuple(why) or ("your settings, or sales of other variants",)

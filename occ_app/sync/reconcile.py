@@ -191,6 +191,8 @@ def _decide(state: SyncState, reading: Reading, at: datetime) -> None:
     rule = state.mapping.drift_rule or settings.get(shop(), "drift_rule")
     if rule == "shopify" and is_mirrored(state.mapping.item):
         rule = "ask"  # what a partner has is not for our Shopify to say
+    if rule == "hub" and state.is_held:
+        rule = "ask"  # a person took our number back: no rule brings it again
     subject = desk.subject_of(state.mapping_id)
     _name(state, reading, at)
     if rule == "hub":
@@ -204,7 +206,7 @@ def _decide(state: SyncState, reading: Reading, at: datetime) -> None:
 def set_shopify_right(state: SyncState) -> None:
     """Shopify is to get our number: E is set anew to what Shopify has now, so that the next push carries all of T - A."""
     readings.accept_drift(state)
-    state.approved_target = state.target
+    state.approved_target, state.is_held = state.target, False
     if state.state == m.AWAITING_APPROVAL:
         state.state, state.cause = m.LINKED, None
         db.session.flush()

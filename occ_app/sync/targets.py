@@ -94,12 +94,15 @@ def after_refresh(listener: Callable[[Collection[int] | None, Held | None], None
         _listeners.append(listener)
 
 
-def refresh(item_ids: Iterable[int]) -> None:
-    """The targets of these items' mappings are right, and a push is asked for where one is due. Two statements, whatever their number."""
+def refresh(item_ids: Iterable[int], why: str | None = None) -> None:
+    """The targets of these items' mappings are right, and a push is asked for where one is due. Two statements, whatever their number.
+
+    `why`: what changed them, in plain words, where no stock move tells.
+    """
     ids = sorted(set(item_ids))
     if ids:
         living = select(Mapping.id).where(Mapping.item_id.in_(ids), Mapping.ended_at.is_(None))
-        held = _recompute(SyncState.mapping_id.in_(living), ids)
+        held = _recompute(SyncState.mapping_id.in_(living), why, ids)
         for listener in _listeners:
             listener(ids, held)
 
@@ -140,14 +143,14 @@ def lock_states(item_ids: Iterable[int]) -> None:
     db.session.execute(query.with_for_update())
 
 
-def refresh_all() -> None:
-    """All targets of the shop are right: lots expire, and days begin, with no other event."""
-    _recompute(SyncState.mapping_id.in_(select(Mapping.id).where(Mapping.ended_at.is_(None))))
+def refresh_all(why: str | None = None) -> None:
+    """All targets of the shop are right: lots expire, and days begin, with no other event. `why`: as for `refresh`."""
+    _recompute(SyncState.mapping_id.in_(select(Mapping.id).where(Mapping.ended_at.is_(None))), why)
     for listener in _listeners:
         listener(None, None)
 
 
-def _recompute(condition: ColumnElement[bool], item_ids: Collection[int] | None = None) -> Held:
+def _recompute(condition: ColumnElement[bool], why: str | None, item_ids: Collection[int] | None = None) -> Held:
     """Returns what is held of these items, or of those with states: read when the states are locked, as whoever had them may just have sold."""
     db.session.flush()
     of = shop()
@@ -173,11 +176,14 @@ def _recompute(condition: ColumnElement[bool], item_ids: Collection[int] | None 
             )
         mode = mode_of(mapping.item, of)
         state.is_pushed = mode != "none"
-        is_news = (state.target != before and mode in PUSHED_BY_ITSELF) or (falls and _free_to_fall.get())
-        if is_news and state.state == AWAITING_APPROVAL:
+        is_news = state.target != before
+        if is_news:
+            state.why = why or state.why
+        is_asked_anew = (is_news and mode in PUSHED_BY_ITSELF) or (falls and _free_to_fall.get())
+        if is_asked_anew and state.state == AWAITING_APPROVAL and not state.is_held:
             _ask_anew(state)
         choose_state(state, mode)
-        if state.target != before and not state.tries:
+        if is_news and not state.tries:
             state.next_try_at = None  # whatever it waited for, this is news
         if was_asked or state.state == AWAITING_APPROVAL:
             asked.append(state)
@@ -194,22 +200,33 @@ def _ask_anew(state: SyncState) -> None:
 
     A fall must not wait for the approval of a rise.
     """
-    state.state, state.cause = LINKED, None
+    state.state, state.cause, state.is_held = LINKED, None, False
     desk.withdraw(desk.GUARD, desk.subject_of(state.mapping_id), clock.now(), remedy="another number came")
 
 
 def choose_state(state: SyncState, mode: str) -> None:
-    """A mapping under manual approval waits for a person while its target differs; one that is pushed by itself waits for nobody."""
+    """A mapping under manual approval waits for a person while its target differs; one that is pushed by itself waits for nobody, unless
+    a person took its last rise back."""
     if state.state not in (LINKED, AWAITING_APPROVAL):
         return
     differs = state.target != state.expected
     is_approved = state.approved_target is not None and state.approved_target == state.target
-    if mode == "manual" and differs and not is_approved:
+    if is_approved or state.target <= (state.expected or 0):
+        let_go(state)
+    if (mode == "manual" or state.is_held) and differs and not is_approved:
         state.state = AWAITING_APPROVAL
     elif state.state == AWAITING_APPROVAL and (
         not differs or is_approved or (mode in PUSHED_BY_ITSELF and state.cause is None)
     ):
         state.state, state.cause = LINKED, None
+
+
+def let_go(state: SyncState) -> None:
+    """What was taken back may rise again: a person said so, or there is nothing left to raise."""
+    if state.is_held:
+        state.is_held = False
+        if state.state == AWAITING_APPROVAL:
+            state.cause = None
 
 
 def book_effect(

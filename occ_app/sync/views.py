@@ -24,7 +24,7 @@ from occ_app.stock import ledger
 from occ_app.stock.lots import MOST_UNITS
 from occ_app.stock.models import Balance, Lot, StockMove
 from occ_app.stock.rules import BACKORDER, COUNTED, sellable
-from occ_app.sync import desk, explain, files, link, modes, targets
+from occ_app.sync import desk, explain, files, link, modes, targets, undo
 from occ_app.sync.models import PushLine, SyncException, SyncState
 from occ_app.sync.words import status_of
 from occ_app.web import page, row_id, see_other
@@ -256,6 +256,8 @@ def product(item_id: int) -> Response:
     if request.headers.get("HX-Target", "").endswith("why"):
         return page("sync/product.html", "sync/_why.html", item=item, state=chosen, **facts)
     pushes = _pushes([state.mapping_id for state in states])
+    undos, newest = undo.facts_of(pushes)
+    facts |= {"undos": undos, "can_undo": lambda line: undo.can(line, undos.get(line.id), newest)}
     facts |= {"pushes": pushes, "sold": _sold(item.id), "unsold": _unsold(item, states), "claims": _claims(item)}
     return page("sync/product.html", item=item, state=chosen, states=states, **facts)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import pytest
 
 from occ_app import clock
@@ -142,3 +144,24 @@ def test_a_mapping_that_cannot_be_is_answered_with_a_sentence(shop: Bench, numbe
 def test_a_number_that_no_row_can_have_is_no_error_of_ours(shop: Bench, path: str) -> None:
     assert shop.open(path).status_code < 500
     assert shop.open(path.replace("=", "=-")).status_code < 500
+
+
+def test_a_lot_in_a_file_expires_by_its_day_or_by_its_shelf_life(shop: Bench) -> None:
+    take(shop, "items", "sku,name,shelf_life_days\nA,Bar,30\n")
+    lines = ["OLD,A,7,2025-01-01,", "TOLD,A,5,2025-01-01,2099-01-01", "UNKNOWN,A,3,,"]
+    take(shop, "lots", "\n".join(["lot_number,item_sku,quantity,made_on,expires_on", *lines]))
+    take(shop, "mappings", "item_sku,variant_sku,first_link\nA,A,hub\n")
+    shop.settle()
+
+    with shop.scope():
+        days = {lot.lot_number: lot.expires_on for lot in db.session.scalars(db.select(Lot))}
+    assert days == {"OLD": date(2025, 1, 31), "TOLD": date(2099, 1, 1), "UNKNOWN": None}
+    assert shop.available("A") == 8
+
+
+def test_a_lot_that_would_expire_in_no_year_is_named_with_its_line(shop: Bench) -> None:
+    take(shop, "items", "sku,name,shelf_life_days\nA,Bar,30\n")
+    with pytest.raises(BadFileError) as caught:
+        take(shop, "lots", "lot_number,item_sku,quantity,made_on\nL1,A,5,9999-12-30\n")
+
+    assert [line.number for line in caught.value.lines] == [2]

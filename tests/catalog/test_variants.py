@@ -10,15 +10,15 @@ from devshop import products
 from devshop.faults import CallFault
 from occ_app import clock
 from occ_app.catalog import mapping, news
-from occ_app.catalog.models import ProductNews, Variant
-from occ_app.catalog.pull import newest
+from occ_app.catalog.models import Location, ProductNews, Variant
+from occ_app.catalog.pull import keep_locations, newest
 from occ_app.catalog.rules import likeness, plain_cell, safe_cell
 from occ_app.errors import RuleError
 from occ_app.extensions import db
 from occ_app.inbox import working
 from occ_app.orders.models import Order
 from occ_app.wiring import TOPICS
-from tests.support.bench import Bench
+from tests.support.bench import Bench, Statements
 
 
 def skus(bench: Bench) -> dict[str, bool]:
@@ -195,3 +195,23 @@ def test_news_of_a_product_rests_while_shopify_does_not_answer(bench: Bench) -> 
     assert skus(bench) == {"T": True}
     with bench.scope():
         assert db.session.scalars(db.select(ProductNews)).all() == []
+
+
+def test_a_shop_of_130_locations_has_all_of_them(bench: Bench) -> None:
+    for n in range(129):
+        bench.store.add_location(f"Shelf {n:03}")
+    bench.install()
+
+    with bench.scope():
+        known = db.session.scalars(db.select(Location)).all()
+    assert len(known) == 130
+    assert all(place.is_active for place in known)
+
+
+def test_the_130_locations_are_kept_in_two_statements(bench: Bench) -> None:
+    bench.install()
+    nodes = [{"id": f"gid://shopify/Location/{n}", "name": f"Shelf {n}", "isActive": True} for n in range(1, 131)]
+    with bench.scope(), Statements() as statements:
+        keep_locations(nodes, clock.now())
+
+    assert len(statements.texts) == 2

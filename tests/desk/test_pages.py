@@ -21,6 +21,8 @@ PATHS = [
     "/exceptions",
     "/exceptions?view=past",
     "/activity",
+    "/activity.csv",
+    "/activity?view=run&before=run-9.x-1.push-99999999999&q=a%25_",
     "/activity?view=push",
     "/activity?view=order",
     "/activity?view=delivery",
