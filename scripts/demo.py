@@ -79,7 +79,7 @@ def main() -> None:
         _first_data(occ, environment)
         print(f"\n  Open {DEVSHOP}/store/cocoa-bristol/apps/occ-inventory-hub-dev\n\n  Ctrl-C stops it.\n", flush=True)
         _keep_running(children, serve, environment, paused)
-        ended = [str(child.args[-1]) for child in children if child.poll() is not None]
+        ended = [str(child.args[2]) for child in children if child.poll() is not None]
         print(f"\n  A part of the demo ended ({', '.join(ended)}), so all of it does.\n", flush=True)
     except KeyboardInterrupt:
         pass

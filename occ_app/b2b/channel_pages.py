@@ -23,7 +23,7 @@ from occ_app.stock.sharing import Claim
 from occ_app.stock.splits import Wanted
 from occ_app.sync import link
 from occ_app.sync.modes import states_of_item
-from occ_app.sync.views import PER_PAGE, page_number, pages_of, search_text
+from occ_app.sync.paging import PER_PAGE, page_number, pages_of, search_text
 from occ_app.web import page, row_id, see_other
 
 blueprint = Blueprint("channels", __name__)

@@ -15,7 +15,7 @@ from occ_app.b2b.models import STATES, Customer, WholesaleOrder
 from occ_app.errors import RuleError
 from occ_app.extensions import db
 from occ_app.shops import settings
-from occ_app.sync.views import PER_PAGE, page_number, pages_of, search_text
+from occ_app.sync.paging import PER_PAGE, page_number, pages_of, search_text
 from occ_app.web import page, see_other
 
 blueprint = Blueprint("wholesale", __name__)

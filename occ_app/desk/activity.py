@@ -18,7 +18,7 @@ from occ_app.inbox.models import PARKED, Delivery
 from occ_app.orders.models import Order
 from occ_app.sync import undo
 from occ_app.sync.models import PushLine
-from occ_app.sync.views import search_text
+from occ_app.sync.paging import search_text
 from occ_app.web import page, row_id, see_other
 from occ_app.work import tasks
 from occ_app.work.models import TaskFailure

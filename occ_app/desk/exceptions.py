@@ -17,8 +17,8 @@ from occ_app.errors import RuleError
 from occ_app.extensions import db
 from occ_app.sync import desk, past, settle
 from occ_app.sync.models import SyncException, SyncState
+from occ_app.sync.paging import PER_PAGE, page_number, pages_of
 from occ_app.sync.past import Past
-from occ_app.sync.views import PER_PAGE, page_number, pages_of
 from occ_app.sync.words import Case, case, name_of
 from occ_app.web import is_fragment, page, see_other
 

@@ -31,7 +31,7 @@ from occ_app.routing.models import (
 )
 from occ_app.routing.receiving import Count
 from occ_app.routing.statement_views import csv_of
-from occ_app.sync.views import PER_PAGE, page_number, pages_of
+from occ_app.sync.paging import PER_PAGE, page_number, pages_of
 from occ_app.web import page
 from occ_app.work import tasks
 

@@ -12,7 +12,7 @@ from occ_app.errors import NotFoundError, RuleError
 from occ_app.extensions import db
 from occ_app.sync import approvals, queue
 from occ_app.sync.approvals import Outcome
-from occ_app.sync.views import PER_PAGE, page_number, pages_of
+from occ_app.sync.paging import PER_PAGE, page_number, pages_of
 from occ_app.web import is_fragment, page, row_id, see_other
 
 blueprint = Blueprint("approvals", __name__)

@@ -16,7 +16,7 @@ from occ_app.extensions import db
 from occ_app.shops import settings
 from occ_app.stock import allocations, channels
 from occ_app.sync import modes, targets
-from occ_app.sync.views import PER_PAGE, page_number, pages_of
+from occ_app.sync.paging import PER_PAGE, page_number, pages_of
 from occ_app.web import page, row_id, see_other
 
 blueprint = Blueprint("modes", __name__)

@@ -1,0 +1,181 @@
+"""Mapping: what is suggested, what is mapped, the pull of variants."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, g, request
+from sqlalchemy import String, cast, func, or_, select, update
+from sqlalchemy.orm import joinedload
+
+from occ_app import clock
+from occ_app.catalog import mapping as mappings
+from occ_app.catalog import pull
+from occ_app.catalog.models import PRODUCT, Item, Mapping, Variant
+from occ_app.errors import RuleError
+from occ_app.extensions import db
+from occ_app.sync import link
+from occ_app.sync.models import SyncState
+from occ_app.sync.paging import PER_PAGE, page_number, pages_of, search_text
+from occ_app.sync.views import product_item
+from occ_app.web import page, row_id, see_other
+from occ_app.work import tasks
+
+blueprint = Blueprint("mapping", __name__)
+DRIFT_RULES = {"ask": "Ask me", "hub": "Set Shopify back", "shopify": "Book it here"}
+
+
+@blueprint.get("/mapping")
+def mapping() -> Response:
+    """Suggestions, what is mapped, and the pull of variants."""
+    view = request.args.get("view", "suggested") if request.args.get("view") in ("suggested", "mapped") else "suggested"
+    q, number = search_text(), page_number()
+    shown, total = _mapped_rows(q, number) if view == "mapped" else ([], 0)
+    return page(
+        "sync/mapping.html",
+        view=view,
+        q=q,
+        suggestions=mappings.suggestions() if view == "suggested" else [],
+        mapped=shown,
+        pages=pages_of(total, number, "/mapping", {"view": view, "q": q}),
+        counts=_mapping_counts(),
+        pull=pull.newest(),
+        place=pull.default_location(),
+        unmapped=_unmapped_items() if view == "suggested" else [],
+        drift_rules=DRIFT_RULES,
+    )
+
+
+def _mapped_rows(q: str, number: int) -> tuple[list[SyncState], int]:
+    query = (
+        select(SyncState)
+        .join(Mapping, Mapping.id == SyncState.mapping_id)
+        .join(Item, Item.id == Mapping.item_id)
+        .join(Variant, Variant.id == Mapping.variant_id)
+        .where(Mapping.ended_at.is_(None))
+    )
+    if q:
+        like = f"%{q.replace('%', '').replace('_', '')}%"
+        query = query.where(
+            or_(Item.name.ilike(like), Item.sku.ilike(like), Variant.sku.ilike(like), Variant.product_title.ilike(like))
+        )
+    total = db.session.scalar(select(func.count()).select_from(query.subquery())) or 0
+    loaded = query.options(
+        joinedload(SyncState.mapping).options(
+            joinedload(Mapping.item), joinedload(Mapping.variant), joinedload(Mapping.location)
+        )
+    )
+    rows = db.session.scalars(
+        loaded.order_by(Item.name, SyncState.mapping_id).limit(PER_PAGE).offset((number - 1) * PER_PAGE)
+    )
+    return list(rows), total
+
+
+def _mapping_counts() -> dict[str, int]:
+    living = select(func.count()).select_from(Mapping).where(Mapping.ended_at.is_(None))
+    variants = select(func.count()).select_from(Variant).where(Variant.deleted_at.is_(None))
+    return {"mapped": db.session.scalar(living) or 0, "variants": db.session.scalar(variants) or 0}
+
+
+def _unmapped_items() -> list[Item]:
+    mapped = select(Mapping.item_id).where(Mapping.ended_at.is_(None))
+    query = (
+        select(Item)
+        .where(Item.kind == PRODUCT, Item.archived_at.is_(None), Item.id.not_in(mapped))
+        .order_by(Item.name)
+        .limit(PER_PAGE)
+    )
+    return list(db.session.scalars(query))
+
+
+@blueprint.get("/mapping/pull")
+def pull_progress() -> Response:
+    """How far the pull of variants is; asks again until it is done."""
+    newest = pull.newest()
+    response = page("sync/_pull.html", pull=newest)
+    if newest and newest.finished_at:
+        response.headers["HX-Refresh"] = "true"  # the suggestions can be made now
+    return response
+
+
+@blueprint.post("/mapping/pull")
+def pull_again() -> Response:
+    """All variants are pulled anew."""
+    pull.start(clock.now())
+    tasks.ask("variants", g.shop_id)
+    db.session.commit()
+    return see_other("/mapping")
+
+
+@blueprint.get("/mapping/variants")
+def find_variants() -> Response:
+    """Variants that a search finds, to choose from."""
+    q = search_text()
+    like = f"%{q.replace('%', '').replace('_', '')}%"
+    query = select(Variant).where(
+        Variant.deleted_at.is_(None),
+        or_(
+            Variant.product_title.ilike(like),
+            Variant.sku.ilike(like),
+            Variant.barcode.ilike(like),
+            cast(Variant.title, String).ilike(like),
+        ),
+    )
+    found = db.session.scalars(query.order_by(Variant.product_title, Variant.id).limit(20)).all() if q else []
+    return page("sync/_variants.html", variants=found, q=q)
+
+
+@blueprint.post("/mapping")
+def make_mappings() -> Response:
+    """The chosen pairs are mapped at the default location; each asks which side is right, unless that was chosen too."""
+    pairs = [pair.partition(":")[::2] for pair in request.form.getlist("pair")[:500]]
+    if request.form.get("item") and request.form.get("variant"):
+        pairs.append((request.form["item"], request.form["variant"]))
+    place, choice = pull.default_location(), request.form.get("first_link", "")
+    ids = [(row_id(item), row_id(variant)) for item, variant in pairs]
+    if not ids or any(None in pair for pair in ids):
+        raise RuleError("Tick the mappings to make.")
+    if place is None:
+        raise RuleError("No location is set yet. It comes with the first pull of your store; try again in a minute.")
+    for item_id, variant_id in ids:
+        item, variant = product_item(item_id), db.session.scalar(select(Variant).where(Variant.id == variant_id))
+        if variant is None:
+            raise RuleError("Shopify no longer has one of these variants. Load the page again.")
+        text = request.form.get(f"units-{item_id}-{variant_id}") or request.form.get("units") or "1"
+        units = int(text) if text.isascii() and text.isdigit() and len(text) < 7 else 0
+        made = mappings.make(item, variant, place, units_per_variant=units, at=clock.now())
+        if choice in link.CHOICES:
+            state = db.session.get_one(SyncState, made.id)
+            state.mapping = made
+            link.choose(state, choice, clock.now())
+    db.session.commit()
+    return see_other("/mapping?view=mapped")
+
+
+@blueprint.post("/mapping/<int:mapping_id>/end")
+def unmap(mapping_id: int) -> Response:
+    """The variant no longer sells the item; Shopify's number stays."""
+    mappings.end(mappings.get(mapping_id), clock.now())
+    db.session.commit()
+    return see_other("/mapping?view=mapped")
+
+
+@blueprint.post("/mapping/<int:mapping_id>/switch")
+def switch(mapping_id: int) -> Response:
+    """Sync of the mapping is on or off."""
+    link.switch(mappings.get(mapping_id), request.form.get("on") == "yes", clock.now())
+    db.session.commit()
+    return see_other("/mapping?view=mapped")
+
+
+@blueprint.post("/mapping/drift-rule")
+def set_drift_rule() -> Response:
+    """The chosen mappings have a drift rule of their own, or the shop's again."""
+    rule = request.form.get("rule", "")
+    if rule and rule not in DRIFT_RULES:
+        raise RuleError(f"Choose one of: {', '.join(DRIFT_RULES)}, or nothing.", field="rule")
+    ids = [row_id(number) for number in request.form.getlist("mapping")[:500]]
+    if not ids or None in ids:
+        raise RuleError("Select at least one mapping first.", field="mapping")
+    chosen = update(Mapping).where(Mapping.id.in_(ids), Mapping.ended_at.is_(None))
+    db.session.execute(chosen.values(drift_rule=rule or None))
+    db.session.commit()
+    return see_other("/mapping?view=mapped")
