@@ -1,4 +1,5 @@
-"""Numbers that wait for a person: by the sync mode (manual approval), or because the step is bigger than the shop's limit (guard).
+"""Numbers that wait for a person: by the sync mode (manual approval), because the step is bigger than the shop's limit (guard), or
+because a person took the last push back (undo).
 
 The queue follows the sync states: whoever changes those calls `follow`. What is asked about is the change (target less expected), so a sale,
 which moves both alike, neither asks anew nor undoes an answer.
