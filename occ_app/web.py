@@ -116,8 +116,9 @@ def start(app: Flask, admit: Callable[[Config], Response | None]) -> None:
 
 
 def _is_nowhere() -> bool:
-    """There is no such page, and nobody who shows a token asked for it: who does gets the answer in the admin's frame."""
-    return request.endpoint is None and "id_token" not in request.args and "Authorization" not in request.headers
+    """There is no such page. Whoever asked for it with a token gets the answer in the admin's frame, but other systems, which get a problem."""
+    is_page = "id_token" in request.args or "Authorization" in request.headers
+    return request.endpoint is None and (not is_page or request.path.startswith(PROBLEMS_AT))
 
 
 def _check_text() -> None:

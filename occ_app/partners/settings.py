@@ -159,6 +159,7 @@ def put(partner: Partner, name: str, text: str) -> None:
 
 def keep(partner: Partner, name: str, value: Any) -> None:
     """The setting has the value; what others set a moment ago stays. The partner's row is locked until that is committed."""
+    db.session.flush()  # what this transaction has set stays too
     db.session.refresh(partner, ["settings"], with_for_update={"key_share": True})
     partner.settings = {**partner.settings, name: value}
 

@@ -142,6 +142,7 @@ def put(shop: Shop, name: str, text: str) -> None:
 
 def keep(shop: Shop, name: str, value: Any) -> None:
     """The setting has the value; what others set a moment ago stays. The shop's row is locked until that is committed."""
+    db.session.flush()  # what this transaction has set stays too
     db.session.refresh(shop, ["settings"], with_for_update={"key_share": True})
     shop.settings = {**shop.settings, name: value}
 

@@ -250,7 +250,7 @@ def test_a_write_without_an_answer_is_not_repeated_on_a_number_that_sales_have_b
 def test_a_line_of_a_push_keeps_the_numbers_that_it_was_planned_with(
     life: Life, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write = push._write
+    write = push.write
 
     def sells_meanwhile(*given: Any) -> Any:
         monkeypatch.undo()
@@ -258,7 +258,7 @@ def test_a_line_of_a_push_keeps_the_numbers_that_it_was_planned_with(
         contextvars.Context().run(life.rig._elsewhere, lambda: goes_on(life, 0, 1))
         return write(*given)
 
-    monkeypatch.setattr(push, "_write", sells_meanwhile)
+    monkeypatch.setattr(push, "write", sells_meanwhile)
     life.bench.lot("TIN", 6)
     life.rig.work()
     with life.bench.scope():
