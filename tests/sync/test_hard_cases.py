@@ -333,7 +333,7 @@ def test_a_mapping_may_have_a_drift_rule_of_its_own(linked: Bench, forward: Forw
     assert linked.available("SSD") == 10
     assert linked.exceptions() == []
     past = linked.open("/exceptions?view=past").get_data(as_text=True)
-    assert "the drift rule" in past
+    assert "by your drift rule" in past
 
 
 @pytest.mark.parametrize("data", [{"mapping": "1", "rule": "nobody"}, {"rule": "hub"}])
