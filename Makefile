@@ -2,7 +2,7 @@
 PYTEST = .venv/bin/python -m pytest
 PORT ?= 8000
 
-.PHONY: later pause resume setup demo test lint migrate simulate kills bench
+.PHONY: later pause resume setup demo test lint migrate simulate kills bench long
 
 setup: ## only the environment, in .venv/
 	@scripts/setup
@@ -22,7 +22,10 @@ lint: setup ## the static checks
 	.venv/bin/lint-imports
 
 test: setup lint ## everything: environment, browser, database, all tests
-	OCC_CHROMIUM=$$(scripts/browser) $(PYTEST) -n 2 --dist loadfile -q
+	OCC_CHROMIUM=$$(scripts/browser) $(PYTEST) -n 2 --dist loadfile -q -m "not long"
+
+long: setup ## the few tests that take more than half a minute each
+	OCC_CHROMIUM=$$(scripts/browser) $(PYTEST) -n 2 --dist loadfile -q -m long
 
 simulate: setup ## a shop's life under bad luck, SEEDS=100 times; a seed that fails is shrunk and told
 	.venv/bin/python -m tests.simulation --seeds $(or $(SEEDS),100)

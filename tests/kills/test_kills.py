@@ -24,7 +24,7 @@ from tests.kills import checks
 from tests.kills.day import ITEM_OF, ITEMS, RELEASED, SKUS, UNITS_OF, WAITING, Day
 from tests.support.product import DOMAIN, Product, eventually
 
-KILLS = int(os.environ.get("KILLS", "6"))
+KILLS = int(os.environ.get("KILLS", "4"))
 SEED = int(os.environ.get("SEED", "27"))
 WORKERS = ("worker-1", "worker-2")
 # Who dies together, and how often. What lives on may not depend on what died.

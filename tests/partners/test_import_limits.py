@@ -78,6 +78,7 @@ def test_a_bundle_and_a_product_without_variants_are_left_out_with_the_reason(be
 
 
 @pytest.mark.timeout(400)
+@pytest.mark.long
 def test_a_product_of_2048_variants_is_made_whole(bench: Bench, roaster: Store) -> None:
     rows = [
         {"sku": f"V{n}", "price": "5.00", "available": 3, "options": [f"Size {n % 64}", f"Roast {n // 64}"]}

@@ -129,6 +129,7 @@ def ordered_units(trade: Trade) -> int:
     return sum(line.quantity for order in orders for line in order.lines)
 
 
+@pytest.mark.long
 def test_five_thousand_lines_of_thirty_partners_need_a_call_each_and_one_for_the_address(
     trade: Trade, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -23,7 +23,7 @@ from tests.simulation import runner
 from tests.simulation.rig import Rig
 from tests.simulation.test_seeds import SEEDS
 
-LIVES = 12
+LIVES = 4
 # Where each was caught when this was written, to begin with; the others follow.
 CAUGHT_BY = {
     "blind_absolute_push": 20,
