@@ -14,7 +14,7 @@ from sqlalchemy.orm import aliased
 
 from occ_app import clock
 from occ_app.catalog.models import Mapping
-from occ_app.extensions import db
+from occ_app.extensions import current_shop_id, db
 from occ_app.shopify.client import Client
 from occ_app.shopify.errors import ShopifyUnavailableError
 from occ_app.shops import settings
@@ -24,6 +24,7 @@ from occ_app.sync.models import PushLine, SyncRun, SyncState
 from occ_app.sync.rules import Guard, Reading, Write, chunks, retry_after, write_for
 from occ_app.sync.targets import is_mirrored, refresh, shop
 from occ_app.sync.writing import Planned, write
+from occ_app.work import tasks
 
 MOST_IN_SHOPIFY = 1_000_000_000
 ROUNDS = 3  # how often a run reads and writes again after a partial refusal
@@ -33,6 +34,7 @@ def push_due(client: Client, pull_orders: Callable[[Client], object]) -> SyncRun
     """Everything that is due has been pushed, or waits with its cause. Returns the run; None where nothing was due."""
     answers.settle_open(client)
     undo.carry_out(client)
+    tasks.is_at_it("push", current_shop_id())  # else it would ask for itself without a pause while Shopify is away
     refresh(state.mapping.item_id for state in due_states())  # a day may have begun since, and lots with it expired
     db.session.commit()
     due = due_states()

@@ -63,7 +63,7 @@ def test_a_weeks_order_grows_is_closed_received_and_stated(chromium: Browser, st
     app.get_by_role("button", name="Book what I counted").click()
     expect(app.locator("main")).to_contain_text("8 units are still to be counted")
     app = open_app(tab, stack, "/partner-orders/statement")
-    app.get_by_label("Partner").select_option(label="Harbour Roasters")
+    app.get_by_label("Partner", exact=True).select_option(label="Harbour Roasters")
     app.get_by_role("button", name="Show").click()
     expect(app.get_by_role("table")).to_contain_text(order["name"])
     finds_nothing(tab, app, "order-statement")

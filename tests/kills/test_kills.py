@@ -128,6 +128,7 @@ class Killer:
 
 
 @pytest.mark.kills
+@pytest.mark.long
 @pytest.mark.timeout(180 + 30 * KILLS)
 def test_nothing_is_lost_or_booked_twice_whatever_is_killed(
     product: Product, capsys: pytest.CaptureFixture[str]

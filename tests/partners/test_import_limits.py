@@ -242,6 +242,7 @@ def test_an_import_of_50_products_takes_two_calls_each_and_a_handful_more(bench:
     assert len(made) <= 110, {name: made.count(name) for name in made}
 
 
+@pytest.mark.long
 def test_an_hour_of_30_partners_with_50_products_each_costs_a_read_each_and_writes_for_what_changed(
     bench: Bench,
 ) -> None:

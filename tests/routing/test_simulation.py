@@ -248,6 +248,7 @@ def _both_sides(store: Store) -> list[str]:
     return wrong
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("seed", "start"), [(1, datetime(2026, 2, 16, 9, tzinfo=UTC))])
 def test_every_paid_line_is_on_one_order_or_in_a_named_exception(rig: Rig, seed: int, start: datetime) -> None:
     with rig.begin(start, "Europe/London"):
