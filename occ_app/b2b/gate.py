@@ -125,6 +125,7 @@ def _rule_said_no(error: RuleError) -> Response:
 
 
 def of_rule(error: RuleError) -> Response:
+    """What is answered where a rule of ours refused: 409 where other stock or another state would do, 422 where the request is wrong."""
     if isinstance(error, orders.ShortError):
         faults = [c.Fault(f"/lines/{s.sku}", f"{s.wanted} wanted, {s.available} available") for s in error.shortages]
         return problem(409, "short", str(error), faults)
@@ -169,6 +170,7 @@ def http_problem(error: HTTPException) -> Response:
 
 
 def as_json(body: Any, status: int = 200, **headers: str) -> Response:
+    """`body`, a struct of the contract or what is built of them, as JSON."""
     response = Response(msgspec.json.encode(body), status, content_type="application/json")
     for name, value in headers.items():
         response.headers[name] = value
@@ -244,4 +246,5 @@ def cursor_of(text: str | None, most: int = MOST_ID) -> int | None:
 
 
 def as_cursor(number: int) -> str:
+    """What a caller sends back to get the rows after this one's number."""
     return f"c{number}"

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import exists, func, select, text, update
+from sqlalchemy import exists, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from occ_app import clock
@@ -195,7 +195,7 @@ def _write(changed: dict[int, Stock]) -> Sequence[Level]:
 def _is_used() -> bool:
     """Whether anybody reads levels: there is a token, an endpoint, or a wholesale order."""
     used = (exists(select(model.id)) for model in (ApiToken, Endpoint, WholesaleOrder))
-    return any(db.session.scalar(select(one)) for one in used)  # mostly the first says yes
+    return bool(db.session.scalar(select(or_(*used))))
 
 
 def number_changes() -> int:

@@ -102,12 +102,12 @@ def _applied(lines: Sequence[PushLine], at: datetime) -> None:
         line.state, line.settled_at = m.APPLIED, at
         state = states[line.mapping_id]
         if state.expected is not None:
-            state.expected += line.quantity - line.change_from
+            state.expected += line.change
         state.tries, state.next_try_at = 0, None
         state.drift_since, state.drift_looks = None, 0  # readings may lag behind our own write
         if state.read_available == line.change_from:
             state.read_available = line.quantity
-            state.read_on_hand = (state.read_on_hand or 0) + line.quantity - line.change_from
+            state.read_on_hand = (state.read_on_hand or 0) + line.change
         if line.undoes_id is not None:
             state.is_held, state.approved_target = True, None
         elif state.target == state.expected:
@@ -199,8 +199,7 @@ def _outcome(
     drift, drift_then = reading.available - state.expected, line.change_from - line.expected
     is_patient = at < line.created_at + PATIENCE
     is_unbooked = state.expected == line.expected
-    change = line.quantity - line.change_from
-    is_applied = was_applied(drift, drift_then, change, is_patient=is_patient, is_unbooked=is_unbooked)
+    is_applied = was_applied(drift, drift_then, line.change, is_patient=is_patient, is_unbooked=is_unbooked)
     if is_applied is None:
         return m.AMBIGUOUS
     return m.APPLIED if is_applied else m.STALE
@@ -298,7 +297,6 @@ def _is_still_wanted(lines: Sequence[PushLine]) -> bool:
         state = states.get(line.mapping_id)
         if state is None or state.state != m.LINKED or state.expected is None:
             return False
-        rise = line.quantity - line.change_from
-        if rise > 0 and state.target - state.expected < rise:
+        if line.change > 0 and state.target - state.expected < line.change:
             return False
     return True

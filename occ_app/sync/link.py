@@ -21,7 +21,7 @@ from occ_app.sync import approvals, desk, readings
 from occ_app.sync import models as m
 from occ_app.sync.answers import park
 from occ_app.sync.corrections import correction_moves
-from occ_app.sync.models import SyncState
+from occ_app.sync.models import FIRST_LINK, SyncState
 from occ_app.sync.rules import Reading, retry_after
 from occ_app.sync.targets import is_mirrored, lock_states, refresh
 from occ_app.work import tasks
@@ -148,7 +148,7 @@ def _settle(ended: Sequence[SyncState], at: datetime) -> None:
         if subject in told:
             desk.withdraw(desk.LINK, subject, at, by="first link", remedy=state.link_choice or "")
         state.state, state.approved_target = m.LINKED, state.target
-        state.why = "First link" if state.target != state.expected else None
+        state.why = FIRST_LINK if state.target != state.expected else None
         if state.target != state.expected:
             tasks.ask("push", state.shop_id)
 

@@ -13,6 +13,7 @@ from occ_app.extensions import ShopScoped, db
 
 AWAITING_LINK, LINKED, AWAITING_APPROVAL, PARKED, OFF = "awaiting_link", "linked", "awaiting_approval", "parked", "off"
 PUSH, RECONCILE, UNDO = "push", "reconcile", "undo"  # kinds of runs; the last is one of approvals too
+FIRST_LINK = "First link"  # why a mapping's first number is pushed
 MANUAL = "manual"  # an approval that the sync mode asks for; the others are the guard's, and what a person took back
 # What became of an approval: `superseded` by another number, or `gone` when it was no longer needed.
 ASKED, APPROVED, REJECTED, SUPERSEDED, GONE = "asked", "approved", "rejected", "superseded", "gone"

@@ -21,7 +21,7 @@ from occ_app.shops import settings
 from occ_app.sync import answers, approvals, desk, readings, reasons, undo
 from occ_app.sync import models as m
 from occ_app.sync.models import PushLine, SyncRun, SyncState
-from occ_app.sync.rules import Guard, Reading, Write, chunks, retry_after, write_for
+from occ_app.sync.rules import Guard, Reading, Write, chunks, next_try, retry_after, write_for
 from occ_app.sync.targets import is_mirrored, refresh, shop
 from occ_app.sync.writing import Planned, write
 from occ_app.work import tasks
@@ -154,7 +154,8 @@ def _plan(states: Sequence[SyncState], found: dict[int, Reading | str], unseen: 
         if reading.committed != state.booked_committed:
             state.look_at = at  # an order is on its way to us: look for it, do not wait for its news
         if change is None:
-            state.next_try_at = at + retry_after(5)  # the next reconciliation looks again
+            later = next_try(state.target, state.expected, reading.available, at)
+            state.next_try_at = later or at + retry_after(5)  # the next reconciliation looks again
         elif change.quantity > MOST_IN_SHOPIFY:
             answers.park(state, answers.FINAL_CODES["INVALID_QUANTITY_TOO_HIGH"], at)
         elif guard.stops(change) and state.approved_target != state.target and not is_mirrored(state.mapping.item):

@@ -18,7 +18,7 @@ from occ_app.stock import ledger
 from occ_app.stock.models import Lot, StockMove
 from occ_app.stock.rules import COUNTED, Holding
 from occ_app.sync import models as m
-from occ_app.sync.models import Approval, PushLine, SyncState
+from occ_app.sync.models import FIRST_LINK, Approval, PushLine, SyncState
 from occ_app.sync.targets import is_mirrored, mode_of, shop, today
 
 # Sources by their first word -> (ids: names and the mapping that sold, whose own number needs no push for that).
@@ -75,8 +75,9 @@ def of(states: Sequence[SyncState]) -> dict[int, Why]:
     for state in states:
         line = last.get(state.mapping_id)
         said = [state.why] if state.why else []
-        said += _told(moved.get(state.mapping_id, []), state, names)
-        said += expired[state.mapping_id]
+        if line or state.why != FIRST_LINK:  # a link's push is about the whole number, whatever moved just before
+            said += _told(moved.get(state.mapping_id, []), state, names)
+            said += expired[state.mapping_id]
         answer = approved.get(state.mapping_id)
         by = f"approved by {answer.settled_by}" if answer and _is_after(answer, line) else ""
         found[state.mapping_id] = Why(_sentence(said, state, by), newest)

@@ -20,7 +20,7 @@ from occ_app.sync import answers, approvals, desk, push, readings
 from occ_app.sync import models as m
 from occ_app.sync.corrections import correction_moves
 from occ_app.sync.models import SyncRun, SyncState
-from occ_app.sync.rules import Reading, explanation, first_write, is_foreign
+from occ_app.sync.rules import Reading, explanation, first_write, is_foreign, next_try
 from occ_app.sync.targets import choose_state, is_mirrored, lock_states, mode_of, refresh_all, shop
 from occ_app.work import tasks
 
@@ -148,7 +148,8 @@ def _agrees(state: SyncState, reading: Reading, at: datetime, may_decide: bool, 
         state.drift_since, state.drift_looks = None, 0  # another drift: its time begins anew
     if state.drift and not state.is_pushed and _is_typed_in(state, reading):
         readings.accept_drift(state)
-    state.next_try_at = None if state.tries == 0 else state.next_try_at
+    if state.tries == 0:
+        state.next_try_at = next_try(state.target, state.expected or 0, reading.available, at)
     is_agreed = reading.committed == state.booked_committed
     if state.drift == 0 and is_agreed:
         return True

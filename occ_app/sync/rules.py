@@ -13,6 +13,9 @@ from typing import TypeVar
 STATES = ("available", "committed", "reserved", "damaged", "quality_control", "safety_stock", "on_hand")
 LOOKS_BEFORE_FOREIGN = 2
 READ_LAG = timedelta(seconds=60)
+FLOORED = timedelta(
+    hours=1
+)  # a number below zero that may not be written is looked at with all others; till then nothing is tried
 Row = TypeVar("Row")
 
 
@@ -72,6 +75,12 @@ def write_for(target: int, expected: int, available: int, *, may_raise: bool) ->
         if change > 0 or available <= 0:
             return None  # Shopify's number is below zero: the floor itself would raise it
     return Write(available, quantity)
+
+
+def next_try(target: int, expected: int, available: int, at: datetime) -> datetime | None:
+    """When to try again what could not be written: at once, unless the floor forbids it. Then nothing changes before a reading or a booking."""
+    is_floored = target != expected and write_for(target, expected, available, may_raise=True) is None
+    return at + FLOORED if is_floored else None
 
 
 def first_write(target: int, available: int) -> Write | None:

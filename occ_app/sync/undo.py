@@ -177,7 +177,7 @@ def _round(client: Client, run: SyncRun) -> bool:
     run.looked_at = max(run.looked_at, len(pending))
     db.session.commit()
     for part in chunks(plans, readings.PER_CALL):
-        write(client, run, part, why)  # type: ignore[arg-type]
+        write(client, run, part, why)
     return bool(plans)
 
 

@@ -26,6 +26,8 @@ from occ_app.config import ROOT
 from tests.support.settings import SECRET, drop_database, make_database
 
 SHOP = "cocoa-bristol.myshopify.com"
+ROASTER = "harbour-roasters"
+DOMAIN = f"{ROASTER}.myshopify.com"
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -193,6 +195,30 @@ def _chromium() -> str:
     return subprocess.run(
         [str(ROOT / "scripts" / "browser")], capture_output=True, text=True, check=True
     ).stdout.strip()
+
+
+@pytest.fixture(scope="session")
+def partner(chromium: Browser, stack: Stack) -> str:
+    """The path of the partner's pages: a roaster with 180 products, joined by the link. One for all files, as a store joins once."""
+    stack.post("/_devshop/roasters", {})
+    link = stack.occ("partner", "invite", "--shop", SHOP, "--name", "Harbour Roasters").strip()
+    context = chromium.new_context()
+    tab = context.new_page()
+    tab.goto(link)
+    tab.get_by_label("Your store’s address").fill(ROASTER)
+    tab.get_by_role("button", name="Continue to Shopify").click()
+    tab.get_by_role("button", name="Install").click()
+    expect(tab.get_by_role("heading", name="You supply")).to_be_visible()
+    app = open_app(tab, stack, "/partners")
+    path = app.get_by_role("link", name="Harbour Roasters", exact=True).get_attribute("href") or ""
+    context.close()
+    assert len(products(stack)) > 100  # the command waits until they have been read
+    return path.removesuffix("/products")
+
+
+def products(stack: Stack) -> list[dict[str, object]]:
+    """`occ partner products`."""
+    return json.loads(stack.occ("partner", "products", "--shop", SHOP, "--partner", DOMAIN, "--json"))
 
 
 @pytest.fixture

@@ -8,36 +8,10 @@ from urllib.request import urlopen
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.browser.conftest import SHOP, Stack, eventually, open_app
+from tests.browser.conftest import DOMAIN, SHOP, Stack, eventually, open_app, products
 from tests.browser.test_partners import finds_nothing
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
-ROASTER = "harbour-roasters"
-DOMAIN = f"{ROASTER}.myshopify.com"
-
-
-@pytest.fixture(scope="module")
-def partner(chromium: Browser, stack: Stack) -> str:
-    """The path of the partner's pages: a roaster with 180 products, joined by the link."""
-    stack.post("/_devshop/roasters", {})
-    link = stack.occ("partner", "invite", "--shop", SHOP, "--name", "Harbour Roasters").strip()
-    context = chromium.new_context()
-    tab = context.new_page()
-    tab.goto(link)
-    tab.get_by_label("Your store’s address").fill(ROASTER)
-    tab.get_by_role("button", name="Continue to Shopify").click()
-    tab.get_by_role("button", name="Install").click()
-    expect(tab.get_by_role("heading", name="You supply")).to_be_visible()
-    app = open_app(tab, stack, "/partners")
-    path = app.get_by_role("link", name="Harbour Roasters", exact=True).get_attribute("href") or ""
-    context.close()
-    assert len(products(stack)) > 100  # the command waits until they have been read
-    return path.removesuffix("/products")
-
-
-def products(stack: Stack) -> list[dict[str, object]]:
-    """`occ partner products`."""
-    return json.loads(stack.occ("partner", "products", "--shop", SHOP, "--partner", DOMAIN, "--json"))
 
 
 def edit(stack: Stack, sku: str, available: int) -> None:
@@ -49,6 +23,7 @@ def edit(stack: Stack, sku: str, available: int) -> None:
 
 
 def test_25_products_are_picked_priced_and_imported(chromium: Browser, stack: Stack, partner: str) -> None:
+    before = {row["product_gid"] for row in products(stack) if row["imported"]}
     context = chromium.new_context(viewport={"width": 1440, "height": 1000}, bypass_csp=True)
     tab = context.new_page()
     app = open_app(tab, stack, f"{partner}/products")
@@ -76,7 +51,7 @@ def test_25_products_are_picked_priced_and_imported(chromium: Browser, stack: St
     finds_nothing(tab, app, "import")
     context.close()
 
-    rows = [row for row in products(stack) if row["imported"]]
+    rows = [row for row in products(stack) if row["imported"] and row["product_gid"] not in before]
     assert len({row["product_gid"] for row in rows}) == 25
     assert all(str(row["our_price"]).endswith(".95") and float(str(row["margin_percent"])) >= 40 for row in rows)
 

@@ -7,11 +7,9 @@ import json
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.browser.conftest import SHOP, Stack, eventually, open_app
-from tests.browser.test_partner_goods import DOMAIN, ROASTER, partner, products
+from tests.browser.conftest import DOMAIN, ROASTER, SHOP, Stack, eventually, open_app, products
 from tests.browser.test_partners import finds_nothing
 
-__all__ = ["partner"]
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
 
 

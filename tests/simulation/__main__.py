@@ -12,7 +12,7 @@ from functools import partial
 from tests.simulation import runner
 from tests.support.settings import find_server
 
-CHUNK = 25
+CHUNK = 50
 
 
 def main() -> int:

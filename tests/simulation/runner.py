@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
@@ -34,9 +34,10 @@ STARTS = (
     (datetime(2026, 6, 15, 13, 0, tzinfo=UTC), "Pacific/Auckland"),
     (datetime(2026, 6, 15, 9, 0, tzinfo=UTC), "UTC"),
 )
-LENGTH = 26
+LENGTH = 16
 MOST_EXTRA = 4
 MOST_SHRUNK = 2
+SOON = timedelta(minutes=20)  # what is tried later than this is not waited for
 
 
 @dataclass(frozen=True)
@@ -145,13 +146,14 @@ def _is_quiet(life: Life) -> bool:
     with life.bench.scope():
         if db.session.get_one(Shop, targets.shop().id).status != "active":
             return False
+        soon = life.rig.time.now() + SOON
         for_people = db.select(SyncException.mapping_id).where(
-            SyncException.settled_at.is_(None), SyncException.kind.in_(("drift", "link", "guard"))
+            SyncException.settled_at.is_(None), SyncException.kind.in_(("drift", "link"))
         )
         waits = db.select(SyncState.mapping_id).where(
             SyncState.look_at.is_not(None) & SyncState.state.in_(("linked", "awaiting_link", "awaiting_approval"))
             | SyncState.state.in_(("linked", "awaiting_link"))
-            & SyncState.next_try_at.is_not(None)
+            & (SyncState.next_try_at < soon)
             & SyncState.target.is_distinct_from(SyncState.expected),
             SyncState.mapping_id.not_in(for_people.where(SyncException.mapping_id.is_not(None))),
         )

@@ -7,7 +7,7 @@ import pytest
 from tests.simulation import runner
 from tests.simulation.rig import Rig
 
-SEEDS = (*range(23), 185)  # the last one notices a first link that asks nobody
+SEEDS = (*range(34), 52, 140)  # the last ones notice a blind push, and a first link that asks nobody
 PER_TEST = 6
 
 

@@ -93,3 +93,23 @@ def test_an_oversold_number_is_shown_as_none_and_not_put_back_on_sale(linked: Be
 
     assert linked.show("SSD")["target"] == -1
     assert linked.available("SSD") == -3  # Shopify takes no number below zero, and zero would be a rise
+
+
+def test_an_oversold_number_that_may_not_be_written_is_read_no_more_often_than_others(
+    linked: Bench, forward: Forward
+) -> None:
+    linked.sell_in("SSD", 13)
+    linked.settle()
+    linked.lot("SSD", 2)
+    linked.settle()
+    compare(linked)
+    linked.store.calls.clear()
+    for _ in range(3):
+        forward(301)
+        compare(linked)
+    reads = len(linked.store.calls)
+    linked.lot("SSD", 9)
+    linked.settle()
+
+    assert reads == 3  # the comparisons, and no push between them
+    assert linked.available("SSD") == 8  # 10 - 13 + 2 + 9
