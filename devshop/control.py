@@ -123,7 +123,10 @@ def generate(store: Store) -> Response:
 
 
 def _product(product: Product) -> dict[str, Any]:
-    rows = [{"variant_gid": v.gid, "inventory_item_gid": v.item_gid, "sku": v.sku} for v in product.variants]
+    rows = [
+        {"variant_gid": v.gid, "inventory_item_gid": v.item_gid, "sku": v.sku, "price": str(v.price)}
+        for v in product.variants
+    ]
     return {"product_gid": product.gid, "title": product.title, "variants": rows}
 
 

@@ -106,14 +106,13 @@ def current_shop_id() -> int:
 
 @event.listens_for(Session, "do_orm_execute")
 def _narrow_to_shop(state: ORMExecuteState) -> None:
-    if not _touches_tenants(state):
-        return
     shop_id = _shop.get()
+    if shop_id == EVERY_SHOP or not _touches_tenants(state):
+        return
     if shop_id is None:
         raise NoShopInScopeError("a tenant's table was queried outside of any shop_scope")
-    if shop_id != EVERY_SHOP:
-        narrowed = with_loader_criteria(ShopScoped, lambda cls: cls.shop_id == shop_id, include_aliases=True)
-        state.statement = state.statement.options(narrowed)
+    narrowed = with_loader_criteria(ShopScoped, lambda cls: cls.shop_id == shop_id, include_aliases=True)
+    state.statement = state.statement.options(narrowed)
 
 
 def _touches_tenants(state: ORMExecuteState) -> bool:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
 import structlog
 from flask import Flask, current_app
-from sqlalchemy import literal, select, text, union
+from sqlalchemy import DateTime, bindparam, literal, select, text, union
 from sqlalchemy.exc import ProgrammingError
 
 from occ_app import clock
@@ -565,6 +566,14 @@ def sweep() -> None:
 
 def _due(at: datetime) -> list[tuple[str, int]]:
     """Tasks and the shops that they are due for. One statement, whatever their number."""
+    names, query = _due_query()
+    return [(names[n], shop_id) for n, shop_id in sorted(map(tuple, db.session.execute(query, {"at": at})))]
+
+
+@cache
+def _due_query() -> tuple[list[str], Any]:
+    """The names of tasks, and the statement that finds (index of the name, shop id) of what is due at `at`. Made once: it is long."""
+    at: Any = bindparam("at", type_=DateTime(timezone=True))
     due: dict[str, Any] = {
         "partner_orders": partner_orders.shops_due(at),
         "inbox": select(Delivery.shop_id).where(
@@ -622,10 +631,10 @@ def _due(at: datetime) -> list[tuple[str, int]]:
     names = list(due)
     parts = [query.subquery() for query in due.values()]
     each = [select(literal(n), *part.c) for n, part in enumerate(parts)]
-    return [(names[n], shop_id) for n, shop_id in sorted(map(tuple, db.session.execute(union(*each))))]
+    return names, union(*each)
 
 
-def _shops_to_look(at: datetime) -> Any:
+def _shops_to_look(at: Any) -> Any:
     """Merchants who are to read single variants of a connected partner."""
     query = select(PartnerVariant.shop_id).join(PartnerVariant.partner)
     return query.where(PartnerVariant.look_at <= at, Partner.state == CONNECTED)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import select
@@ -15,10 +15,10 @@ from occ_app.extensions import current_shop_id, db
 from occ_app.shopify.client import Client
 from occ_app.shopify.errors import ShopifyError
 from occ_app.sync import push, reconcile
+from occ_app.sync.answers import PullOrders
 from occ_app.sync.models import SyncState
 from occ_app.work import tasks
 
-PullOrders = Callable[[Client], object]
 NOT_MAPPED = "The item is not mapped to a variant in Shopify."
 
 
@@ -76,7 +76,7 @@ def _sync(client: Client, pull_orders: PullOrders, item_id: int | None) -> tuple
         ids = list(db.session.scalars(mapped.where(Mapping.item_id == item_id, Mapping.ended_at.is_(None))))
         if not ids:
             return 0, 0, NOT_MAPPED
-    run = reconcile.reconcile(client, pull_orders, ids)  # type: ignore[arg-type]
+    run = reconcile.reconcile(client, pull_orders, ids)
     sent = push.push_due(client, pull_orders)
     cause = run.cause or (sent.cause if sent else None)
     return run.looked_at, sent.changed if sent else 0, cause

@@ -80,7 +80,8 @@ def send() -> Response:
     causes = [one["cause"] for one in made if one["cause"]]
     if causes:
         return _index(422, error=causes[0])
-    return _index(toast=f"{sum(one['placed'] for one in made)} lines sent")
+    placed = sum(one["placed"] for one in made)
+    return _index(toast=f"{placed} {'line' if placed == 1 else 'lines'} sent" if placed else "Nothing new to send")
 
 
 def _send_now(partner_ids: list[int], kind: str) -> list[dict[str, Any]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -18,7 +18,7 @@ from occ_app.shopify.errors import NoAnswerError, ShopifyRefusedError, ShopifyUn
 from occ_app.sync import desk, readings
 from occ_app.sync import models as m
 from occ_app.sync.models import PARKED, PushLine, PushUndo, SyncRun, SyncState
-from occ_app.sync.rules import Reading, retry_after, was_applied
+from occ_app.sync.rules import READ_LAG, Reading, retry_after, was_applied
 from occ_app.sync.targets import refresh
 
 MOST_TRIES = 6
@@ -31,6 +31,8 @@ FINAL_CODES = {
     "INVALID_LOCATION": "The location is switched off or gone in Shopify.",
     "INVALID_QUANTITY_TOO_HIGH": "The quantity is more than Shopify can keep (1,000,000,000).",
 }
+
+PullOrders = Callable[[Client], object]  # every order that Shopify has changed so far is booked
 
 # Causes that a good reading says nothing about: somebody must look before it is tried again.
 NOT_BY_ITSELF = (FINAL_CODES["NON_MUTABLE_INVENTORY_ITEM"], FINAL_CODES["INVALID_QUANTITY_TOO_HIGH"])
@@ -54,7 +56,7 @@ def next_look(made_at: datetime, at: datetime) -> datetime:
     return at + retry_after(2 if at < made_at + 2 * PATIENCE else 3)
 
 
-def send(client: Client, mutation_id: int, *, is_retry: bool) -> list[int]:
+def send(client: Client, pull_orders: PullOrders, mutation_id: int, *, is_retry: bool) -> list[int]:
     """The mutation row has been sent and its answer booked. Returns the mappings that may be written anew.
 
     No answer: the row stays `sent`, and the same key goes out again later. A stale answer to a retry proves nothing: a reading decides.
@@ -81,7 +83,7 @@ def send(client: Client, mutation_id: int, *, is_retry: bool) -> list[int]:
     mutation.answer = {"userErrors": errors}
     mutation.state = AMBIGUOUS if is_retry or not _is_settled_refusal(errors) else REFUSED
     db.session.commit()
-    return settle_by_reading(client, mutation, errors)
+    return settle_by_reading(client, pull_orders, mutation, errors)
 
 
 def _is_settled_refusal(errors: Sequence[dict[str, Any]]) -> bool:
@@ -93,6 +95,20 @@ def open_lines(mutation_id: int) -> Sequence[PushLine]:
     """Lines of the call whose fate is not known yet."""
     query = select(PushLine).where(PushLine.mutation_id == mutation_id, PushLine.state.in_((m.WAITING, m.AMBIGUOUS)))
     return db.session.scalars(query.order_by(PushLine.position)).all()
+
+
+def last_applied(ids: Iterable[int]) -> dict[int, PushLine]:
+    """The newest line of each of these mappings that was applied."""
+    newest = select(func.max(PushLine.id)).where(PushLine.mapping_id.in_(list(ids)), PushLine.state == m.APPLIED)
+    lines = db.session.scalars(select(PushLine).where(PushLine.id.in_(newest.group_by(PushLine.mapping_id))))
+    return {line.mapping_id: line for line in lines}
+
+
+def is_before(last: PushLine | None, state: SyncState, reading: Reading, at: datetime) -> bool:
+    """Whether a reading shows what our last write has just replaced: Shopify's readings may lag, and a write that rests on it is refused."""
+    if last is None or last.settled_at is None or at >= last.settled_at + READ_LAG:
+        return False
+    return state.drift == -last.change and reading.available == last.change_from
 
 
 def _applied(lines: Sequence[PushLine], at: datetime) -> None:
@@ -141,23 +157,30 @@ def _locked_states(lines: Sequence[PushLine]) -> dict[int, SyncState]:
     return {state.mapping_id: state for state in found}
 
 
-def settle_by_reading(client: Client, mutation: Mutation, errors: Sequence[dict[str, Any]]) -> list[int]:
+def settle_by_reading(
+    client: Client, pull_orders: PullOrders, mutation: Mutation, errors: Sequence[dict[str, Any]]
+) -> list[int]:
     """Each line of a call with errors, or without an answer, is told applied, not applied or still open by what Shopify has now.
 
     One bad row may have failed the whole call or only itself: both answers are possible. So only a row that the first answer names is
-    believed to be refused; of all others, and of all rows of a repeated call, a reading tells.
+    believed to be refused; of all others, and of all rows of a repeated call, a reading tells. As many units as a row raised may have been
+    sold since, and the number looks as if nothing had been written: so orders are read after the number.
     """
-    lines = list(open_lines(mutation.id))
+    lines, was_open = list(open_lines(mutation.id)), mutation.state == AMBIGUOUS
     named = _named(errors)
     whole = next((error for error in errors if _row_of(error) is None), None)
+    refused = {} if was_open else {line.id: named.get(line.position) or whole for line in lines}
     found = readings.fetch(client, readings.living_states(line.mapping_id for line in lines))
+    if any(line.change > 0 and not refused.get(line.id) for line in lines):
+        pull_orders(client)
+        lines = list(open_lines(mutation.id))
     states = _locked_states(lines)
-    at, was_open = clock.now(), mutation.state == AMBIGUOUS
+    at = clock.now()
     again: list[int] = []
     for line in lines:
         state, reading = states[line.mapping_id], found.get(line.mapping_id)
         error = named.get(line.position) or whole
-        is_refused = error is not None and not was_open
+        is_refused = refused.get(line.id) is not None
         outcome = _outcome(line, state, reading, at, is_refused=is_refused, is_ambiguous=was_open)
         if outcome == m.AMBIGUOUS:
             line.state, mutation.state = m.AMBIGUOUS, AMBIGUOUS
@@ -250,7 +273,7 @@ def _row_of(error: dict[str, Any]) -> int | None:
     return int(path[2]) if len(path) >= 3 and path[1] == "quantities" and str(path[2]).isdecimal() else None
 
 
-def settle_open(client: Client) -> None:
+def settle_open(client: Client, pull_orders: PullOrders) -> None:
     """Calls whose answer never came are sent again with the same key and input within seconds; older and ambiguous ones are told by a reading.
 
     Later than that the number may have come back to what the call compares with, by sales, and a key may be forgotten by then.
@@ -262,25 +285,25 @@ def settle_open(client: Client) -> None:
     )
     for mutation in db.session.scalars(query.order_by(Mutation.id)).all():
         try:
-            _settle_one(client, mutation)
+            _settle_one(client, pull_orders, mutation)
         except ShopifyUnavailableError:
             db.session.rollback()  # the row stays as it is and waits longer; the others go on
     db.session.commit()
 
 
-def _settle_one(client: Client, mutation: Mutation) -> None:
+def _settle_one(client: Client, pull_orders: PullOrders, mutation: Mutation) -> None:
     lines, at = open_lines(mutation.id), clock.now()
     if not lines:
         mutation.state = APPLIED if mutation.state == SENT else mutation.state
     elif mutation.state in (AMBIGUOUS, REFUSED):  # refused, and the process ended before its rows were told so
-        settle_by_reading(client, mutation, (mutation.answer or {}).get("userErrors") or [])
+        settle_by_reading(client, pull_orders, mutation, (mutation.answer or {}).get("userErrors") or [])
     elif mutation.state == READY or mutation.sent_at is None:
         _never_sent(mutation, lines, at)
     elif mutation.tries < 2 and at < mutation.sent_at + RESENT_WITHIN and _is_still_wanted(lines):
-        send(client, mutation.id, is_retry=True)
+        send(client, pull_orders, mutation.id, is_retry=True)
     elif mutation.sent_at + retry_after(1) <= at:  # by now it has arrived, or never will
         mutation.state = AMBIGUOUS
-        settle_by_reading(client, mutation, [])
+        settle_by_reading(client, pull_orders, mutation, [])
 
 
 def _never_sent(mutation: Mutation, lines: Sequence[PushLine], at: datetime) -> None:

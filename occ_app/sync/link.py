@@ -19,7 +19,7 @@ from occ_app.stock import ledger
 from occ_app.stock.rules import OPENING
 from occ_app.sync import approvals, desk, readings
 from occ_app.sync import models as m
-from occ_app.sync.answers import park
+from occ_app.sync.answers import PullOrders, park
 from occ_app.sync.corrections import correction_moves
 from occ_app.sync.models import FIRST_LINK, SyncState
 from occ_app.sync.rules import Reading, retry_after
@@ -67,7 +67,7 @@ def switch(mapping: Mapping, enabled: bool, at: datetime) -> None:
     db.session.flush()
 
 
-def link_waiting(client: Client, book_orders: BookOrders, pull_orders: Callable[[Client], object]) -> int:
+def link_waiting(client: Client, book_orders: BookOrders, pull_orders: PullOrders) -> int:
     """Every mapping that waits for its first link has been read; those with a choice are linked where the books agree.
 
     Orders are read before its number and after it, as a sale at the till shows in nothing but the order: what was sold meanwhile is read anew.

@@ -6,7 +6,7 @@ These functions commit between their steps: a run is a series of facts, each tru
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from sqlalchemy import Select, select
@@ -20,6 +20,7 @@ from occ_app.shopify.errors import ShopifyUnavailableError
 from occ_app.shops import settings
 from occ_app.sync import answers, approvals, desk, readings, reasons, undo
 from occ_app.sync import models as m
+from occ_app.sync.answers import PullOrders
 from occ_app.sync.models import PushLine, SyncRun, SyncState
 from occ_app.sync.rules import Guard, Reading, Write, chunks, next_try, retry_after, write_for
 from occ_app.sync.targets import is_mirrored, refresh, shop
@@ -30,10 +31,10 @@ MOST_IN_SHOPIFY = 1_000_000_000
 ROUNDS = 3  # how often a run reads and writes again after a partial refusal
 
 
-def push_due(client: Client, pull_orders: Callable[[Client], object]) -> SyncRun | None:
+def push_due(client: Client, pull_orders: PullOrders) -> SyncRun | None:
     """Everything that is due has been pushed, or waits with its cause. Returns the run; None where nothing was due."""
-    answers.settle_open(client)
-    undo.carry_out(client)
+    answers.settle_open(client, pull_orders)
+    undo.carry_out(client, pull_orders)
     tasks.is_at_it("push", current_shop_id())  # else it would ask for itself without a pause while Shopify is away
     refresh(state.mapping.item_id for state in due_states())  # a day may have begun since, and lots with it expired
     db.session.commit()
@@ -49,7 +50,7 @@ def push_due(client: Client, pull_orders: Callable[[Client], object]) -> SyncRun
         if _rises_with_siblings(due):
             pull_orders(client)
         for _ in range(ROUNDS):
-            ids = _round(client, run, ids)
+            ids = _round(client, pull_orders, run, ids)
             if not ids:
                 break
     except ShopifyUnavailableError as error:
@@ -90,7 +91,7 @@ def _due_ids() -> list[int]:
     return list(db.session.scalars(query))
 
 
-def _round(client: Client, run: SyncRun, ids: Sequence[int]) -> list[int]:
+def _round(client: Client, pull_orders: PullOrders, run: SyncRun, ids: Sequence[int]) -> list[int]:
     """One reading and one write of these mappings. Returns those that another round may help."""
     asked = {state.mapping_id for state in readings.living_states(ids) if state.state == m.LINKED}
     found = readings.fetch(client, readings.living_states(asked | _siblings(asked)))
@@ -103,7 +104,7 @@ def _round(client: Client, run: SyncRun, ids: Sequence[int]) -> list[int]:
     db.session.commit()
     again: list[int] = []
     for part in chunks(plans, readings.PER_CALL):
-        again += write(client, run, part, why)
+        again += write(client, pull_orders, run, part, why)
     return again
 
 
@@ -136,6 +137,7 @@ def _plan(states: Sequence[SyncState], found: dict[int, Reading | str], unseen: 
     of, at = shop(), clock.now()
     guard = Guard(settings.get(of, "guard_percent"), settings.get(of, "guard_units"))
     drifting = desk.open_mappings(desk.DRIFT) | desk.open_mappings(desk.AMBIGUOUS)
+    lines = answers.last_applied(state.mapping_id for state in states)
     plans = []
     for state in states:
         reading = found[state.mapping_id]
@@ -145,6 +147,9 @@ def _plan(states: Sequence[SyncState], found: dict[int, Reading | str], unseen: 
         readings.keep(state, reading)
         if readings.is_of_link(state, reading):
             readings.accept_drift(state)
+        if state.drift and answers.is_before(lines.get(state.mapping_id), state, reading, at):
+            state.next_try_at = at + retry_after(1)
+            continue
         if state.expected is None or state.target == state.expected:
             continue
         may_raise = (

@@ -91,7 +91,7 @@ def is_of_link(state: SyncState, reading: Reading) -> bool:
         and state.baseline_at is not None
         and reading.read_at < state.baseline_at + READ_LAG
         and (state.synced_at is None or state.synced_at < state.baseline_at)
-        and (reading.changed_at is None or reading.changed_at <= state.baseline_at)
+        and (reading.changed_at is None or reading.changed_at < state.baseline_at)
         and reading.committed == state.booked_committed
     )
 

@@ -18,6 +18,7 @@ from occ_app.stock import ledger
 from occ_app.stock.models import Lot, StockMove
 from occ_app.stock.rules import COUNTED, Holding
 from occ_app.sync import models as m
+from occ_app.sync.answers import last_applied
 from occ_app.sync.models import FIRST_LINK, Approval, PushLine, SyncState
 from occ_app.sync.targets import is_mirrored, mode_of, shop, today
 
@@ -67,7 +68,7 @@ def of(states: Sequence[SyncState]) -> dict[int, Why]:
     if not states:
         return {}
     ids = [state.mapping_id for state in states]
-    last, moved, approved = _last_lines(ids), _moved(ids), _approved(ids)
+    last, moved, approved = last_applied(ids), _moved(ids), _approved(ids)
     names = _names([row for rows in moved.values() for row in rows])
     expired = _expired(states, last)
     newest = db.session.scalar(select(func.max(StockMove.id)))
@@ -82,13 +83,6 @@ def of(states: Sequence[SyncState]) -> dict[int, Why]:
         by = f"approved by {answer.settled_by}" if answer and _is_after(answer, line) else ""
         found[state.mapping_id] = Why(_sentence(said, state, by), newest)
     return found
-
-
-def _last_lines(ids: Sequence[int]) -> dict[int, PushLine]:
-    """The newest line of each mapping that was applied."""
-    newest = select(func.max(PushLine.id)).where(PushLine.mapping_id.in_(ids), PushLine.state == m.APPLIED)
-    lines = db.session.scalars(select(PushLine).where(PushLine.id.in_(newest.group_by(PushLine.mapping_id))))
-    return {line.mapping_id: line for line in lines}
 
 
 def _moved(ids: Sequence[int]) -> dict[int, list[Any]]:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import select, update
@@ -18,6 +18,7 @@ from occ_app.shops import settings
 from occ_app.stock import ledger
 from occ_app.sync import answers, approvals, desk, push, readings
 from occ_app.sync import models as m
+from occ_app.sync.answers import PullOrders
 from occ_app.sync.corrections import correction_moves
 from occ_app.sync.models import SyncRun, SyncState
 from occ_app.sync.rules import Reading, explanation, first_write, is_foreign, next_try
@@ -29,7 +30,6 @@ LONGEST_LOOK = timedelta(minutes=5)
 UNTOLD = timedelta(
     hours=1
 )  # a drift for which no order came in that time is named, though `committed` still speaks of one
-PullOrders = Callable[[Client], None]
 
 
 def reconcile(client: Client, pull_orders: PullOrders, mapping_ids: Sequence[int] | None = None) -> SyncRun:
@@ -37,7 +37,7 @@ def reconcile(client: Client, pull_orders: PullOrders, mapping_ids: Sequence[int
 
     Quiet: one call per 250 items, nothing else.
     """
-    answers.settle_open(client)
+    answers.settle_open(client, pull_orders)
     if mapping_ids is None:
         refresh_all()
     run = SyncRun(kind=m.RECONCILE, started_at=clock.now())

@@ -22,6 +22,7 @@ from occ_app.shopify.errors import ShopifyUnavailableError
 from occ_app.stock import ledger
 from occ_app.sync import models as m
 from occ_app.sync import readings
+from occ_app.sync.answers import PullOrders
 from occ_app.sync.models import PushLine, PushUndo, SyncRun, SyncState
 from occ_app.sync.reasons import Why
 from occ_app.sync.rules import Reading, chunks, write_for
@@ -126,7 +127,7 @@ def _why_not(line: PushLine, state: SyncState | None, newest: dict[int, int]) ->
     return None
 
 
-def carry_out(client: Client) -> None:
+def carry_out(client: Client, pull_orders: PullOrders) -> None:
     """What was to be taken back has been, or waits for an answer; what cannot be any more is settled with why."""
     if not _open():
         return
@@ -136,7 +137,7 @@ def carry_out(client: Client) -> None:
     before = (client.calls, client.points)
     try:
         for _ in range(ROUNDS):
-            if not _round(client, run):
+            if not _round(client, pull_orders, run):
                 break
     except ShopifyUnavailableError as error:
         db.session.rollback()
@@ -161,7 +162,7 @@ def _open() -> list[tuple[PushUndo, PushLine]]:
     return [(row[0], row[1]) for row in db.session.execute(query)]
 
 
-def _round(client: Client, run: SyncRun) -> bool:
+def _round(client: Client, pull_orders: PullOrders, run: SyncRun) -> bool:
     """One reading and one write of all that is to be taken back. Whether another round may help."""
     found = readings.fetch(client, readings.living_states([line.mapping_id for _, line in _open()]))
     # Loaded again: what was booked while Shopify answered is known to the plan.
@@ -177,7 +178,7 @@ def _round(client: Client, run: SyncRun) -> bool:
     run.looked_at = max(run.looked_at, len(pending))
     db.session.commit()
     for part in chunks(plans, readings.PER_CALL):
-        write(client, run, part, why)
+        write(client, pull_orders, run, part, why)
     return bool(plans)
 
 

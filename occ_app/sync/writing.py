@@ -32,7 +32,9 @@ class Planned:
     undoes_id: int | None = None
 
 
-def write(client: Client, run: SyncRun, plans: Sequence[Planned], why: Mapping[int, Why]) -> list[int]:
+def write(
+    client: Client, pull_orders: answers.PullOrders, run: SyncRun, plans: Sequence[Planned], why: Mapping[int, Why]
+) -> list[int]:
     """One call: the row and its lines are committed, then it is sent. Returns the mappings that another round may help."""
     at = clock.now()
     mutation = Mutation(operation="inventory_set", key=str(uuid.uuid4()), variables={}, created_at=at, state=READY)
@@ -59,7 +61,7 @@ def write(client: Client, run: SyncRun, plans: Sequence[Planned], why: Mapping[i
         )
     run.writes += 1
     db.session.commit()
-    return answers.send(client, mutation.id, is_retry=False)
+    return answers.send(client, pull_orders, mutation.id, is_retry=False)
 
 
 def _input(plans: Sequence[Planned], run_id: int) -> dict[str, Any]:

@@ -73,6 +73,33 @@ def test_the_number_follows_and_the_last_one_sold_twice_is_told(stack: Stack, pa
     assert stack.available(ours) == 0
 
 
+def test_prices_by_a_new_rule_are_seen_before_they_are_set(chromium: Browser, stack: Stack, partner: str) -> None:
+    ours = {str(row["our_sku"]) for row in products(stack) if row["imported"]}
+    before = prices(stack, ours)
+    stack.occ("partner", "set", "--shop", SHOP, "--partner", DOMAIN, "rounding", "whole")
+    context = chromium.new_context(viewport={"width": 1440, "height": 1000}, bypass_csp=True)
+    tab = context.new_page()
+    app = open_app(tab, stack, f"{partner}/prices")
+    expect(app.get_by_role("heading", name=f"{len(ours)} of {len(ours)} differ")).to_be_visible()
+    finds_nothing(tab, app, "prices")
+    untouched = prices(stack, ours)
+    tab.set_viewport_size({"width": 1440, "height": 1000})
+    app.get_by_role("button", name=f"Set all {len(ours)}").click()
+    expect(app.get_by_text("All prices are set.")).to_be_visible(timeout=60_000)
+    finds_nothing(tab, open_app(tab, stack, f"{partner}/prices"), "prices-set")
+    context.close()
+
+    assert untouched == before
+    assert all(price.endswith(".95") for price in before.values())
+    assert all(price.endswith(".00") for price in prices(stack, ours).values())
+
+
+def prices(stack: Stack, skus: set[str]) -> dict[str, str]:
+    """What customers pay for these in the shop."""
+    rows = json.loads(urlopen(f"{stack.devshop}/_devshop/shops/{SHOP}/products", timeout=20).read())
+    return {v["sku"]: v["price"] for row in rows for v in row["variants"] if v["sku"] in skus}
+
+
 @pytest.mark.parametrize("page", ["products/1", "pulls", "changes", "types"])
 def test_pages_are_accessible_and_fit(chromium: Browser, stack: Stack, partner: str, page: str) -> None:
     context = chromium.new_context(bypass_csp=True)

@@ -82,7 +82,7 @@ def number_of_a_webhook_is_booked(patch: pytest.MonkeyPatch) -> None:
 def no_row_before_the_call(patch: pytest.MonkeyPatch) -> None:
     """What was sent is forgotten when no answer came."""
 
-    def forget(client: Any) -> None:
+    def forget(*_: Any) -> None:
         for mutation in db.session.scalars(db.select(Mutation).where(Mutation.state.in_((READY, SENT)))):
             for line in answers.open_lines(mutation.id):
                 line.state = m.REFUSED

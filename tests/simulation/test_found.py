@@ -60,19 +60,58 @@ def sells_what_nobody_can_read(life: Life) -> None:
     inventory.change(life.store, level, {"available": -1, "committed": 1}, who="order", why="not readable")
 
 
-@pytest.mark.parametrize("calls", range(1, 7))
-@pytest.mark.parametrize("seconds", [0, 1])
+@pytest.mark.parametrize("calls", range(1, 9))
+@pytest.mark.parametrize(("seconds", "before"), [(0, False), (0, True), (1, False)])
 def test_a_sale_at_the_till_while_a_first_link_reads_is_not_put_back_on_sale(
-    life: Life, calls: int, seconds: int
+    life: Life, calls: int, seconds: int, before: bool
 ) -> None:
     oracle.watch(life)
     life.rig.time.advance(seconds)
     sale = steps.Step("sold_at_till", (2, 2))
-    steps.do(life, steps.Step("meanwhile", (calls, False, sale)))
+    steps.do(life, steps.Step("meanwhile", (calls, before, sale)))
     steps.do(life, steps.Step("mapped_anew", (2, 6)))
     goes_on(life, 61, 3)
 
     assert life.bench.available("TIN") == 8
+
+
+def test_a_sale_in_the_very_second_of_a_first_link_is_no_old_reading(rig: Rig) -> None:
+    shape = Shape(datetime(2026, 6, 15, 9, 0, tzinfo=UTC), "UTC", "ask", (3, 2), False, "hub")
+    given = (
+        steps.Step("sold", (1, 2, 4)),
+        steps.Step("goes_on", (1, True)),
+        steps.Step("damaged", (8,)),
+        steps.Step("meanwhile", (7, True, steps.Step("sold_at_till", (8, 1)))),
+        steps.Step("mapped_anew", (2, 6)),
+        steps.Step("goes_on", (61, True)),
+    )
+
+    assert runner.live(rig, runner.Plan(0, shape, given)).wrong == []
+
+
+def test_a_rise_without_an_answer_whose_units_were_sold_since_is_not_written_again(life: Life) -> None:
+    oracle.watch(life)
+    steps.do(life, steps.Step("release_fails", (1, 2, "lost_after", 2)))
+    steps.do(life, steps.Step("sold_at_till", (2, 2)))
+    runner._heal(life)
+
+    assert oracle.check(life, strict=True) == []
+    assert (life.bench.available("TIN"), life.bench.show("TIN")["target"]) == (10, 10)
+
+
+def test_nothing_is_written_on_a_reading_that_is_older_than_our_last_write(life: Life) -> None:
+    life.rig.time.advance(21)
+    life.bench.lot("TIN", 2)
+    life.rig.work()
+    life.store.faults.stale_seconds = 20
+    life.bench.lot("TIN", 2)
+    life.rig.work()
+    lagging = [call["kind"] for call in life.store.calls]
+    goes_on(life, 61, 2)
+
+    assert lagging.count("mutation") == 1
+    assert lagging[-1] == "query"
+    assert life.bench.available("TIN") == 14
     assert oracle.check(life, strict=False) == []
 
 
