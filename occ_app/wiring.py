@@ -66,6 +66,7 @@ from occ_app.work.tasks import turn
 log = structlog.get_logger()
 Task = Callable[[Shop, Client], Any]
 LONGEST_DUE = timedelta(minutes=10)
+PATIENCE = 10.0  # seconds that a press of a button waits for a batch under way
 NOT_MIGRATED = "The database is not at the newest migration. Bring it there with: occ migrate"
 
 
@@ -444,7 +445,7 @@ def _partner_orders(shop: Shop, client: Client) -> None:
 
 def send_now(shop_id: int, partner_ids: Sequence[int], kind: str) -> list[Any]:
     """These partners got a batch (`now`, `close` or `daily`) at once. Raises RuleError where the shop rests or a worker is at it."""
-    with turn(db.engine, "partner_orders", shop_id) as is_ours, shop_scope(shop_id):
+    with turn(db.engine, "partner_orders", shop_id, PATIENCE) as is_ours, shop_scope(shop_id):
         shop = db.session.get_one(Shop, shop_id)
         if shop.status != ACTIVE:
             raise RuleError(f"{shop.domain} is {shop.status.replace('_', ' ')}. {shop.status_reason or ''}".strip())

@@ -76,7 +76,10 @@ def send() -> Response:
     """What may go to the partners goes now, ahead of the day's batch."""
     chosen = request.form.get("partner", "")
     ids = [one.id for one in standing.everybody() if one.state != LEFT and chosen in ("", str(one.id))]
-    made = _send_now(ids, NOW)
+    try:
+        made = _send_now(ids, NOW)
+    except RuleError as error:
+        return _index(422, error=str(error))
     causes = [one["cause"] for one in made if one["cause"]]
     if causes:
         return _index(422, error=causes[0])
@@ -148,7 +151,10 @@ def close(order_id: int) -> Response:
     order = orders.get(order_id)
     if order.state not in (OPEN, CLOSING):
         raise RuleError(f"{order.name} has been ordered already.")
-    (made,) = _send_now([order.partner_id], CLOSE)
+    try:
+        (made,) = _send_now([order.partner_id], CLOSE)
+    except RuleError as error:
+        return _show(order_id, 422, error=str(error))
     if made["cause"]:
         return _show(order_id, 422, error=made["cause"])
     return _show(order_id, toast="Sent")

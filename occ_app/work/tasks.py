@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -16,6 +17,7 @@ from occ_app.work.queue import asking
 TaskFunction = Callable[[int], None]
 _registered: dict[str, TaskFunction] = {}
 _kinds: dict[str, str] = {}
+LOOK_EVERY = 0.2  # seconds
 
 
 def register(name: str, function: TaskFunction, kind: str) -> None:
@@ -74,8 +76,8 @@ def forget_asked(session: object) -> None:
 
 
 @contextmanager
-def turn(engine: Engine, kind: str, shop_id: int) -> Iterator[bool]:
-    """Whether this is the only one doing `kind` for the shop; true for the whole block, or false at once if another is at it.
+def turn(engine: Engine, kind: str, shop_id: int, wait: float = 0) -> Iterator[bool]:
+    """Whether this is the only one doing `kind` for the shop; true for the whole block, or false if another is at it for `wait` seconds more.
 
     Held by a row lock in a transaction of its own, so it is free again the moment the process dies, behind a pooler too.
     """
@@ -86,5 +88,9 @@ def turn(engine: Engine, kind: str, shop_id: int) -> Iterator[bool]:
         if found is None:  # another has it, or nobody has had it yet
             with engine.begin() as first:
                 first.execute(insert(Turn).values(shop_id=shop_id, kind=kind).on_conflict_do_nothing())
+            found = connection.execute(row).first()
+        end = time.monotonic() + wait
+        while found is None and time.monotonic() < end:
+            time.sleep(LOOK_EVERY)
             found = connection.execute(row).first()
         yield found is not None

@@ -23,13 +23,19 @@ def imported(stack: Stack) -> list[str]:
     return [f"PARTNER-{ROASTER}-{row['sku']}" for row in plenty]
 
 
+def captured(stack: Stack) -> int:
+    """How many customers' lines wait for the partner or stand on its order."""
+    return stack.occ("partner", "orders", "lines", "--shop", SHOP).count("PARTNER-")
+
+
 def test_a_weeks_order_grows_is_closed_received_and_stated(chromium: Browser, stack: Stack, partner: str) -> None:
     skus = imported(stack)
     stack.occ("partner", "set", "--shop", SHOP, "--partner", DOMAIN, "hold_minutes", "0")
+    before = captured(stack)
     for quantity, paid in ((2, "paid"), (3, "paid"), (1, "pending")):
         lines = [{"sku": sku, "quantity": quantity} for sku in skus]
         stack.post("orders", {"lines": lines, "financial_status": paid})
-    eventually(lambda: stack.occ("partner", "orders", "lines", "--shop", SHOP).count("PARTNER-") == 6, 60)
+    eventually(lambda: captured(stack) == before + 6, 60)
 
     context = chromium.new_context(viewport={"width": 1440, "height": 1000}, bypass_csp=True)
     tab = context.new_page()

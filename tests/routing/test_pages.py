@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from occ_app.extensions import across_shops, db
+from occ_app import wiring
+from occ_app.extensions import across_shops, current_shop_id, db
 from occ_app.partners.models import Partner
+from occ_app.work import tasks
 from tests.partners.support import ROASTER
 from tests.routing.support import Trade
 from tests.support.bench import DOMAIN
@@ -35,6 +37,23 @@ def run(trade: Trade, *words: str) -> str:
     )
     assert result.exit_code == 0, result.output + str(result.stderr)
     return str(result.output)
+
+
+def test_a_press_while_a_batch_is_under_way_leaves_everybody_where_they_are(
+    trade_of_two: Trade, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wiring, "PATIENCE", 0.3)
+    with trade_of_two.bench.scope():
+        shop_id = current_shop_id()
+    number = trade_of_two.orders()[0].id
+    with tasks.turn(db.engine, "partner_orders", shop_id):
+        pages = [
+            text(trade_of_two, path, 422, method="POST")
+            for path in ("/partner-orders/send", f"/partner-orders/{number}/close")
+        ]
+
+    assert all("A batch is under way" in page and "NC-2026-47" in page for page in pages)
+    assert "Nothing new to send" in text(trade_of_two, "/partner-orders/send", method="POST")
 
 
 def test_the_pages_lead_from_the_growing_order_to_the_received_one(trade_of_two: Trade) -> None:
