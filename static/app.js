@@ -1,4 +1,5 @@
-// The little that HTML cannot say: toasts (App Bridge's where it is), dialogs that close after a swap, ticks for a whole page, the filter menu.
+// The little that HTML cannot say: toasts (App Bridge's where it is), dialogs that close after a swap, ticks for a whole page, the filter menu,
+// and that a press counts once.
 "use strict";
 document.addEventListener("occ:toast", (event) => {
   const { message, undo } = event.detail;
@@ -75,6 +76,15 @@ document.addEventListener("htmx:before:request", () => window.shopify?.loading?.
 document.addEventListener("htmx:after:request", () => window.shopify?.loading?.(false));
 document.addEventListener("htmx:error", () => window.shopify?.loading?.(false));
 document.addEventListener("DOMContentLoaded", tellToast);
+// A second press while the first is on its way, or of a double click, is none.
+const underWay = new WeakSet();
+const drop = (event) => { event.preventDefault(); event.stopImmediatePropagation(); };
+document.addEventListener("htmx:before:request", ({ detail }) => underWay.add(detail.ctx.sourceElement));
+document.addEventListener("htmx:finally:request", ({ detail }) => underWay.delete(detail.ctx.sourceElement));
+document.addEventListener("submit", (event) => { if (event.target.method === "post" && underWay.has(event.target)) drop(event); }, true);
+document.addEventListener("click", (event) => {
+  if (event.detail > 1 && event.target.closest?.("form[method=post] button:not([type=button]), button[hx-post]")) drop(event);
+}, true);
 // A border between two amounts: dragged, both follow; typed, it follows.
 document.addEventListener("input", ({ target }) => {
   const border = target.matches("[data-border]") ? target : document.querySelector(`[data-border~="${target.id || "-"}"]`);

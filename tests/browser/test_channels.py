@@ -52,6 +52,24 @@ def test_an_item_is_split_the_border_dragged_and_an_order_placed(tab: Page, stac
     assert "split" in before
 
 
+def test_a_double_click_and_a_second_press_count_once(tab: Page, stack: Stack) -> None:
+    for purpose in ("Double click", "Second press"):
+        frame = open_app(tab, stack, "/channels/samples")
+        frame.get_by_label("Item", exact=True).fill("CB-BAR-HM42-80")
+        frame.get_by_label("Units", exact=True).fill("1")
+        frame.get_by_label("What for").fill(purpose)
+        button = frame.get_by_role("button", name="Give away")
+        if purpose == "Double click":
+            button.dblclick()
+        else:
+            button.evaluate("button => { button.click(); setTimeout(() => button.click(), 20) }")
+        expect(frame.get_by_role("table")).to_contain_text(purpose)
+        tab.wait_for_timeout(500)  # a second one would have come by now
+    frame = open_app(tab, stack, "/channels/samples")
+
+    assert [frame.get_by_role("cell", name=purpose).count() for purpose in ("Double click", "Second press")] == [1, 1]
+
+
 PATHS = ("/channels", "/channels/items/1", "/channels/log", "/channels/markets", "/channels/samples", "/wholesale")
 PATHS = (*PATHS, "/wholesale/new", "/settings/api")
 
