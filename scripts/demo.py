@@ -73,6 +73,7 @@ def main() -> None:
         ),
         subprocess.Popen(serve, env=environment),
     ]
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # stopped like by Ctrl-C
     try:
         _wait_for(f"{DEVSHOP}/_devshop/health", children)
         _wait_for(f"{APP}/health", children)
