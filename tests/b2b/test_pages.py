@@ -130,6 +130,32 @@ def test_samples_leave_with_what_they_are_for(system: System) -> None:
     assert system.stock() == (94, 94)
 
 
+def test_what_is_carried_out_of_the_house_leaves_shopify_and_waits_for_no_guard(system: System) -> None:
+    bench, one = system.bench, item_id(system.bench)
+    bench.open("/channels/markets", method="POST", data={"name": "Saturday market", "held_on": "2026-11-21"})
+    bench.open("/channels/markets/1/out", method="POST", data={"item": SKU, "quantity": "60"})
+    bench.settle()
+    out = bench.available(SKU)
+    form = {"item": SKU, "quantity": "25", "purpose": "Tasting at the fair", "channel": "samples"}
+    bench.open("/channels/samples", method="POST", data=form)
+    bench.settle()
+    given = bench.available(SKU)
+    bench.open("/channels/markets/1/close", method="POST", data={f"back-{one}": "10", f"sold-{one}": "50"})
+    bench.settle()
+
+    assert (out, given, bench.available(SKU), bench.exceptions()) == (40, 15, 25, [])
+
+
+def test_a_count_before_shopify_has_heard_waits_for_no_guard(system: System) -> None:
+    bench, one = system.bench, item_id(system.bench)
+    bench.open("/channels/markets", method="POST", data={"name": "Saturday market", "held_on": "2026-11-21"})
+    bench.open("/channels/markets/1/out", method="POST", data={"item": SKU, "quantity": "90"})
+    bench.open("/channels/markets/1/close", method="POST", data={f"back-{one}": "10", f"sold-{one}": "80"})
+    bench.settle()
+
+    assert (bench.available(SKU), bench.exceptions()) == (20, [])
+
+
 def test_the_log_is_filtered_and_is_a_file(system: System) -> None:
     split(system.bench, SKU, HALF)
     system.order(5)
