@@ -126,6 +126,7 @@ def _one(item: Item, status: int = 200, toast: str | None = None, **given: Any) 
     history = splits.history(item.id, 30)
     facts: dict[str, Any] = {"item": item, "place": place, "amounts": amounts, "free": free, "names": channels.names()}
     facts |= {"rules": rules, "history": history, "undone": splits.undone(history), "errors": {}, "values": None}
+    facts |= {"not_undone": {"undo", *splits.NOT_UNDONE}}
     facts |= {"preview": None, "stock": levels.of_items([item])[item.id], "colours": colours(), "kinds": KINDS}
     facts |= {"rows": _rule_rows(rules), "is_split": splits.is_split(item), "states": states_of_item(item.id)}
     facts |= _elsewhere(item, place)

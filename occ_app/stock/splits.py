@@ -28,6 +28,11 @@ from occ_app.stock.sharing import Claim, shares, spread
 
 ACTOR = "allocation rules"
 SHOPIFY, ALLOCATION = "shopify", "allocation"
+# Causes that changed the sync mode too, which amounts alone do not give back; and what to do instead.
+NOT_UNDONE = {
+    "split": "Units went there when the item was split. Put the item back into the pool instead.",
+    "pool": "Units went there when the item came back into the pool. Split it by rules again instead.",
+}
 
 
 @dataclass(frozen=True)
@@ -238,11 +243,16 @@ def undone(changes: Iterable[AllocationChange]) -> set[int]:
 
 
 def undo(change_id: int, *, item_id: int, actor: str, at: datetime) -> AllocationChange | None:
-    """The opposite was done, whatever has happened since. Raises RuleError where units that it needs are gone, or it was undone."""
+    """The opposite was done, whatever has happened since.
+
+    Raises RuleError where units that it needs are gone, it was undone, or it was a split or the way back.
+    """
     query = select(AllocationChange).where(AllocationChange.id == change_id, AllocationChange.item_id == item_id)
     change = db.session.scalar(query.with_for_update())
     if change is None:
         raise NotFoundError("There is no such change here.")
+    if change.cause in NOT_UNDONE:
+        raise RuleError(NOT_UNDONE[change.cause])
     if undone([change]):
         raise RuleError("This change was undone already.")
     item = db.session.get_one(Item, change.item_id)

@@ -72,6 +72,23 @@ def test_the_border_is_moved_undone_and_given_back(system: System) -> None:
     assert (moved, undone, system.stock(), bench.available(SKU)) == ((50, 50), (40, 60), (0, 100), 100)
 
 
+def test_a_split_and_the_way_back_are_not_undone_by_their_rows(system: System) -> None:
+    bench, one = system.bench, item_id(system.bench)
+    split(bench, SKU, HALF)
+    _, shown = text(bench, f"/channels/items/{one}")
+    tried = [text(bench, "/channels/changes/1/undo", method="POST", data={"item": one})]
+    still = system.stock()
+    bench.open(f"/channels/items/{one}/pool", method="POST")
+    tried.append(text(bench, "/channels/changes/2/undo", method="POST", data={"item": one}))
+    bench.settle()
+
+    assert "Undo the change" not in shown
+    assert [status for status, _ in tried] == [422, 422]
+    assert "Put the item back into the pool instead" in tried[0][1]
+    assert "Split it by rules again instead" in tried[1][1]
+    assert (still, system.stock(), bench.available(SKU)) == ((40, 60), (100, 100), 100)
+
+
 @pytest.mark.parametrize("amount", ["61", "-1", "1.5", "x", "1000000000000", ""])
 def test_a_wrong_amount_is_told_beside_its_field_and_changes_nothing(system: System, amount: str) -> None:
     bench, one = system.bench, item_id(system.bench)
