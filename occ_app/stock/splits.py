@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
+import structlog
 from sqlalchemy import delete, select
 from sqlalchemy.orm import joinedload
 
@@ -26,6 +27,7 @@ from occ_app.stock.lots import MOST_UNITS
 from occ_app.stock.rules import RELEASED, Holding
 from occ_app.stock.sharing import Claim, shares, spread
 
+log = structlog.get_logger()
 ACTOR = "allocation rules"
 SHOPIFY, ALLOCATION = "shopify", "allocation"
 # Causes that changed the sync mode too, which amounts alone do not give back; and what to do instead.
@@ -95,6 +97,8 @@ def check(wanted: Sequence[Wanted]) -> None:
             raise RuleError("Give a number of units or a share, not both.", field=claim.channel)
         if claim.ceiling is not None and claim.ceiling < claim.floor:
             raise RuleError("The most is less than the least. Give a bigger one.", field=claim.channel)
+        if each.give_back_on and claim.channel == SHOPIFY:
+            raise RuleError("Unsold units go back to Shopify, so its own rule has no such day.", field=SHOPIFY)
         if each.give_back_on and claim.takes_rest:
             raise RuleError("Who takes the rest gives nothing back.", field=claim.channel)
         seen.add(claim.channel)
@@ -215,17 +219,24 @@ def give_back_all(item: Item, *, actor: str, at: datetime) -> None:
 
 
 def give_back_due(at: datetime) -> set[int]:
-    """Rules whose day has come have given back what is unsold, and have ended. Returns the items of these."""
-    query = (
-        select(AllocationRule).where(AllocationRule.give_back_on <= today()).options(joinedload(AllocationRule.item))
-    )
-    due = db.session.scalars(query.order_by(AllocationRule.item_id, AllocationRule.id)).all()
-    for rule in due:
-        ledger.lock([rule.item_id])
-        give_back(rule.item, rule.location_id, rule.channel, actor=ACTOR, at=at)
-        db.session.delete(rule)
-    db.session.flush()
-    return {rule.item_id for rule in due}
+    """Rules whose day has come have given back what is unsold, and have ended. Returns the items of these.
+
+    Shopify's own gives nothing back. One that cannot is left for the next time, and the others go on.
+    """
+    query = select(AllocationRule).where(AllocationRule.give_back_on <= today(), AllocationRule.channel != SHOPIFY)
+    query = query.options(joinedload(AllocationRule.item))
+    done = set()
+    for rule in db.session.scalars(query.order_by(AllocationRule.item_id, AllocationRule.id)).all():
+        item_id, channel = rule.item_id, rule.channel
+        try:
+            with db.session.begin_nested():
+                give_back(rule.item, rule.location_id, channel, actor=ACTOR, at=at)
+                db.session.delete(rule)
+        except RuleError as error:
+            log.warning("give_back_refused", item=item_id, channel=channel, cause=str(error))
+        else:
+            done.add(item_id)
+    return done
 
 
 def history(item_id: int | None = None, limit: int = 50) -> Sequence[AllocationChange]:

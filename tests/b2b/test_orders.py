@@ -14,8 +14,8 @@ from occ_app.errors import BadFileError
 from occ_app.extensions import across_shops, db
 from occ_app.planning import demand
 from occ_app.shops import settings
-from occ_app.stock import ledger
-from occ_app.stock.channel_models import AllocationRule
+from occ_app.stock import channels, ledger, splits
+from occ_app.stock.channel_models import AllocationRule, OwnChannel
 from occ_app.stock.sharing import Claim
 from occ_app.stock.splits import Wanted
 from occ_app.sync import explain, targets
@@ -153,6 +153,25 @@ def test_unsold_units_go_back_to_shopify_on_the_day(
 
     assert system.stock() == (0, 100)
     assert bench.available(SKU) == 100
+
+
+def test_a_rule_that_cannot_give_back_stops_no_other(system: System) -> None:
+    bench = system.bench
+    with bench.scope():
+        channels.add("Farm shop", clock.now())
+        db.session.commit()
+    split(bench, SKU, (Claim("shopify"), Claim("farm-shop", fixed=10), Claim("wholesale", fixed=40)))
+    with bench.scope():
+        for each in db.session.scalars(db.select(AllocationRule)):
+            each.give_back_on = clock.now().date()
+        db.session.delete(db.session.scalars(db.select(OwnChannel)).one())
+        db.session.commit()
+        gave = splits.give_back_due(clock.now())
+        db.session.commit()
+        left = db.session.scalars(db.select(AllocationRule.channel).order_by(AllocationRule.id)).all()
+
+    assert (len(gave), left) == (1, ["shopify", "farm-shop"])
+    assert system.stock() == (0, 90)
 
 
 def test_a_big_order_waits_for_no_guard(system: System) -> None:

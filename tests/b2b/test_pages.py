@@ -72,6 +72,22 @@ def test_the_border_is_moved_undone_and_given_back(system: System) -> None:
     assert (moved, undone, system.stock(), bench.available(SKU)) == ((50, 50), (40, 60), (0, 100), 100)
 
 
+def test_shopifys_own_rule_takes_no_day_on_which_it_gives_back(system: System) -> None:
+    bench, one = system.bench, item_id(system.bench)
+    form = {"kind-wholesale": "share", "units-wholesale": "40", "kind-shopify": "share", "units-shopify": "60"}
+    form |= {"back-wholesale": "2030-01-01"}
+    wrong = text(
+        bench, f"/channels/items/{one}/rules/split", method="POST", data={**form, "back-shopify": "2030-01-01"}
+    )
+    status, shown = text(bench, f"/channels/items/{one}/rules/split", method="POST", data=form)
+
+    assert wrong[0] == 422
+    assert "Unsold units go back to Shopify, so its own rule has no such day." in wrong[1]
+    assert (status, system.stock()) == (200, (40, 60))
+    assert 'name="back-wholesale"' in shown
+    assert 'name="back-shopify"' not in shown
+
+
 def test_a_split_and_the_way_back_are_not_undone_by_their_rows(system: System) -> None:
     bench, one = system.bench, item_id(system.bench)
     split(bench, SKU, HALF)
