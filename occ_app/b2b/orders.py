@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy import ColumnElement, func, inspect, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import joinedload, selectinload
 
@@ -212,7 +212,7 @@ def confirm(order: WholesaleOrder, *, actor: str, at: datetime) -> WholesaleOrde
     if order.state != DRAFT:
         raise StateError(f"Order {order.number} is {order.state}. Only a draft can be confirmed.")
     rule = settings.get(targets.shop(), "b2b_when_short")
-    ledger.lock(line.item_id for line in order.lines)
+    _lock_lines(order)
     held = ledger.holdings(line.item_id for line in order.lines)
     parts = {line.item_id: _parts(line, held.get((line.item_id, order.location_id), []), rule) for line in order.lines}
     short = [_shortage(line, held, order) for line in order.lines if _sum(parts[line.item_id]) < line.quantity]
@@ -225,6 +225,18 @@ def confirm(order: WholesaleOrder, *, actor: str, at: datetime) -> WholesaleOrde
         for listener in _listeners:
             listener(order)
     return order
+
+
+def _lock_lines(order: WholesaleOrder) -> None:
+    """The items of the order are locked, and its lines are as they stand now: whoever had the items may just have filled it.
+
+    The order itself was locked by whoever fetched it; one that is being made has no rows yet.
+    """
+    ledger.lock(line.item_id for line in order.lines)
+    if order in db.session and inspect(order).persistent:
+        query = select(WholesaleLine).where(WholesaleLine.order_id == order.id)
+        query = query.options(joinedload(WholesaleLine.item))
+        db.session.scalars(query.execution_options(populate_existing=True)).all()
 
 
 def _tell_waiting(order: WholesaleOrder) -> None:
@@ -301,6 +313,7 @@ def fill(item_ids: Iterable[int]) -> None:
         .where(WholesaleLine.item_id.in_(sorted(set(item_ids))), WholesaleLine.waits)
         .options(joinedload(WholesaleLine.item))
         .order_by(WholesaleLine.id)
+        .execution_options(populate_existing=True)
     )
     rule = settings.get(targets.shop(), "b2b_when_short")
     for line in db.session.scalars(query).all():
@@ -323,7 +336,7 @@ def ship(order: WholesaleOrder, *, actor: str, at: datetime) -> WholesaleOrder:
         return order
     if order.state != CONFIRMED:
         raise StateError(f"Order {order.number} is {order.state}. Only a confirmed order can be shipped.")
-    ledger.lock(line.item_id for line in order.lines)
+    _lock_lines(order)
     waiting = [f"{line.quantity - line.taken:,} of {line.item.sku}" for line in order.lines if line.waits]
     if waiting:
         raise StateError(f"Order {order.number} still waits for {', '.join(waiting)}.")
@@ -381,7 +394,7 @@ def cancel(order: WholesaleOrder, *, actor: str, at: datetime) -> WholesaleOrder
         return order
     if order.state == SHIPPED:
         raise StateError(f"Order {order.number} is shipped. What has left cannot be cancelled.")
-    ledger.lock(line.item_id for line in order.lines)
+    _lock_lines(order)
     moves = []
     for taken in taken_of(order.lines) if order.state == CONFIRMED else ():
         item = db.session.get_one(Item, taken.item_id)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from occ_app import clock
-from occ_app.b2b import splitting
+from occ_app.b2b import orders, splitting
+from occ_app.b2b.models import WholesaleOrder
 from occ_app.catalog.models import Item
 from occ_app.errors import BadFileError
 from occ_app.extensions import across_shops, db
@@ -120,6 +123,37 @@ def test_by_rule_an_order_waits_and_is_filled_by_the_next_lot_while_shopify_keep
     assert (before, after["lines"][0]["taken"], after["lines"][0]["waiting"]) == (60, 50, 0)
     assert [lot["lot_number"] for lot in after["lines"][0]["lots"]] == ["L-1", "L-2"]
     assert (told, bench.exceptions()) == (["wholesale"], [])
+    assert audit(system) == []
+
+
+@pytest.mark.parametrize(("step", "left"), [("cancel", (30, 60)), ("ship", (0, 60))])
+def test_an_order_that_is_filled_at_that_moment_ends_with_all_of_its_units(
+    system: System, monkeypatch: pytest.MonkeyPatch, step: str, left: tuple[int, int]
+) -> None:
+    bench = system.bench
+    split(bench, SKU, (Claim("shopify", fixed=60), Claim("wholesale", fixed=40)))
+    rule(system, "backorder")
+    system.order(40)
+    order = system.order(30).get_json()["id"]
+    lock_lines, has_the_order, is_filled = orders._lock_lines, threading.Event(), threading.Event()
+
+    def wait_for_the_goods(of: WholesaleOrder) -> None:
+        has_the_order.set()
+        assert is_filled.wait(30)
+        lock_lines(of)
+
+    monkeypatch.setattr(orders, "_lock_lines", wait_for_the_goods)
+    with ThreadPoolExecutor(1) as other:
+        answer = other.submit(system.post, f"/api/v1/orders/{order}/{step}")
+        assert has_the_order.wait(30)
+        bench.lot(SKU, 30, number="L-2")
+        is_filled.set()
+        assert answer.result(60).status_code == 200
+    with bench.scope():
+        taken = ledger.holdings([1], ["committed"])
+
+    assert sum(h.quantity for h in taken[1, 1]) == 40
+    assert system.stock() == left
     assert audit(system) == []
 
 
