@@ -68,9 +68,9 @@ def share_anew(item: Item, wanted: Sequence[Wanted], *, actor: str, at: datetime
 
 
 def pool(item: Item, *, actor: str, at: datetime) -> None:
-    """All channels sell the same units again: what each had is free, and there are no rules."""
+    """All channels sell the same units again, under the mode from before the split: what each had is free, and there are no rules."""
     is_shops = settings.get(splits.shop(), "sync_mode") == ALLOCATION
     with by_a_person(item):
-        modes.set_mode_of_item(item, "released" if is_shops else None)
+        modes.set_mode_of_item(item, item.mode_before_split or ("released" if is_shops else None))
         db.session.flush()
         splits.give_back_all(item, actor=actor, at=at)

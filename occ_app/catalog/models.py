@@ -17,7 +17,8 @@ LONGEST_SHELF_LIFE = 36_500  # days: a hundred years
 
 class Item(ShopScoped, db.Model):
     """A thing the shop keeps stock of, counted in whole units: a product, an ingredient (counted in the smallest amount of its
-    unit: milligrams, microlitres, pieces), or goods that a partner keeps for us. `sync_mode` null: the shop's."""
+    unit: milligrams, microlitres, pieces), or goods that a partner keeps for us. `sync_mode` null: the shop's; while the item is split
+    `mode_before_split` is the one that it had."""
 
     __tablename__ = "item"
     __table_args__ = (
@@ -35,6 +36,7 @@ class Item(ShopScoped, db.Model):
     unit: Mapped[str] = mapped_column(Text, default="piece")
     shelf_life_days: Mapped[int | None]
     sync_mode: Mapped[str | None] = mapped_column(Text)
+    mode_before_split: Mapped[str | None] = mapped_column(Text)
     safety_stock: Mapped[int] = mapped_column(default=0)  # units held back from sale, per location
     reorder_point: Mapped[int | None] = mapped_column(BigInteger)  # units
     target_stock: Mapped[int | None] = mapped_column(BigInteger)  # units

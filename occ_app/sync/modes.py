@@ -137,9 +137,13 @@ def apply_setting(shop: Shop, name: str, text: str) -> None:
 
 
 def set_mode_of_item(item: Item, mode: str | None) -> None:
-    """The item has a mode of its own, or (None) the shop's again."""
+    """The item has a mode of its own, or (None) the shop's again. One that is split from now on remembers the mode that it had."""
     if mode is not None and mode not in settings.MODES:
         raise RuleError(f"Give one of: {', '.join(settings.MODES)}.", field="sync_mode")
+    if mode != "allocation":
+        item.mode_before_split = None
+    elif item.sync_mode != mode:
+        item.mode_before_split = item.sync_mode
     item.sync_mode = mode
     db.session.flush()
     targets.refresh([item.id], "Mode changed")

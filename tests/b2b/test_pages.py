@@ -6,6 +6,7 @@ import pytest
 
 from occ_app.catalog.models import Item
 from occ_app.extensions import db
+from occ_app.sync import modes
 from tests.b2b.conftest import HALF, SKU, System, split
 from tests.support.bench import Bench
 
@@ -124,6 +125,22 @@ def test_back_in_the_pool_everybody_sells_the_same_units(system: System) -> None
     bench.settle()
 
     assert (system.stock(), bench.available(SKU)) == ((100, 100), 100)
+
+
+@pytest.mark.parametrize("mode", ["manual", "completed", None])
+def test_back_in_the_pool_an_item_has_the_mode_from_before(system: System, mode: str | None) -> None:
+    bench, one = system.bench, item_id(system.bench)
+    with bench.scope():
+        modes.set_mode_of_item(db.session.get_one(Item, one), mode)
+        db.session.commit()
+    form = {"kind-wholesale": "share", "units-wholesale": "40", "kind-shopify": "rest"}
+    bench.open(f"/channels/items/{one}/rules/split", method="POST", data=form)
+    bench.open(f"/channels/items/{one}/pool", method="POST")
+    with bench.scope():
+        item = db.session.get_one(Item, one, populate_existing=True)
+        after = (item.sync_mode, item.mode_before_split)
+
+    assert after == (mode, None)
 
 
 def test_an_order_by_hand_goes_through_its_steps(system: System) -> None:
