@@ -7,6 +7,7 @@ from typing import Any
 from flask import Blueprint, Response, request
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import joinedload
+from werkzeug.datastructures import MultiDict
 
 from occ_app import clock
 from occ_app.catalog.models import INGREDIENT, Item
@@ -129,8 +130,9 @@ def _told(view: overview.ItemView) -> dict[str, Any]:
     }
 
 
-def _given(form: Any) -> dict[str, str]:
-    return {name: form[name].strip()[:60] for name in (*item_rules.NAMES, "is_planned") if name in form}
+def _given(form: MultiDict[str, str]) -> dict[str, str]:
+    """What was typed. Of a name that comes twice the last one counts: an unticked box sends only the hidden `no` before it."""
+    return {name: form.getlist(name)[-1].strip()[:60] for name in (*item_rules.NAMES, "is_planned") if name in form}
 
 
 @blueprint.post("/planning/items/<int:item_id>")

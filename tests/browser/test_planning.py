@@ -24,6 +24,13 @@ def test_a_suggestion_is_questioned_drafted_and_found_in_hand(tab: Page, stack: 
     frame.get_by_label("Lead time, days", exact=True).fill("12")
     expect(frame.locator("#what-if strong").first).to_be_visible()
     keep_shot(tab, "plan-what-if")
+    frame.get_by_label("Lead time, days", exact=True).fill("9")
+    expect(frame.get_by_role("row", name=re.compile("^Suggested [0-9,]+ [0-9,]+$"))).to_be_visible()
+    frame.get_by_role("button", name="Save", exact=True).click()
+    expect(frame.locator("#what-if")).to_contain_text("Change a number")
+    expect(frame.get_by_role("button", name=re.compile("^Draft [0-9,]+$"))).to_be_visible()
+    expect(frame.get_by_label("Lead time, days", exact=True)).to_have_value("9")
+    expect(frame.get_by_label("Suggest when it runs low")).to_be_checked()
     frame = open_app(tab, stack, "/planning")
     first = frame.locator("li.case").first
     first.get_by_role("button", name=re.compile("Draft .* of Hazelnut Praline")).click()

@@ -53,6 +53,20 @@ def test_from_a_sale_to_the_run_that_withdraws_its_suggestion(bars: Workshop) ->
     assert [(one.state, one.ended_at is not None) for one in bars.suggestions("BAR")] == [("withdrawn", True)]
 
 
+def test_a_ticked_box_keeps_an_item_planned_and_an_unticked_one_ends_it(bars: Workshop) -> None:
+    bars.bench.sell_in("BAR", 25)
+    bars.bench.settle()
+    path = f"/planning/items/{bars.plan('BAR').item_id}"
+    what_if = bars.see(f"{path}/what-if?is_planned=no&is_planned=yes&lead_time_days=3&cover_days=30")
+    bars.post(path, is_planned=["no", "yes"], lead_time_days="3")
+    kept = bars.plan("BAR").is_planned, bars.suggestions()[0].state
+    bars.post(path, is_planned="no", lead_time_days="3")
+
+    assert "Suggested 96 168" in what_if
+    assert kept == (True, "open")
+    assert (bars.plan("BAR").is_planned, bars.suggestions()[0].state) == (False, "withdrawn")
+
+
 @pytest.mark.parametrize("path", ["items", "ingredients", "buy", "calendar", "settings", "buy.csv", "history"])
 def test_every_page_answers_with_and_without_data(workshop: Workshop, path: str) -> None:
     workshop.open()
