@@ -189,9 +189,9 @@ class Suggestion(ShopScoped, db.Model):
 
 
 class Purchase(ShopScoped, db.Model):
-    """So much of an ingredient or of a partner's goods was ordered and should come on `due_on`. What was received since counts against
-    the oldest one first; where it stands on a partner order (`stock_request_id`), that one says what is still to come. `closed_at`: nothing
-    more is expected."""
+    """So much of an ingredient or of a partner's goods was ordered and should come on `due_on`. What was received since counts for
+    the oldest one that was not full or closed by then; where it stands on a partner order (`stock_request_id`), that one says what is still
+    to come. `closed_at`: nothing more is expected."""
 
     __tablename__ = "purchase"
     __table_args__ = (

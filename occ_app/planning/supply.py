@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 from sqlalchemy import func, select
@@ -153,9 +153,11 @@ def _add_shopify(found: dict[int, Supply], ids: Sequence[int]) -> None:
 
 
 def open_purchases(item_ids: Collection[int] | None = None) -> list[tuple[Purchase, int]]:
-    """Purchases that something is still expected of, with how much: what their partner order says, else what was received since they were
-    made, oldest first."""
-    query = select(Purchase).where(Purchase.closed_at.is_(None)).options(joinedload(Purchase.item))
+    """Purchases that something is still expected of, with how much: what their partner order says, else what was not received yet. The
+    first due first."""
+    beside = select(Purchase.item_id).where(Purchase.closed_at.is_(None), Purchase.stock_request_id.is_(None))
+    is_beside = Purchase.stock_request_id.is_(None) & Purchase.item_id.in_(beside)
+    query = select(Purchase).where(Purchase.closed_at.is_(None) | is_beside).options(joinedload(Purchase.item))
     if item_ids is not None:
         query = query.where(Purchase.item_id.in_(item_ids))
     by_item: dict[int, list[Purchase]] = defaultdict(list)
@@ -175,7 +177,8 @@ def _still_on_orders(on_orders: Collection[int]) -> dict[int, int]:
 
 
 def _not_received(by_item: dict[int, list[Purchase]]) -> list[tuple[Purchase, int]]:
-    """Item -> its purchases, oldest first: those that more is expected of. What customers waited for is no purchase of ours."""
+    """Item -> its purchases, closed ones too, oldest first: those that more is expected of. What customers waited for is no purchase of
+    ours."""
     if not by_item:
         return []
     oldest = min(rows[0].ordered_at for rows in by_item.values())
@@ -185,19 +188,28 @@ def _not_received(by_item: dict[int, list[Purchase]]) -> list[tuple[Purchase, in
         StockMove.from_place == SUPPLIER,
         StockMove.moved_at >= oldest,
     )
-    received: dict[int, int] = defaultdict(int)
-    for item_id, at, units in db.session.execute(came.group_by(StockMove.item_id, StockMove.moved_at)):
-        if at >= by_item[item_id][0].ordered_at:
-            received[item_id] += int(units)
+    by_moment = came.group_by(StockMove.item_id, StockMove.moved_at).order_by(StockMove.moved_at)
+    receipts: dict[int, list[tuple[datetime, int]]] = defaultdict(list)
+    for item_id, at, units in db.session.execute(by_moment):
+        receipts[item_id].append((at, int(units)))
     found = []
     for item_id, rows in by_item.items():
-        left = received[item_id]
-        for row in rows:
-            taken = min(left, row.quantity)
-            left -= taken
-            if row.quantity > taken:
-                found.append((row, row.quantity - taken))
+        left = _left(rows, receipts[item_id])
+        found += [(row, left[row.id]) for row in rows if row.closed_at is None and left[row.id]]
     return found
+
+
+def _left(rows: Sequence[Purchase], receipts: Iterable[tuple[datetime, int]]) -> dict[int, int]:
+    """What has not come of each purchase. A receipt counts for the oldest that is not full, was ordered before it and not closed by then;
+    what nobody ordered counts for none."""
+    left = {row.id: row.quantity for row in rows}
+    for at, units in receipts:
+        for row in rows:
+            if row.ordered_at <= at and (row.closed_at is None or at <= row.closed_at):
+                taken = min(units, left[row.id])
+                left[row.id] -= taken
+                units -= taken
+    return left
 
 
 def is_planned(item: Item) -> bool:
