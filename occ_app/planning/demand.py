@@ -23,6 +23,8 @@ from occ_app.orders.models import Order, OrderLine
 from occ_app.planning.forecasting import MOST_DAYS
 from occ_app.planning.models import PastSale, PlanEvent, StockOut
 
+MOST_UPLIFT = 1000.0  # times the usual, however many events meet
+
 
 @dataclass
 class Sold:
@@ -134,13 +136,13 @@ def _between(since: date, until: date, first: date, end: date) -> Iterable[date]
 
 
 def uplift(span: Sequence[date], events: Iterable[PlanEvent]) -> list[float]:
-    """How many times the usual is expected on each day of an unbroken span; events that meet are multiplied."""
+    """How many times the usual is expected on each day of an unbroken span; events that meet are multiplied, up to MOST_UPLIFT."""
     factors = [1.0] * len(span)
     for event in events:
         start = (event.since - span[0]).days if span else 0
         for number in range(max(0, start), min(len(span), start + (event.until - event.since).days + 1)):
             factors[number] *= float(event.factor)
-    return factors
+    return [min(factor, MOST_UPLIFT) for factor in factors]
 
 
 def outs_of(item_ids: Collection[int] | None) -> dict[int, list[StockOut]]:

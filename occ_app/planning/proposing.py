@@ -13,6 +13,8 @@ from occ_app.planning.outlooks import Outlook, Rules, rules_of
 from occ_app.planning.supply import Supply
 from occ_app.shops.models import Shop
 
+MOST_LOSS = Decimal("999999999999.99")  # what its column takes
+
 
 def suggest(
     plan: ItemPlan,
@@ -47,7 +49,7 @@ def suggest(
     row.quantity = reorder.run_size(wanted, rules.lots)
     row.trigger = "shopify" if of.shopify is not None and of.shopify < of.sellable else "ours"
     daily = seen.daily
-    row.loss = Decimal(f"{daily:.4f}") * plan.price if plan.price is not None and daily else None
+    row.loss = min(MOST_LOSS, Decimal(f"{daily:.4f}") * plan.price) if plan.price is not None and daily else None
     row.gone_on = plan.gone_on
     row.act_by = max(today, (plan.gone_on or today) - timedelta(days=rules.lead_days)) if plan.gone_on else today
     row.facts, row.changed_at = facts(plan, of, seen, rules, row.quantity), at

@@ -8,13 +8,15 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import joinedload
 
 from occ_app import clock
 from occ_app.catalog.models import INGREDIENT, Item, Mapping
 from occ_app.extensions import current_shop_id, db
+from occ_app.logs import tell
 from occ_app.planning import demand, forecasting, mails, preparing, proposing, reorder, supply
 from occ_app.planning.demand import Days, Sold
 from occ_app.planning.forecasting import WEEK, Forecast
@@ -97,10 +99,26 @@ def replan_all(at: datetime) -> int:
 
 def _in_batches(ids: list[int], at: datetime) -> int:
     for start in range(0, len(ids), PER_BATCH):
-        items(ids[start : start + PER_BATCH], at)
+        _all_that_can(ids[start : start + PER_BATCH], at)
         state().replanned_at = at
         db.session.commit()
     return len(ids)
+
+
+def _all_that_can(ids: list[int], at: datetime) -> None:
+    """These items have been replanned, all at once. Where one cannot be, each has been by itself, and that one rests until it changes."""
+    try:
+        with db.session.begin_nested():
+            items(ids, at)
+    except OperationalError:
+        raise  # the database is busy or away: that is no fault of an item
+    except Exception as error:
+        if len(ids) == 1:
+            tell("item not planned", error, item=ids[0])
+            db.session.execute(update(ItemPlan).where(ItemPlan.item_id == ids[0]).values(due_at=None))
+            return
+        for item_id in ids:
+            _all_that_can([item_id], at)
 
 
 def _local(shop: Shop, at: datetime) -> date:
@@ -127,7 +145,7 @@ def catch_up(at: datetime) -> int:
         db.session.scalars(select(ItemPlan.item_id).where(stale | ItemPlan.due_at.is_not(None)).limit(PER_BATCH))
     )
     if ids:
-        items(ids, at)
+        _all_that_can(sorted(ids), at)
     return len(ids)
 
 

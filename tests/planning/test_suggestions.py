@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -10,8 +11,9 @@ import pytest
 
 from devshop import orders
 from occ_app import clock
+from occ_app.catalog.models import Variant
 from occ_app.extensions import db
-from occ_app.planning import demand, replan
+from occ_app.planning import demand, proposing, replan
 from occ_app.planning.models import ItemPlan, PastSale, StockOut
 from occ_app.production import runs
 from tests.planning.workshop import Workshop
@@ -297,6 +299,36 @@ def test_an_event_lifts_what_is_expected_and_stands_apart(bars: Workshop) -> Non
     assert "Easter × 3" in page
     assert "105 " in page  # a week of 15 a day ...
     assert "70" in page  # ... of which 10 by the event
+
+
+def test_events_that_meet_lift_no_further_than_can_be_reckoned_with(bars: Workshop) -> None:
+    bars.post(f"/planning/items/{bars.plan('BAR').item_id}", daily_by_hand="1000000")
+    days = {"since": str(bars.today), "until": str(bars.today + timedelta(days=6))}
+    for name in ("Easter", "Fair", "Film"):
+        bars.post("/planning/events", **days, name=name, factor="100")
+    with bars.bench.scope():
+        db.session.execute(db.update(Variant).values(price=99_999))
+        db.session.commit()
+    bars.replan()
+
+    assert bars.suggestions()[0].facts["daily"] == 10**9
+    assert bars.suggestions()[0].loss == proposing.MOST_LOSS
+
+
+def test_an_item_that_cannot_be_planned_stops_no_other(bars: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    other, suggest = bars.bench.item("OTHER"), proposing.suggest
+
+    def breaks(plan: ItemPlan, *args: Any) -> None:
+        if plan.item_id == other:
+            plan.mase = Decimal(10**9)  # more than its column takes
+        suggest(plan, *args)
+
+    bars.replan()
+    before = [bars.plan(sku).replans for sku in ("BAR", "OTHER")]
+    monkeypatch.setattr(proposing, "suggest", breaks)
+    bars.replan()
+
+    assert [bars.plan(sku).replans for sku in ("BAR", "OTHER")] == [before[0] + 1, before[1]]
 
 
 @pytest.mark.parametrize("kind", ["no formula", "archived ingredient", "archived item"])
