@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+import json
 from datetime import date, datetime, timedelta
 
 from flask import current_app
@@ -73,10 +73,9 @@ def write_digest(shop: Shop, row: PlanState, at: datetime) -> bool:
     today = words.local(at, settings.get(shop, "time_zone")).date()
     row.digest_on = today
     found = open_suggestions(today)
-    said = hashlib.sha256("\n".join(_gist(each) for each in found).encode()).hexdigest()
-    if said == row.digest_said or (not found and row.digest_said is None):
+    if not _is_news(_told(row), found):
         return False
-    row.digest_said = said
+    row.digest_said = json.dumps({str(each.item_id): _gist(each) for each in found})
     shown = [f"- {words.line(each, shop.currency, today)}" for each in found[:MOST_LINES]]
     more = [f"... and {len(found) - MOST_LINES} more."] if len(found) > MOST_LINES else []
     head = (
@@ -119,9 +118,27 @@ def send_now(row: PlanMail, at: datetime) -> None:
     row.sent_at, row.given_up_at = at, None
 
 
-def _gist(row: Suggestion) -> str:
-    """What makes a suggestion another one: not that it is a day later."""
-    return f"{row.item_id}:{row.quantity}:{row.gone_on}"
+def _gist(row: Suggestion) -> list[int]:
+    """What makes a suggestion another one, not that it is a day later: whether the item is sold out, and how many."""
+    return [int(row.facts["stock"] <= 0), row.quantity]
+
+
+def _told(row: PlanState) -> dict[str, list[int]]:
+    """What the last digest said, by item; nothing where there was none, or one of a time when only a hash of it was kept."""
+    kept = row.digest_said or ""
+    return json.loads(kept) if kept.startswith("{") else {}
+
+
+def _is_news(told: dict[str, list[int]], found: list[Suggestion]) -> bool:
+    """Whether a suggestion is new or gone, an item is sold out or no longer, or a number is another by more than a making and a tenth."""
+    if {str(row.item_id) for row in found} != set(told):
+        return True
+    return any(_differs(row, *told[str(row.item_id)]) for row in found)
+
+
+def _differs(row: Suggestion, was_out: int, quantity: int) -> bool:
+    is_out, now = _gist(row)
+    return is_out != was_out or abs(now - quantity) > max(row.facts["yield"] or 1, quantity / 10)
 
 
 def open_suggestions(today: date) -> list[Suggestion]:

@@ -223,7 +223,9 @@ class PlanState(ShopScoped, db.Model):
     replanned_on: Mapped[date | None]  # all items, on this day of the shop's
     replanned_at: Mapped[datetime | None]
     digest_on: Mapped[date | None]
-    digest_said: Mapped[str | None] = mapped_column(Text)  # a hash of what the last digest told
+    digest_said: Mapped[str | None] = mapped_column(
+        Text
+    )  # what the last digest told: item -> [1 if sold out, quantity]
 
 
 class PlanMail(ShopScoped, db.Model):

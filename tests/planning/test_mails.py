@@ -12,7 +12,7 @@ from occ_app import clock
 from occ_app.errors import NotConfiguredError
 from occ_app.extensions import db
 from occ_app.planning import mails, replan
-from occ_app.planning.models import PlanMail
+from occ_app.planning.models import PlanMail, Suggestion
 from occ_app.sync import targets
 from tests.planning.workshop import HERE, Workshop
 from tests.support.postbox import Postbox
@@ -54,7 +54,8 @@ def test_the_digest_comes_at_the_shops_hour_once_a_day_and_only_with_news(bars: 
     first = list(postbox.told())
     assert look(bars, hour(1, 9)) == 0
     assert look(bars, hour(2, 8)) == 0  # nothing changed
-    bars.bench.sell_in("BAR", 10)
+    bars.set("sold_out_mail", "no")
+    bars.bench.sell_in("BAR", 15)
     bars.bench.settle()
     look(bars, hour(3, 8))
 
@@ -63,6 +64,32 @@ def test_the_digest_comes_at_the_shops_hour_once_a_day_and_only_with_news(bars: 
     assert "Item BAR: gone" in postbox.mails[0].get_content()
     assert "£32.50 lost a day" in postbox.mails[0].get_content()
     assert len(postbox.mails) == 4
+
+
+def test_a_day_on_which_nothing_happened_is_no_news(bars: Workshop, postbox: Postbox) -> None:
+    bars.bench.sell_in("BAR", 25)
+    bars.bench.settle()
+    assert look(bars, hour(0, 23)) == 1
+    before = bars.suggestions()[0].gone_on
+    bars.replan(hour(1, 5))
+
+    assert bars.suggestions()[0].gone_on > before
+    assert look(bars, hour(1, 8)) == 0
+
+
+def test_a_number_is_news_by_more_than_a_making_and_a_tenth_or_when_sold_out(bars: Workshop, postbox: Postbox) -> None:
+    bars.bench.sell_in("BAR", 25)
+    bars.bench.settle()
+    look(bars, hour(1, 8))
+    sent = []
+    for day, quantity, stock in ((2, 120, 15), (3, 121, 15), (4, 121, 0), (5, 121, 0)):
+        with bars.bench.scope():
+            facts = {"stock": stock, "yield": 24}
+            db.session.execute(db.update(Suggestion).values(quantity=quantity, facts=Suggestion.facts.concat(facts)))
+            db.session.commit()
+        sent.append(look(bars, hour(day, 8)))
+
+    assert sent == [0, 1, 1, 0]
 
 
 def test_what_sells_out_is_told_at_once(bars: Workshop, postbox: Postbox) -> None:
