@@ -183,19 +183,14 @@ def send_due(send: Send) -> int:
 
 
 def _send(notice: Notice, send: Send) -> None:
-    at, body = clock.now(), json.dumps(notice.payload, separators=(",", ":"))
-    name = message_id(notice)
-    signature = Webhook(secret_of(notice.endpoint)).sign(name, at, body)
-    headers = {
-        "content-type": "application/json",
-        "webhook-id": name,
-        "webhook-timestamp": str(int(at.timestamp())),
-        "webhook-signature": signature,
-    }
+    at = clock.now()
     try:
-        notice.status, notice.cause = send(notice.endpoint.url, body.encode(), headers), None
+        notice.status, notice.cause = _signed_and_sent(notice, send, at), None
     except outside.UnsafeError as error:
         notice.status, notice.cause = None, str(error)
+    except Exception as error:  # a bug of ours with one address keeps no news from the others
+        log.exception("a notice could not be sent", endpoint=notice.endpoint_id, notice=notice.id)
+        notice.status, notice.cause = None, f"It could not be sent: {type(error).__name__}."
     if notice.status is not None and 200 <= notice.status < 300:
         notice.state, notice.sent_at = SENT, clock.now()
         return
@@ -207,6 +202,18 @@ def _send(notice: Notice, send: Send) -> None:
         return
     wait = SECONDS[notice.tries - 1]
     notice.next_try_at = at + timedelta(seconds=wait + secrets.randbelow(max(1, wait // 10)))
+
+
+def _signed_and_sent(notice: Notice, send: Send, at: datetime) -> int:
+    """The status that the other side answered."""
+    name, body = message_id(notice), json.dumps(notice.payload, separators=(",", ":"))
+    headers = {
+        "content-type": "application/json",
+        "webhook-id": name,
+        "webhook-timestamp": str(int(at.timestamp())),
+        "webhook-signature": Webhook(secret_of(notice.endpoint)).sign(name, at, body),
+    }
+    return send(notice.endpoint.url, body.encode(), headers)
 
 
 def message_id(notice: Notice) -> str:

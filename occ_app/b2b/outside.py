@@ -24,7 +24,10 @@ class UnsafeError(Exception):
 
 
 def check(url: str, loopback_allowed: bool) -> SplitResult:
-    """The address may be written to. Raises RuleError. Names are resolved when something is sent, not here."""
+    """The address may be written to; its name as it is asked for (müller.example: xn--mller-kva.example). Raises RuleError.
+
+    Names are resolved when something is sent, not here.
+    """
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -45,12 +48,12 @@ def check(url: str, loopback_allowed: bool) -> SplitResult:
         raise RuleError("Give an address that begins with https://, so that nobody reads along.", field="url")
     if port is not None and not (port in (80, 443) or port >= 1024):
         raise RuleError(f"Port {port} is not one that web servers use.", field="url")
-    literal = _literal(parts.hostname)
+    parts = _in_ascii(parts)
+    host = parts.hostname or ""
+    literal = _literal(host)
     if literal is not None and not _may(literal, loopback_allowed):
         raise RuleError("This address is inside a private network. Give one that is open to the internet.", field="url")
-    is_local = parts.hostname.lower() == "localhost" or parts.hostname.lower().endswith(
-        (".localhost", ".internal", ".local")
-    )
+    is_local = host == "localhost" or host.endswith((".localhost", ".internal", ".local"))
     if is_local and not loopback_allowed:
         raise RuleError("This address is inside a private network. Give one that is open to the internet.", field="url")
     return parts
@@ -75,8 +78,20 @@ def post(url: str, body: bytes, headers: dict[str, str], *, loopback_allowed: bo
             answer = client.send(request, stream=True)  # the status is all we want: what follows is not read
             answer.close()
             return answer.status_code
-    except httpx2.HTTPError as error:
+    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
         raise UnsafeError(f"No answer: {type(error).__name__}.") from error
+
+
+def _in_ascii(parts: SplitResult) -> SplitResult:
+    """The same with an international name as IDNA has it. Raises RuleError for one that no server can have."""
+    host = parts.hostname or ""
+    if host.isascii():
+        return parts
+    try:
+        name = httpx2.URL(scheme=parts.scheme, host=host).raw_host.decode("ascii")
+    except (httpx2.InvalidURL, UnicodeError) as error:
+        raise RuleError(f"No server can have the name {host}. Look for a mistyped letter.", field="url") from error
+    return parts._replace(netloc=name if parts.port is None else f"{name}:{parts.port}")
 
 
 def _literal(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 from standardwebhooks import Webhook
 
 from occ_app.b2b import outside
+from occ_app.b2b.models import Notice
 from occ_app.errors import RuleError
+from occ_app.extensions import db
 from tests.b2b.conftest import SKU, System
 
 
@@ -70,6 +73,19 @@ def told(system: System, listener: Listener, monkeypatch: pytest.MonkeyPatch) ->
     return system
 
 
+def add_second(told: System, listener: Listener) -> None:
+    """The system listens under one more address."""
+    form = {"url": f"{listener.url}/second", "kinds": ["stock.changed"]}
+    told.bench.open("/settings/api/endpoints", method="POST", data=form)
+    told.bench.settle()
+
+
+def rows(told: System) -> Sequence[Notice]:
+    """All notices, oldest first."""
+    with told.bench.scope():
+        return db.session.scalars(db.select(Notice).order_by(Notice.id)).all()
+
+
 def test_a_changed_stock_is_told_once_signed_and_with_the_newest_numbers(told: System, listener: Listener) -> None:
     told.order(5)
     told.order(6)
@@ -123,6 +139,8 @@ def test_a_notice_is_replayed_from_the_page(told: System, listener: Listener) ->
         "nonsense",
         "https://b2b.internal/x",
         "https://[fd00::1]/x",
+        "https://a\u0378b.example/x",
+        "https://ⅼocalhost/x",
     ],
 )
 def test_an_address_that_is_inside_or_none_is_refused(system: System, url: str) -> None:
@@ -131,6 +149,31 @@ def test_an_address_that_is_inside_or_none_is_refused(system: System, url: str) 
     assert page.status_code == 422
     with pytest.raises(RuleError):
         outside.check(url, False)
+
+
+def test_an_international_name_is_asked_for_as_idna_has_it() -> None:
+    asked_for = outside.check("https://müller.example:8443/n?a=1", False).geturl()
+
+    assert asked_for == "https://xn--mller-kva.example:8443/n?a=1"
+
+
+def test_an_address_that_breaks_the_sender_keeps_no_news_from_the_others(
+    told: System, listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_second(told, listener)
+    post = outside.post
+
+    def breaks(url: str, *rest: Any, **more: Any) -> int:
+        if not url.endswith("/second"):
+            raise RuntimeError("nobody has thought of this")
+        return post(url, *rest, **more)
+
+    monkeypatch.setattr(outside, "post", breaks)
+    told.order(5)
+    told.bench.settle()
+
+    assert listener.kinds() == [("stock.changed", 95)]
+    assert [(row.state, row.tries) for row in rows(told)] == [("waiting", 1), ("sent", 1)]
 
 
 @pytest.mark.parametrize("address", ["10.1.2.3", "127.0.0.1", "0.0.0.0", "::1", "100.64.0.1", "169.254.169.254"])
