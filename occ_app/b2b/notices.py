@@ -38,6 +38,8 @@ KINDS = {
 }
 SECONDS = (5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)  # before the next try, after each failed one
 MOST_ENDPOINTS, MOST_AT_ONCE = 10, 100
+LONGEST_TURN = timedelta(seconds=60)
+REST = timedelta(seconds=60)  # after a failed try, before anything else is sent to the address
 KEPT = timedelta(days=30)
 
 
@@ -164,25 +166,41 @@ Send = Callable[[str, bytes, dict[str, str]], int]
 
 
 def send_due(send: Send) -> int:
-    """What is due was sent, or waits for its next try, or is parked after the last. Returns how many were tried. Commits after each."""
-    at, tried = clock.now(), 0
+    """What is due was sent, or waits for its next try, or is parked after the last. Returns how many were tried. Commits after each.
+
+    An address that failed is not tried again in this turn: one that hangs would keep the others waiting, time and again.
+    """
+    at, tried, is_late = clock.now(), 0, False
     due = select(Notice.id).where(Notice.state == WAITING, Notice.next_try_at <= at).order_by(Notice.id)
     for notice_id in list(db.session.scalars(due.limit(MOST_AT_ONCE))):
         query = select(Notice).where(Notice.id == notice_id).options(joinedload(Notice.endpoint))
         notice = db.session.scalars(query.with_for_update(of=Notice).execution_options(populate_existing=True)).one()
-        if notice.state == WAITING:
+        if notice.state == WAITING and notice.next_try_at <= at:
             notice.tries += 1
             db.session.commit()  # from here on newer news of the subject is a notice of its own
-            _send(notice, send)
-            db.session.commit()
+            if not _send(notice, send):
+                _let_rest(notice.endpoint_id)
             tried += 1
-    if tried == MOST_AT_ONCE:
+        db.session.commit()
+        is_late = clock.now() - at > LONGEST_TURN
+        if is_late:
+            break
+    if tried == MOST_AT_ONCE or is_late:
         tasks.ask("notices", current_shop_id())
         db.session.commit()
     return tried
 
 
-def _send(notice: Notice, send: Send) -> None:
+def _let_rest(endpoint_id: int) -> None:
+    """Everything else that is due at the address is due a little later; no try is counted."""
+    at = clock.now()
+    due = select(Notice.id).where(Notice.endpoint_id == endpoint_id, Notice.state == WAITING, Notice.next_try_at <= at)
+    later = update(Notice).where(Notice.id.in_(due.with_for_update(skip_locked=True))).values(next_try_at=at + REST)
+    db.session.execute(later.execution_options(synchronize_session=False))
+
+
+def _send(notice: Notice, send: Send) -> bool:
+    """Whether the other side has heard it."""
     at = clock.now()
     try:
         notice.status, notice.cause = _signed_and_sent(notice, send, at), None
@@ -193,15 +211,16 @@ def _send(notice: Notice, send: Send) -> None:
         notice.status, notice.cause = None, f"It could not be sent: {type(error).__name__}."
     if notice.status is not None and 200 <= notice.status < 300:
         notice.state, notice.sent_at = SENT, clock.now()
-        return
+        return True
     notice.cause = notice.cause or f"The other side answered {notice.status}."
     if notice.status == 410:
         end(notice.endpoint_id, at, "The other side said that it is gone (410).")
     if notice.tries > len(SECONDS) or notice.status == 410:
         notice.state = PARKED
-        return
+        return False
     wait = SECONDS[notice.tries - 1]
     notice.next_try_at = at + timedelta(seconds=wait + secrets.randbelow(max(1, wait // 10)))
+    return False
 
 
 def _signed_and_sent(notice: Notice, send: Send, at: datetime) -> int:

@@ -176,6 +176,28 @@ def test_an_address_that_breaks_the_sender_keeps_no_news_from_the_others(
     assert [(row.state, row.tries) for row in rows(told)] == [("waiting", 1), ("sent", 1)]
 
 
+def test_an_address_that_failed_is_left_alone_for_the_rest_of_the_turn(
+    told: System, listener: Listener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for sku in ("A", "B", "C"):
+        told.bench.item(sku)
+        told.bench.lot(sku, 10, number=f"L-{sku}")
+    told.bench.settle()
+    listener.heard.clear()
+    listener.answers = [500, 200]
+    monkeypatch.setenv("OCC_CLOCK_FILE", str(tmp_path / "clock"))
+    for sku in ("A", "B", "C"):
+        told.order(1, sku)
+    heard = []
+    for seconds in (0, 70):
+        (tmp_path / "clock").write_text(str(seconds))
+        told.bench.drain()
+        heard.append(len(listener.heard))
+
+    assert heard == [1, 4]
+    assert {row.state for row in rows(told)} == {"sent"}
+
+
 @pytest.mark.parametrize("address", ["10.1.2.3", "127.0.0.1", "0.0.0.0", "::1", "100.64.0.1", "169.254.169.254"])
 def test_a_name_that_leads_inside_gets_nothing(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     found = [(2, 1, 6, "", ("93.184.215.14", 443)), (2, 1, 6, "", (address, 443))]
