@@ -173,7 +173,7 @@ class Endpoint(ShopScoped, db.Model):
 
 
 class Notice(ShopScoped, db.Model):
-    """One notice to one endpoint. One that still waits is overwritten by newer news of the same subject."""
+    """One notice to one endpoint. Newer news of the same subject overwrites one that was never tried, and parks one that waits to be again."""
 
     __tablename__ = "notice"
     __table_args__ = (

@@ -41,6 +41,7 @@ MOST_ENDPOINTS, MOST_AT_ONCE = 10, 100
 LONGEST_TURN = timedelta(seconds=60)
 REST = timedelta(seconds=60)  # after a failed try, before anything else is sent to the address
 KEPT = timedelta(days=30)
+OVERTAKEN = "Newer news took its place."
 
 
 def add_endpoint(url: str, kinds: Sequence[str], *, at: datetime) -> tuple[Endpoint, str]:
@@ -94,10 +95,12 @@ def config() -> Config:
 
 
 def tell(kind: str, news: Sequence[tuple[str, dict[str, Any]]], at: datetime) -> None:
-    """Every endpoint that wants this kind will hear these (subject, data); what still waits about a subject is replaced."""
+    """Every endpoint that wants this kind will hear these (subject, data). What still waits about a subject is replaced where it was never
+    tried, and ends where it was: it would arrive after the newer news."""
     wanting = [endpoint for endpoint in endpoints() if kind in endpoint.kinds]
     if not wanting or not news:
         return
+    _end_older(kind, [endpoint.id for endpoint in wanting], [subject for subject, _ in news])
     statement = insert(Notice)
     fresh = {name: getattr(statement.excluded, name) for name in ("payload", "created_at")}
     rows = [
@@ -122,6 +125,14 @@ def tell(kind: str, news: Sequence[tuple[str, dict[str, Any]]], at: datetime) ->
         row |= {"state": WAITING, "tries": 0}
     db.session.execute(again, rows)
     tasks.ask("notices", current_shop_id())
+
+
+def _end_older(kind: str, endpoint_ids: Sequence[int], subjects: Sequence[str]) -> None:
+    """What was tried in vain about these subjects is not tried again."""
+    older = select(Notice.id).where(Notice.endpoint_id.in_(endpoint_ids), Notice.kind == kind, Notice.state == WAITING)
+    older = older.where(Notice.subject.in_(subjects), Notice.tries > 0).order_by(Notice.id).with_for_update()
+    ended = update(Notice).where(Notice.id.in_(older)).values(state=PARKED, cause=OVERTAKEN)
+    db.session.execute(ended.execution_options(synchronize_session=False))
 
 
 def levels_changed(changed: Sequence[Level]) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from standardwebhooks import Webhook
 
-from occ_app.b2b import outside
+from occ_app.b2b import notices, outside
 from occ_app.b2b.models import Notice
 from occ_app.errors import RuleError
 from occ_app.extensions import db
@@ -174,6 +174,21 @@ def test_an_address_that_breaks_the_sender_keeps_no_news_from_the_others(
 
     assert listener.kinds() == [("stock.changed", 95)]
     assert [(row.state, row.tries) for row in rows(told)] == [("waiting", 1), ("sent", 1)]
+
+
+def test_old_news_never_arrives_after_newer_news(
+    told: System, listener: Listener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listener.answers = [500, 200]
+    monkeypatch.setenv("OCC_CLOCK_FILE", str(tmp_path / "clock"))
+    for seconds in (0, 10, 1000):
+        (tmp_path / "clock").write_text(str(seconds))
+        if seconds < 1000:
+            told.order(1)
+        told.bench.drain()
+
+    assert listener.kinds() == [("stock.changed", 99), ("stock.changed", 98)]
+    assert [(row.state, row.cause) for row in rows(told)] == [("parked", notices.OVERTAKEN), ("sent", None)]
 
 
 def test_an_address_that_failed_is_left_alone_for_the_rest_of_the_turn(
