@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from typing import Any
 
@@ -28,12 +29,16 @@ from occ_app.web import page, row_id, see_other
 
 blueprint = Blueprint("channels", __name__)
 KINDS = {"none": "Nothing", "fixed": "Units", "share": "Percent", "rest": "The rest"}
+THOUSANDS = re.compile(r"[0-9]{1,3}(,[0-9]{3})+")
 COLOURS = ("c1", "c2", "c3", "c4", "c5")
 
 
 def whole(text: str, field: str, *, least: int = 0) -> int:
     """The whole number in a field. Raises RuleError."""
-    text = text.strip().replace(",", "")
+    text = text.strip()
+    if "," in text and not THOUSANDS.fullmatch(text):
+        raise RuleError("Give a whole number. A comma only parts thousands, as in 1,250.", field=field)
+    text = text.replace(",", "")
     if not (text.isascii() and text.isdigit() and len(text) <= 9 and int(text) >= least):
         raise RuleError(f"Give a whole number, {least} or more.", field=field)
     return int(text)

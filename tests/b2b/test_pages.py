@@ -118,6 +118,20 @@ def test_a_wrong_amount_is_told_beside_its_field_and_changes_nothing(system: Sys
     assert system.stock() == (40, 60)
 
 
+def test_a_comma_parts_thousands_and_is_no_decimal_point(system: System) -> None:
+    bench, one = system.bench, item_id(system.bench)
+    bench.lot(SKU, 1900, number="L-2")
+    split(bench, SKU, HALF)
+    path = f"/channels/items/{one}/amounts"
+    moved, _ = text(bench, path, method="POST", data={"shopify": "750", "wholesale": "1,250"})
+    refused = [text(bench, path, method="POST", data={"shopify": "1875", "wholesale": n}) for n in ("12,5", "1,25,0")]
+
+    assert moved == 200
+    assert [status for status, _ in refused] == [422, 422]
+    assert "A comma only parts thousands" in refused[0][1]
+    assert system.stock() == (1250, 750)
+
+
 def test_back_in_the_pool_everybody_sells_the_same_units(system: System) -> None:
     bench, one = system.bench, item_id(system.bench)
     split(bench, SKU, HALF)
