@@ -133,9 +133,11 @@ def api_token() -> None:
 @says_why
 def token_create(domain: str, name: str, scopes: tuple[str, ...], days: int | None, more: tuple[str, ...]) -> None:
     """Print a token once."""
-    wanted = [part for scope in (*scopes, *more) for part in scope.split(",") if part] or list(tokens.SCOPES)
+    wanted = [part for scope in (*scopes, *more) for part in scope.split(",")]
+    if not all(wanted):  # an empty variable of a shell, say; it must not open everything
+        raise RuleError(f"A scope is empty. Give one or more of: {', '.join(tokens.SCOPES)}; leave it out for all.")
     with of_shop(domain):
-        _, plain = tokens.make(name, wanted, days=days, actor=ACTOR, at=clock.now())
+        _, plain = tokens.make(name, wanted or list(tokens.SCOPES), days=days, actor=ACTOR, at=clock.now())
     click.echo(plain)
 
 

@@ -14,7 +14,7 @@ from occ_app.b2b import tokens
 from occ_app.b2b.models import ApiToken, WholesaleOrder
 from occ_app.extensions import across_shops, db
 from tests.b2b.conftest import SKU, System
-from tests.support.bench import Bench
+from tests.support.bench import DOMAIN, Bench
 
 
 def orders_there_are() -> int:
@@ -94,6 +94,14 @@ def test_a_body_of_50_megabytes_is_not_read(system: System) -> None:
     assert answer.status_code == 413
     assert "larger than 1,048,576 bytes" in answer.get_json()["detail"]
     assert answer.content_type == "application/problem+json"
+
+
+@pytest.mark.parametrize("words", [["--scope", ""], ["--scope", "stock:read", "--scope", ""], ["--scope", ","], [""]])
+def test_an_empty_scope_on_the_command_line_is_refused(shop: Bench, words: list[str]) -> None:
+    run = shop.app.test_cli_runner().invoke(args=["api-token", "create", "--shop", DOMAIN, "--name", "x", *words])
+
+    assert run.exit_code == 1
+    assert "A scope is empty" in run.stderr
 
 
 @pytest.mark.parametrize("token", ["", "occ_", "occ_" + "a" * 43, "Basic x", "occ_\u00e9"])
