@@ -208,6 +208,8 @@ def body_of(type_: Any) -> tuple[Any, bytes]:
     except msgspec.ValidationError as error:
         words, _, path = str(error).partition(" - at `")
         raise RefusedError(400, "body", f"{error}.", [c.Fault(_pointer(path.rstrip("`")), words)]) from error
+    except RecursionError as error:
+        raise RefusedError(400, "json", "The body is nested too deeply. An order is three levels deep.") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise RefusedError(400, "json", f"The body is not JSON: {error}.") from error
     if any(CONTROL.search(text) for text in _texts(msgspec.to_builtins(body))):

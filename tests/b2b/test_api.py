@@ -96,6 +96,16 @@ def test_a_body_of_50_megabytes_is_not_read(system: System) -> None:
     assert answer.content_type == "application/problem+json"
 
 
+@pytest.mark.parametrize("depth", [900, 1500])
+def test_a_body_that_is_nested_without_end_is_refused(system: System, depth: int) -> None:
+    data = b'{"lines": ' + b"[" * depth + b"]" * depth + b"}"
+    headers = {"Idempotency-Key": "deep"}
+    answer = system.post("/api/v1/orders", data=data, content_type="application/json", headers=headers)
+
+    assert answer.status_code == 400
+    assert answer.content_type == "application/problem+json"
+
+
 @pytest.mark.parametrize("words", [["--scope", ""], ["--scope", "stock:read", "--scope", ""], ["--scope", ","], [""]])
 def test_an_empty_scope_on_the_command_line_is_refused(shop: Bench, words: list[str]) -> None:
     run = shop.app.test_cli_runner().invoke(args=["api-token", "create", "--shop", DOMAIN, "--name", "x", *words])
