@@ -24,6 +24,7 @@ Cursor = Annotated[
         extra_json_schema={"pattern": "^c[0-9]{1,18}$"},
     ),
 ]
+WHERE = "JSON Pointer (RFC 6901) into the body that was sent; into the order as it is read, where nothing was sent"
 Mode = Literal["pool", "split"]
 OrderState = Literal["draft", "confirmed", "shipped", "cancelled"]
 SyncState = Literal["waiting", "running", "done", "failed"]
@@ -165,7 +166,7 @@ class SyncPage(Struct):
 class Fault(Struct):
     """One thing that is wrong, and where."""
 
-    pointer: str
+    pointer: Annotated[str, Meta(description=WHERE, examples=["/lines/0/quantity"])]
     detail: str
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -28,6 +29,7 @@ blueprint = Blueprint("api", __name__)
 MOST_BYTES = 1024 * 1024
 MOST_VERSION = 10**18
 LONGEST_KEY = 255
+POINTERS = {"customer": "/customer/name", "customer_reference": "/customer/reference"}  # by a rule's field
 CURSOR = re.compile(r"c[0-9]{1,18}")
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -124,18 +126,22 @@ def _rule_said_no(error: RuleError) -> Response:
     return of_rule(error)
 
 
-def of_rule(error: RuleError) -> Response:
-    """What is answered where a rule of ours refused: 409 where other stock or another state would do, 422 where the request is wrong."""
+def of_rule(error: RuleError, skus: Sequence[str] = ()) -> Response:
+    """What is answered where a rule of ours refused: 409 where other stock or another state would do, 422 where the request is wrong.
+
+    `skus`: of the order's lines, in their order, which is how a fault says the line that it is of.
+    """
+    at = {sku: f"/lines/{number}" for number, sku in enumerate(skus)}
     if isinstance(error, orders.ShortError):
-        faults = [c.Fault(f"/lines/{s.sku}", f"{s.wanted} wanted, {s.available} available") for s in error.shortages]
-        return problem(409, "short", str(error), faults)
+        short = [(s.sku, f"{s.sku}: {s.wanted} wanted, {s.available} available") for s in error.shortages]
+        return problem(409, "short", str(error), [c.Fault(at.get(sku, "/lines"), words) for sku, words in short])
     if isinstance(error, orders.UnknownItemsError):
-        return problem(
-            422, "unknown", str(error), [c.Fault(f"/lines/{sku}", "There is no such item") for sku in error.skus]
-        )
+        faults = [c.Fault(at.get(sku, "/lines"), f"There is no item {sku}") for sku in error.skus]
+        return problem(422, "unknown", str(error), faults)
     if isinstance(error, orders.StateError):
         return problem(409, "state", str(error))
-    return problem(422, "rule", str(error), [c.Fault(f"/{error.field}", str(error))] if error.field else None)
+    where = POINTERS.get(error.field or "", f"/{error.field}")
+    return problem(422, "rule", str(error), [c.Fault(where, str(error))] if error.field else None)
 
 
 @blueprint.errorhandler(NotFoundError)

@@ -129,7 +129,7 @@ def _placed(body: c.NewOrder, at: Any) -> Response:
             )
             return as_json(_order(order), 201, Location=f"/api/v1/orders/{order.id}")
     except RuleError as error:
-        return of_rule(error)
+        return of_rule(error, [line.sku for line in body.lines])
 
 
 def _one(order_id: int) -> WholesaleOrder:
@@ -144,8 +144,13 @@ def order(order_id: int) -> Response:
 
 
 def _step(order_id: int, step: Any) -> Response:
-    found = step(_one(order_id), actor=g.caller.actor, at=clock.now())
-    response = as_json(_order(found))
+    found = _one(order_id)
+    skus = [line.item.sku for line in found.lines]
+    try:
+        response = as_json(_order(step(found, actor=g.caller.actor, at=clock.now())))
+    except RuleError as error:
+        db.session.rollback()
+        return of_rule(error, skus)
     db.session.commit()
     return response
 

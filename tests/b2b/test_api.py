@@ -74,15 +74,22 @@ def test_unknown_skus_among_known_ones_are_all_named(system: System) -> None:
     answer = system.order(1, lines=lines)
 
     assert answer.status_code == 422
-    assert [fault["pointer"] for fault in answer.get_json()["errors"]] == ["/lines/NO-1", "/lines/NO-2"]
+    assert [fault["pointer"] for fault in answer.get_json()["errors"]] == ["/lines/100", "/lines/201"]
+    assert answer.get_json()["errors"][0]["detail"] == "There is no item NO-1"
     assert orders_there_are() == 0
 
 
 def test_too_few_units_are_told_with_the_numbers(system: System) -> None:
-    answer = system.order(101)
+    system.bench.item("OTHER")
+    system.bench.lot("OTHER", 5, number="O-1")
+    lines = [{"sku": "OTHER", "quantity": 1}, {"sku": SKU, "quantity": 101}]
+    placed = system.order(1, lines=lines)
+    draft = system.order(1, lines=lines, confirm=False).get_json()["id"]
+    confirmed = system.post(f"/api/v1/orders/{draft}/confirm")
+    said = [{"pointer": "/lines/1", "detail": f"{SKU}: 101 wanted, 100 available"}]
 
-    assert answer.status_code == 409
-    assert answer.get_json()["errors"] == [{"pointer": f"/lines/{SKU}", "detail": "101 wanted, 100 available"}]
+    assert (placed.status_code, confirmed.status_code) == (409, 409)
+    assert placed.get_json()["errors"] == confirmed.get_json()["errors"] == said
 
 
 def test_a_body_of_50_megabytes_is_not_read(system: System) -> None:
