@@ -218,7 +218,12 @@ def _given_rows() -> list[dict[str, str]]:
         }
         row["kind"] = row["kind"] if row["kind"] in KINDS else "none"
         rows.append({"channel": key, "order": form.get(f"order-{key}", "")[:3], **row})
-    return sorted(rows, key=lambda row: (row["kind"] == "rest", int(row["order"]) if row["order"].isdigit() else 99))
+    return sorted(rows, key=lambda row: (row["kind"] == "rest", _turn(row["order"])))
+
+
+def _turn(text: str) -> int:
+    """Which turn a rule has; the last for what is no number."""
+    return int(text) if text.isascii() and text.isdigit() else 99
 
 
 def _wanted(row: dict[str, str]) -> Wanted:

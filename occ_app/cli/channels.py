@@ -183,7 +183,7 @@ def market_close(domain: str, day_id: int, counts: tuple[str, ...]) -> None:
         for text in counts:
             sku, _, said = text.rpartition("=")
             back, _, sold = said.partition(",")
-            if not (back.isdigit() and sold.isdigit() and len(said) < 20):
+            if not (said.isascii() and back.isdigit() and sold.isdigit() and len(said) < 20):
                 raise RuleError(f"{text!r} is no count. Give SKU=BACK,SOLD, such as CB-BAR=7,12.")
             counted[_item(sku).id] = (int(back), int(sold))
         missing = leaving.close(markets.get(day_id), counted, actor=ACTOR, at=clock.now())

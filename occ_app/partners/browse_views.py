@@ -300,7 +300,9 @@ def _gids(name: str, kind: str) -> tuple[str, ...]:
     """The ids of that kind that the form gives."""
     begin = f"gid://shopify/{kind}/"
     found = (
-        text for text in request.form.getlist(name)[:50] if text.startswith(begin) and text[len(begin) :].isdigit()
+        text
+        for text in request.form.getlist(name)[:50]
+        if text.isascii() and text.startswith(begin) and text[len(begin) :].isdigit()
     )
     return tuple(dict.fromkeys(found))
 

@@ -8,7 +8,7 @@ from occ_app.catalog.models import Item
 from occ_app.extensions import db
 from occ_app.sync import modes
 from tests.b2b.conftest import HALF, SKU, System, split
-from tests.support.bench import Bench
+from tests.support.bench import DOMAIN, Bench
 
 
 def text(bench: Bench, path: str, **options: object) -> tuple[int, str]:
@@ -130,6 +130,25 @@ def test_a_comma_parts_thousands_and_is_no_decimal_point(system: System) -> None
     assert [status for status, _ in refused] == [422, 422]
     assert "A comma only parts thousands" in refused[0][1]
     assert system.stock() == (1250, 750)
+
+
+def test_an_order_of_rules_that_is_no_number_comes_last(system: System) -> None:
+    bench, one = system.bench, item_id(system.bench)
+    form = {"kind-wholesale": "share", "units-wholesale": "40", "order-wholesale": "²", "kind-shopify": "rest"}
+    status, _ = text(bench, f"/channels/items/{one}/rules/preview", method="POST", data=form)
+
+    assert status == 200
+
+
+def test_a_market_count_of_odd_digits_is_refused_on_the_command_line(system: System) -> None:
+    bench = system.bench
+    bench.open("/channels/markets", method="POST", data={"name": "Saturday market", "held_on": "2026-11-21"})
+    bench.open("/channels/markets/1/out", method="POST", data={"item": SKU, "quantity": "20"})
+    words = ["market", "close", "--shop", DOMAIN, "1", "--count", f"{SKU}=²,12"]
+    run = bench.app.test_cli_runner().invoke(args=words)
+
+    assert run.exit_code == 1
+    assert "is no count" in run.stderr
 
 
 def test_back_in_the_pool_everybody_sells_the_same_units(system: System) -> None:
