@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from occ_app import wiring
@@ -86,6 +88,17 @@ def test_the_pages_lead_from_the_growing_order_to_the_received_one(trade_of_two:
     text(trade, "/partner-orders/statement?since=2026-12-01&until=2026-01-01", 422)
     text(trade, "/partner-orders/delivery", 422, method="POST", data={"batch_hour": "25"})
     text(trade, "/partner-orders/999999", 404)
+
+
+def test_enter_in_a_count_books_what_was_counted_and_not_all_of_it(trade_of_two: Trade) -> None:
+    number = trade_of_two.orders()[0].id
+    trade_of_two.send("close")
+    page = text(trade_of_two, f"/partner-orders/{number}/receive")
+    (counting,) = [form for form in re.findall(r"<form.*?</form>", page, re.S) if 'name="received-' in form]
+
+    assert re.findall(r"<button[^>]*>([^<]*)<", counting) == ["Book what I counted"]
+    assert 'name="all"' not in counting
+    assert "All 2 came well" in page
 
 
 def test_the_partner_sees_this_weeks_order_so_far_and_nobody_elses(trade_of_two: Trade) -> None:
