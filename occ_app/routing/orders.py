@@ -203,17 +203,19 @@ def back(rows: Sequence[PartnerLine], cause: str, *, state: str = PENDING) -> in
 
 
 def cover(order: PartnerOrder, rows: Sequence[PartnerLine], there: Mapping[str, int], cause: str) -> int:
-    """The lines hold no more than what is there of each variant, the oldest first; the rest needs a person. Returns how many lines lost
-    something."""
+    """The lines hold no more than what is there of each variant, the oldest first, but no less than what was counted; the rest needs a
+    person. Returns how many lines lost something."""
     lost = 0
     standing = [row for row in rows if row.state == CREATED and row.quantity]
     for gid in {row.partner_variant.variant_gid for row in standing}:
         of_variant = [row for row in standing if row.partner_variant.variant_gid == gid]
-        given = rules.shared_out([(row.id, row.quantity) for row in of_variant], there.get(gid, 0))
+        counted = {row.id: row.received + row.short + row.damaged for row in of_variant}
+        left = there.get(gid, 0) - sum(counted.values())
+        given = rules.shared_out([(row.id, row.quantity - counted[row.id]) for row in of_variant], left)
         for row in of_variant:
-            if given[row.id] < row.quantity:
-                least = row.received + row.short + row.damaged
-                capture.split(row, max(given[row.id], least), state=FAILED, cause=cause)
+            kept = counted[row.id] + given[row.id]
+            if kept < row.quantity:
+                capture.split(row, kept, state=FAILED, cause=cause)
                 lost += 1
     return lost
 

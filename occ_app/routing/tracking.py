@@ -58,15 +58,21 @@ def _is_cancelled(
 
 
 def _taken_off(order: PartnerOrder, partner: Partner, rows: Sequence[PartnerLine], placed: Placed) -> None:
-    """Units that the partner refunded or edited away need a person. Lines of a deleted variant are told by no variant: left as they are."""
+    """Units that the partner refunded or edited away need a person, but for those that are short or damaged: they are credited so. Lines of
+    a deleted variant are told by no variant: left as they are."""
     wanted: dict[str, int] = {}
+    credited: dict[str, int] = {}
+    left: dict[str, int] = {}
     for row in rows:
         if row.state == CREATED:
             gid = row.partner_variant.variant_gid
             wanted[gid] = wanted.get(gid, 0) + row.quantity
+            credited[gid] = credited.get(gid, 0) + row.short + row.damaged
+            left[gid] = left.get(gid, 0) + row.quantity - row.received - row.short - row.damaged
     known = {gid: placed.current[gid] for gid in placed.current if gid}
-    there = {gid: known.get(gid, units if "" in placed.ordered else 0) for gid, units in wanted.items()}
-    less = {gid: units - there[gid] for gid, units in wanted.items() if there[gid] < units}
+    there = {gid: known.get(gid, units if "" in placed.ordered else 0) + credited[gid] for gid, units in wanted.items()}
+    off = {gid: min(units - there[gid], left[gid]) for gid, units in wanted.items()}
+    less = {gid: units for gid, units in off.items() if units > 0}
     if not less:
         return
     for row in reversed(rows):

@@ -28,9 +28,9 @@ def weekly(trade: Trade) -> Trade:
     return trade
 
 
-def receive(trade: Trade, sku: str, *counts: int) -> None:
-    """So many units of the SKU were counted: received, short, damaged."""
-    name = trade.orders()[0].name
+def receive(trade: Trade, sku: str, *counts: int, number: int = 0) -> None:
+    """So many units of the SKU were counted on that order: received, short, damaged."""
+    name = trade.orders()[number].name
     with trade.bench.scope():
         order = partner_orders.find(name)
         found = receiving.find_variant(order, sku)
@@ -386,6 +386,33 @@ def test_what_is_short_is_ordered_again_and_what_nobody_wants_any_more_is_stock(
     assert weekly.exceptions()["short"]["units"] == 1
     weekly.send()
     assert weekly.held(weekly.drafts()[-1]) == {"C-1": 1}
+
+
+def take_off(trade: Trade, units: int, kind: str = "cancel") -> None:
+    """The roaster refunds units of the first line of our first order in its store, as we asked for."""
+    order = trade.theirs()[0]
+    row = {"line_item_id": order.lines[0].id, "quantity": units, "restock_type": kind}
+    orders.refund(trade.stores[ROASTER], order, [row])
+    trade.bench.settle()
+
+
+def test_what_the_partner_credits_of_short_and_damaged_units_is_settled_and_makes_no_lines(weekly: Trade) -> None:
+    weekly.buy("C-1", 6)
+    weekly.send()
+    weekly.to_cutoff()
+    orders.fulfil(weekly.stores[ROASTER], weekly.theirs()[0])
+    weekly.bench.settle()
+    receive(weekly, "C-1", 4, 1, 1)
+    weekly.send()
+    take_off(weekly, 2, "no_restock")
+    weekly.look()
+    weekly.look()
+
+    assert [(line.state, line.quantity, line.refunded) for line in weekly.lines()] == [
+        ("created", 6, 0),
+        ("created", 2, 0),
+    ]
+    assert "partner_lines" not in weekly.exceptions()
 
 
 def test_too_many_counted_is_refused_and_nothing_booked(weekly: Trade) -> None:
