@@ -306,24 +306,23 @@ LINE_WORDS = {
 
 
 def customers(condition: ColumnElement[bool], limit: int = 50, offset: int = 0) -> list[dict[str, Any]]:
-    """Customers' orders with partners' goods: each with the least far of its lines."""
+    """Customers' orders with partners' goods: each with the least far of its lines. What was short or damaged waits as a line of its own."""
+    still_owed = PartnerLine.quantity - PartnerLine.short - PartnerLine.damaged
     rank = case(
         (PartnerLine.state == FAILED, 0),
         (PartnerLine.state == PENDING, 1),
         (PartnerOrder.state.in_((OPEN, CLOSING)), 2),
-        (PartnerLine.received >= PartnerLine.quantity, 6),
+        (PartnerLine.received >= still_owed, 6),
         (PartnerLine.received > 0, 5),
         (PartnerLine.shipped >= PartnerLine.quantity, 4),
         else_=3,
     )
     query = (
-        select(Order.id, Order.name, Order.placed_at, func.min(rank), func.sum(PartnerLine.quantity))
+        select(Order.id, Order.name, Order.placed_at, func.min(rank), func.sum(still_owed))
         .join(OrderLine, OrderLine.order_id == Order.id)
         .join(PartnerLine, PartnerLine.order_line_id == OrderLine.id)
         .outerjoin(PartnerOrder, PartnerOrder.id == PartnerLine.partner_order_id)
-        .where(
-            PartnerLine.state != CANCELLED, PartnerLine.quantity > PartnerLine.short + PartnerLine.damaged, condition
-        )
+        .where(PartnerLine.state != CANCELLED, still_owed > 0, condition)
         .group_by(Order.id)
         .order_by(Order.id.desc())
     )

@@ -5,13 +5,14 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import true
 
 from devshop import drafts, inventory, orders, products
 from devshop.faults import CallFault
 from occ_app.extensions import db
 from occ_app.partners.models import ImportedVariant, Reflection
+from occ_app.routing import listing, receiving
 from occ_app.routing import orders as partner_orders
-from occ_app.routing import receiving
 from occ_app.routing.models import PartnerParcel
 from occ_app.routing.receiving import Count
 from occ_app.stock.models import Balance
@@ -413,6 +414,19 @@ def test_what_the_partner_credits_of_short_and_damaged_units_is_settled_and_make
         ("created", 2, 0),
     ]
     assert "partner_lines" not in weekly.exceptions()
+
+
+def test_a_customers_order_is_ready_once_what_was_short_has_come_too(weekly: Trade) -> None:
+    weekly.buy("C-1", 6)
+    weekly.send()
+    weekly.to_cutoff()
+    receive(weekly, "C-1", 5, 1)
+    weekly.send("close")
+    receive(weekly, "C-1", 1, number=1)
+    with weekly.bench.scope():
+        (shown,) = listing.customers(true())
+
+    assert (shown["status"], shown["units"]) == ("Ready", 6)
 
 
 def test_too_many_counted_is_refused_and_nothing_booked(weekly: Trade) -> None:
