@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -28,7 +27,7 @@ from occ_app.partners import (
 from occ_app.partners.browsing import Filter
 from occ_app.partners.models import CONNECTED, IN_SHOP, ImportedProduct, Partner, PartnerProduct
 from occ_app.partners.price_rules import Prices
-from occ_app.partners.prices import KINDS, Rule, offer, rule_of
+from occ_app.partners.prices import KINDS, Rule, offer, rule_of, with_point
 from occ_app.web import is_fragment, page, row_id, see_other
 from occ_app.work import tasks
 
@@ -75,9 +74,7 @@ def save_rate(partner_id: int) -> Response:
     try:
         if not given.strip():
             raise RuleError("Give a number, such as 0.86.")
-        if re.fullmatch(r"\s*[1-9]\d{0,2},\d{3}\s*", given):  # 1,250 is 1250 to some and 1.25 to others
-            raise RuleError(f"Write {given.strip().replace(',', '')} or {given.strip().replace(',', '.')}.")
-        standing.set_up(partner, {"exchange_rate": given.replace(",", ".")})
+        standing.set_up(partner, {"exchange_rate": with_point(given)})
     except RuleError as error:
         db.session.rollback()
         words = str(error).removeprefix("exchange_rate: ")
@@ -156,7 +153,10 @@ def _amount(texts: dict[str, str], name: str, errors: dict[str, str]) -> Decimal
     if not texts[name]:
         return None
     try:
-        value = Decimal(texts[name].replace(",", "."))
+        value = Decimal(with_point(texts[name]))
+    except RuleError as error:
+        errors[name] = str(error)
+        return None
     except InvalidOperation:
         value = Decimal("NaN")
     if not value.is_finite() or not 0 <= value < 10**12:
@@ -174,7 +174,7 @@ def _rule(prices: Prices, texts: dict[str, str], errors: dict[str, str]) -> Rule
     texts["minimum"] = given.get("minimum", f"{prices.minimum_margin_percent.normalize():f}").strip()[:20]
     prices.rounding = _one(given.get("rounding"), (prices.rounding, *settings.CHOICES["rounding"]))
     try:
-        parsed = settings.SETTINGS["minimum_margin_percent"].parse(texts["minimum"].replace(",", "."))
+        parsed = settings.SETTINGS["minimum_margin_percent"].parse(with_point(texts["minimum"]))
         prices.minimum_margin_percent = Decimal(parsed)
     except RuleError as error:
         errors["minimum"] = str(error)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, ROUND_UP, Decimal, InvalidOperation
 
@@ -71,12 +72,21 @@ class Offer:
         return margin_percent(self.price, self.cost) if self.price is not None and self.cost is not None else None
 
 
+def with_point(text: str, field: str | None = None) -> str:
+    """A number that a person gave, with a point where it has a comma. Raises RuleError for 1,250: 1250 to some and 1.25 to others."""
+    text = text.strip()
+    pointed = text.replace(",", ".")
+    if re.fullmatch(r"[1-9]\d{0,2},\d{3}", text):
+        raise RuleError(f"Write {text.replace(',', '')} or {pointed}.", field=field)
+    return pointed
+
+
 def rule_of(kind: str, text: str, field: str = "value") -> Rule:
     """The rule that a person gave. Raises RuleError with a sentence that says what to enter."""
     if kind not in KINDS:
         raise RuleError(f"Choose one of: {', '.join(KINDS)}.", field="kind")
     try:
-        value = Decimal(text.strip().replace(",", "."))
+        value = Decimal(with_point(text, field))
     except InvalidOperation:
         value = Decimal("NaN")
     if not value.is_finite() or not 0 <= value <= MOST[kind] or value != value.quantize(CENT):

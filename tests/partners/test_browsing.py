@@ -71,6 +71,13 @@ def test_a_wrong_value_is_told_and_prices_stay(bench: Bench, roaster: Store) -> 
     assert "£14.00" in shown
 
 
+def test_a_price_that_may_be_two_is_told_and_nothing_is_left_out(bench: Bench, roaster: Store) -> None:
+    shown = text(bench.open("/partners/1/products", method="POST", data={"least": "1,250"}, headers=PART))
+
+    assert "Price from: Write 1250 or 1.250." in shown
+    assert " of 61<" in shown
+
+
 def test_picks_of_other_pages_stay_and_all_of_them_are_imported(bench: Bench, roaster: Store) -> None:
     first, last = ids(bench, "Coffee 1", "Coffee 9")
     shown = text(bench.open("/partners/1/products?page=2", method="POST", data={"p": [first]}, headers=PART))

@@ -90,6 +90,16 @@ def test_a_rule_that_cannot_be_is_refused_with_words(text: str) -> None:
         rule_of(MARKUP, text)
 
 
+@pytest.mark.parametrize(("text", "words"), [("1,000", "Write 1000 or 1.000."), ("10,000", "Write 10000 or 10.000.")])
+def test_a_comma_that_may_part_thousands_is_asked_about(text: str, words: str) -> None:
+    with pytest.raises(RuleError, match=words):
+        rule_of(MARKUP, text)
+
+
+def test_a_comma_before_decimals_is_a_point() -> None:
+    assert rule_of(MARKUP, "12,50").value == Decimal("12.50")
+
+
 def test_a_margin_of_the_whole_price_is_refused() -> None:
     with pytest.raises(RuleError):
         rule_of(MARGIN_PERCENT, "100")
