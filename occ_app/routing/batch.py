@@ -234,10 +234,18 @@ class Batch:
         )
 
 
-def hold(order: PartnerOrder, partner: Partner, at: datetime, why: str) -> None:
-    """The order grows until the cutoff after its present one. Raises RuleError where it is closed."""
+def hold(order: PartnerOrder, partner: Partner, at: datetime, why: str, *, seen: datetime | None = None) -> None:
+    """The order grows until the cutoff after its present one. `seen`: the cutoff that the person saw who holds it.
+
+    Raises RuleError where the order is closed, or its cutoff is another by now.
+    """
     if order.state != OPEN:
         raise RuleError(f"{order.name} does not grow any more.")
+    if seen is not None and seen != order.cutoff_at:
+        raise RuleError(
+            f"The cutoff of {order.name} is another by now. Look when it closes, and hold it again if you still want to."
+        )
+    order.held_after = order.cutoff_at
     order.cutoff_at = orders.plan_of(partner).next_cutoff(max(order.cutoff_at, at))
     orders.tell(order, at, "Held to the next cutoff", why)
 

@@ -58,6 +58,9 @@ class PartnerOrder(ShopScoped, db.Model):
     plan: Mapped[list[Any]] = mapped_column(default=list)  # the settings that `cutoff_at` was computed from
     opened_at: Mapped[datetime]
     cutoff_at: Mapped[datetime]
+    held_after: Mapped[
+        datetime | None
+    ]  # the cutoff that it was held beyond: `cutoff_at` comes after it, whatever the plan
     draft_gid: Mapped[str | None] = mapped_column(Text)
     draft_name: Mapped[str | None] = mapped_column(Text)
     order_gid: Mapped[str | None] = mapped_column(Text)

@@ -124,10 +124,13 @@ def new(partner: Partner, currency: str, at: datetime) -> PartnerOrder:
 
 
 def follow_plan(order: PartnerOrder, partner: Partner, at: datetime) -> None:
-    """A cutoff that was moved since the order opened holds for it too, unless the old one has passed: then that one counts."""
+    """A cutoff that was moved since the order opened holds for it too, unless the old one has passed: then that one counts. An order
+    that was held stays so."""
     plan = plan_of(partner)
     if order.state == OPEN and order.plan != plan.key() and order.cutoff_at > at:
         order.plan, order.cadence, order.cutoff_at = plan.key(), plan.cadence, plan.next_cutoff(at)
+        if order.held_after is not None:
+            order.cutoff_at = max(order.cutoff_at, plan.cutoff_beyond(order.held_after))
         tell(order, at, "Cutoff moved", f"to {order.cutoff_at:%Y-%m-%d %H:%M} UTC")
 
 

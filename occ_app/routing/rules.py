@@ -120,6 +120,10 @@ class Plan:
                 break
         return moment
 
+    def cutoff_beyond(self, left_out: datetime) -> datetime:
+        """The first cutoff after one that an order was held beyond. One less than half a turn later is that same one, moved."""
+        return self.next_cutoff(left_out + timedelta(hours=12 if self.cadence == "daily" else 84))
+
 
 def is_batch_due(now: datetime, *, hour: int, time_zone: str, last_for: date | None) -> date | None:
     """The day for which the daily batch is due; None where it is too early, or was made. A clock that jumped back makes none again.

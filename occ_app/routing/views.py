@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -164,10 +165,22 @@ def close(order_id: int) -> Response:
 def hold(order_id: int) -> Response:
     """The order grows for one cutoff more."""
     order = orders.get(order_id)
-    batch.hold(order, order.partner, clock.now(), f"by {g.user}")
+    try:
+        batch.hold(order, order.partner, clock.now(), f"by {g.user}", seen=_moment(request.form.get("cutoff", "")))
+    except RuleError as error:
+        db.session.rollback()
+        return _show(order_id, 422, error=str(error))
     tasks.ask("partner_orders", g.shop_id)
     db.session.commit()
     return _show(order_id, toast="Held to the next cutoff")
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return found if found.tzinfo else None
 
 
 @blueprint.get("/<int:order_id>.csv")

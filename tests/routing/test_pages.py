@@ -58,6 +58,21 @@ def test_a_press_while_a_batch_is_under_way_leaves_everybody_where_they_are(
     assert "Nothing new to send" in text(trade_of_two, "/partner-orders/send", method="POST")
 
 
+def test_an_order_is_held_once_and_stays_held_when_the_cutoffs_change(trade_of_two: Trade) -> None:
+    trade = trade_of_two
+    order = trade.orders()[0]
+    path, seen = f"/partner-orders/{order.id}/hold", {"cutoff": order.cutoff_at.isoformat()}
+    assert seen["cutoff"] in text(trade, f"/partner-orders/{order.id}").replace("&#43;", "+")
+    text(trade, path, method="POST", data=seen)
+    assert "is another by now" in text(trade, path, 422, method="POST", data=seen)
+    assert f"{trade.orders()[0].cutoff_at:%d %b}" == "26 Nov"
+
+    trade.put("skip_dates", "2026-12-24")
+    trade.send()
+
+    assert f"{trade.orders()[0].cutoff_at:%d %b}" == "26 Nov"
+
+
 def test_the_pages_lead_from_the_growing_order_to_the_received_one(trade_of_two: Trade) -> None:
     trade = trade_of_two
     number = trade.orders()[0].id

@@ -62,6 +62,20 @@ def test_the_daily_batch_is_due_once_a_day_of_the_shop(
     assert rules.is_batch_due(moment, hour=6, time_zone=zone, last_for=last) == due
 
 
+@pytest.mark.parametrize(
+    ("weekday", "at", "closes"),
+    [
+        ("thursday", "20:00", "2026-12-03 20:00"),
+        ("friday", "18:00", "2026-12-04 18:00"),
+        ("tuesday", "18:00", "2026-12-01 18:00"),
+    ],
+)
+def test_an_order_held_beyond_a_cutoff_is_not_closed_by_that_one_moved(weekday: str, at: str, closes: str) -> None:
+    held_beyond = datetime(2026, 11, 26, 18, 0, tzinfo=UTC)  # a Thursday
+
+    assert f"{plan('UTC', weekday, at).cutoff_beyond(held_beyond):%Y-%m-%d %H:%M}" == closes
+
+
 def test_a_batch_hour_that_a_clock_change_skips_comes_right_after_it() -> None:
     before, after = datetime(2026, 3, 29, 0, 59, tzinfo=UTC), datetime(2026, 3, 29, 1, 30, tzinfo=UTC)
 
