@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, case, func, select
 
 from occ_app.extensions import db
-from occ_app.partners import following, goods, rules, settings, standing
+from occ_app.partners import cutoffs, following, goods, standing
 from occ_app.partners.models import (
     IN_SHOP,
     LEFT,
@@ -79,7 +79,7 @@ def of_all(at: datetime) -> Sequence[Health]:
                 errors,
                 token.refresh_expires_at if token else None,
                 partner.read_at + ageing.give_up_after if partner.read_at else None,
-                next_cutoff(partner, at) if partner.state != LEFT else None,
+                cutoffs.plan_of(partner).next_cutoff(at) if partner.state != LEFT else None,
                 pending.get(partner.id, 0),
                 trails.get(partner.id, ()),
             )
@@ -112,17 +112,6 @@ def light_of(partner: Partner, error_rate: float, at: datetime) -> Light:
     if error_rate >= MANY_ERRORS:
         return Light("Many errors", "warning", why=partner.cause or "")
     return Light("Healthy", "success", is_quiet=True)
-
-
-def next_cutoff(partner: Partner, at: datetime) -> datetime:
-    """When the partner's present order closes."""
-    return rules.next_cutoff(
-        at,
-        cadence=settings.get(partner, "cadence"),
-        weekday=settings.get(partner, "cutoff_weekday"),
-        at=time.fromisoformat(settings.get(partner, "cutoff_time")),
-        time_zone=settings.get(partner, "time_zone"),
-    )
 
 
 def _counts(model: type[PartnerProduct] | type[ImportedProduct], condition: ColumnElement[bool]) -> dict[int, int]:

@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from occ_app.stock.rules import Term
@@ -67,6 +67,36 @@ def next_cutoff(now: datetime, *, cadence: str, weekday: str, at: time, time_zon
         if moment > now:
             return moment
     raise ValueError(f"{weekday} is no day of the week")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """When a partner's orders close: each day or each week on `weekday`, at `at` of the clock of `time_zone`, but not on `skipped` days."""
+
+    cadence: str
+    weekday: str
+    at: time
+    time_zone: str
+    skipped: Collection[date] = ()
+
+    def key(self) -> list[str]:
+        """What it was, to see that it has changed."""
+        return [self.cadence, self.weekday, self.at.isoformat(), self.time_zone, *sorted(map(str, self.skipped))]
+
+    def next_cutoff(self, after: datetime) -> datetime:
+        """The first cutoff after that moment, in UTC. One that falls on a skipped day is left out: the order grows until the next."""
+        moment = after
+        for _ in range(400):
+            moment = next_cutoff(
+                moment, cadence=self.cadence, weekday=self.weekday, at=self.at, time_zone=self.time_zone
+            )
+            if moment.astimezone(ZoneInfo(self.time_zone)).date() not in self.skipped:
+                break
+        return moment
+
+    def cutoff_beyond(self, left_out: datetime) -> datetime:
+        """The first cutoff after one that an order was held beyond. One less than half a turn later is that same one, moved."""
+        return self.next_cutoff(left_out + timedelta(hours=12 if self.cadence == "daily" else 84))
 
 
 # What imported products are called ------------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from sqlalchemy import select
 from occ_app import clock
 from occ_app.errors import RuleError
 from occ_app.extensions import db
+from occ_app.partners import cutoffs
 from occ_app.partners import settings as partner_settings
 from occ_app.partners.models import Partner
 from occ_app.routing import drafts, orders, rules, sending, settling, theirs
@@ -212,7 +213,7 @@ class Batch:
         if order.state != OPEN:
             return False
         is_daily = order.cadence == "daily" and self.kind in (DAILY, NOW)
-        if is_daily and self.kind == DAILY and today(at) in orders.plan_of(self.partner).skipped:
+        if is_daily and self.kind == DAILY and today(at) in cutoffs.plan_of(self.partner).skipped:
             return False
         if self.kind == CLOSE or is_daily:
             pass
@@ -246,7 +247,7 @@ def hold(order: PartnerOrder, partner: Partner, at: datetime, why: str, *, seen:
             f"The cutoff of {order.name} is another by now. Look when it closes, and hold it again if you still want to."
         )
     order.held_after = order.cutoff_at
-    order.cutoff_at = orders.plan_of(partner).next_cutoff(max(order.cutoff_at, at))
+    order.cutoff_at = cutoffs.plan_of(partner).next_cutoff(max(order.cutoff_at, at))
     orders.tell(order, at, "Held to the next cutoff", why)
 
 

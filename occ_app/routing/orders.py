@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime, time, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -14,8 +14,7 @@ from sqlalchemy.orm import joinedload
 
 from occ_app.errors import NotFoundError
 from occ_app.extensions import db
-from occ_app.partners import readings
-from occ_app.partners import settings as partner_settings
+from occ_app.partners import cutoffs, readings
 from occ_app.partners.models import BY_PARTNER_ORDER, Partner, PartnerVariant
 from occ_app.routing import capture, rules
 from occ_app.routing.models import (
@@ -28,11 +27,8 @@ from occ_app.routing.models import (
     PartnerOrder,
     PartnerOrderEvent,
 )
-from occ_app.routing.rules import Plan, Row
-from occ_app.shops import settings as shop_settings
-from occ_app.shops.models import Shop
+from occ_app.routing.rules import Row
 from occ_app.sync import desk
-from occ_app.sync.targets import shop
 
 LONGEST_REST = timedelta(hours=2)  # longer than any rest after a failure (sync.rules.retry_after)
 RESERVED_BEYOND = timedelta(days=2)  # a draft holds stock a little beyond its cutoff, should that be late
@@ -68,27 +64,6 @@ def is_resting(order: PartnerOrder, at: datetime) -> bool:
     return order.next_try_at is not None and at < order.next_try_at <= at + LONGEST_REST
 
 
-def plan_of(partner: Partner, of: Shop | None = None) -> Plan:
-    """When orders to the partner close. Daily ones go with the shop's daily batch."""
-    cadence = partner_settings.get(partner, "cadence")
-    if cadence == "daily":
-        of = of or shop()
-        hour, zone = shop_settings.get(of, "batch_hour"), shop_settings.get(of, "time_zone")
-        return Plan("daily", "monday", time(hour), zone, _skipped(partner))
-    return Plan(
-        cadence,
-        partner_settings.get(partner, "cutoff_weekday"),
-        time.fromisoformat(partner_settings.get(partner, "cutoff_time")),
-        partner_settings.get(partner, "time_zone"),
-        _skipped(partner),
-    )
-
-
-def _skipped(partner: Partner) -> frozenset[date]:
-    given = partner_settings.get(partner, "skip_dates")
-    return frozenset(date.fromisoformat(part.strip()) for part in given.split(",") if part.strip())
-
-
 def open_of(partner: Partner) -> Sequence[PartnerOrder]:
     """The partner's orders that still grow, oldest first, locked."""
     query = select(PartnerOrder).where(PartnerOrder.partner_id == partner.id, PartnerOrder.state == OPEN)
@@ -98,7 +73,7 @@ def open_of(partner: Partner) -> Sequence[PartnerOrder]:
 
 def new(partner: Partner, currency: str, at: datetime) -> PartnerOrder:
     """An empty order to the partner, which closes at the next cutoff."""
-    plan = plan_of(partner)
+    plan = cutoffs.plan_of(partner)
     cutoff = plan.next_cutoff(at)
     code = rules.code_of(partner.name)
     closes_on = cutoff.astimezone(ZoneInfo(plan.time_zone)).date()
@@ -126,7 +101,7 @@ def new(partner: Partner, currency: str, at: datetime) -> PartnerOrder:
 def follow_plan(order: PartnerOrder, partner: Partner, at: datetime) -> None:
     """A cutoff that was moved since the order opened holds for it too, unless the old one has passed: then that one counts. An order
     that was held stays so."""
-    plan = plan_of(partner)
+    plan = cutoffs.plan_of(partner)
     if order.state == OPEN and order.plan != plan.key() and order.cutoff_at > at:
         order.plan, order.cadence, order.cutoff_at = plan.key(), plan.cadence, plan.next_cutoff(at)
         if order.held_after is not None:

@@ -8,8 +8,6 @@ from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
-from occ_app.partners import rules as partner_rules
-
 MOST_LINES = 499  # of a draft order. Source: Shopify, DraftOrderInput
 CENT = Decimal("0.01")
 Group = tuple[str, str, int]  # partner's variant gid, cost per unit as text, units
@@ -93,36 +91,6 @@ def can_give(quantity: int, available: int, held: int, *, is_tracked: bool, may_
     if not is_tracked or may_oversell:
         return quantity
     return max(0, min(quantity, available + held))
-
-
-@dataclass(frozen=True)
-class Plan:
-    """When a partner's orders close: each day or each week on `weekday`, at `at` of the clock of `time_zone`, but not on `skipped` days."""
-
-    cadence: str
-    weekday: str
-    at: time
-    time_zone: str
-    skipped: Collection[date] = ()
-
-    def key(self) -> list[str]:
-        """What it was, to see that it has changed."""
-        return [self.cadence, self.weekday, self.at.isoformat(), self.time_zone, *sorted(map(str, self.skipped))]
-
-    def next_cutoff(self, after: datetime) -> datetime:
-        """The first cutoff after that moment, in UTC. One that falls on a skipped day is left out: the order grows until the next."""
-        moment = after
-        for _ in range(400):
-            moment = partner_rules.next_cutoff(
-                moment, cadence=self.cadence, weekday=self.weekday, at=self.at, time_zone=self.time_zone
-            )
-            if moment.astimezone(ZoneInfo(self.time_zone)).date() not in self.skipped:
-                break
-        return moment
-
-    def cutoff_beyond(self, left_out: datetime) -> datetime:
-        """The first cutoff after one that an order was held beyond. One less than half a turn later is that same one, moved."""
-        return self.next_cutoff(left_out + timedelta(hours=12 if self.cadence == "daily" else 84))
 
 
 def is_batch_due(now: datetime, *, hour: int, time_zone: str, last_for: date | None) -> date | None:

@@ -15,6 +15,7 @@ from sqlalchemy.orm import contains_eager, joinedload
 
 from occ_app.errors import NotFoundError, RuleError
 from occ_app.extensions import db
+from occ_app.partners import cutoffs
 from occ_app.partners.models import CONNECTED, ImportedVariant, Partner
 from occ_app.routing import capture, orders
 from occ_app.routing.models import CANCELLED, CREATED, OPEN, PENDING, PartnerLine, StockRequest
@@ -131,4 +132,4 @@ def still_to_come(request_ids: Collection[int]) -> dict[int, int]:
 
 def closes_at(request: StockRequest, at: datetime) -> datetime:
     """When the partner order that it will stand on closes."""
-    return orders.plan_of(db.session.get_one(Partner, request.partner_id)).next_cutoff(at)
+    return cutoffs.plan_of(db.session.get_one(Partner, request.partner_id)).next_cutoff(at)

@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement
 from occ_app import clock
 from occ_app.errors import RuleError
 from occ_app.extensions import db
-from occ_app.partners import standing
+from occ_app.partners import cutoffs, standing
 from occ_app.partners.models import LEFT
 from occ_app.routing import batch, deciding, listing, orders, receiving, rules, stocking, tracking
 from occ_app.routing.context import today
@@ -130,7 +130,7 @@ def _on(order_id: int) -> ColumnElement[bool]:
 
 def _cutoff(order: PartnerOrder, partner: Any) -> dict[str, Any]:
     """The cutoff by the partner's clock, and what is left until then."""
-    zone = orders.plan_of(partner, g.shop).time_zone
+    zone = cutoffs.plan_of(partner, g.shop).time_zone
     return {
         "there": order.cutoff_at.astimezone(ZoneInfo(zone)),
         "zone": zone.split("/")[-1].replace("_", " "),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from devshop.world import Store
 from occ_app import clock
 from occ_app.extensions import across_shops, db
 from occ_app.orders.models import Order
-from occ_app.partners import invitations, joining, standing
+from occ_app.partners import health, invitations, joining, settings, standing
 from occ_app.partners.models import CATALOGUE, STOCK, ImportedProduct, ImportedVariant, Partner, PartnerPull
 from occ_app.shops.models import Shop
 from tests.partners.support import ROASTER, add_good, add_partner, read
@@ -357,3 +357,13 @@ def test_the_commands_do_what_the_pages_do(bench: Bench, roaster: Store) -> None
         assert occ(bench, "partner", verb, *of).exit_code == 0
         bench.settle()
         assert bench.available("BEANS") == number
+
+
+def test_the_next_cutoff_is_on_no_skipped_day(bench: Bench, roaster: Store) -> None:
+    with bench.scope():
+        partner = db.session.scalars(db.select(Partner)).one()
+        for name, value in {"cutoff_weekday": "thursday", "time_zone": "UTC", "skip_dates": "2026-12-24"}.items():
+            settings.put(partner, name, value)
+        (one,) = health.of_all(datetime(2026, 12, 22, tzinfo=UTC))
+
+        assert f"{one.next_cutoff:%Y-%m-%d}" == "2026-12-31"

@@ -7,8 +7,9 @@ from decimal import Decimal
 
 import pytest
 
+from occ_app.partners.rules import Plan
 from occ_app.routing import rules
-from occ_app.routing.rules import Plan, Row
+from occ_app.routing.rules import Row
 
 
 def plan(zone: str, weekday: str, at: str, *skipped: str) -> Plan:
