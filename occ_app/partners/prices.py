@@ -24,6 +24,11 @@ WHOLE_CURRENCIES = frozenset(
 )
 
 
+def unit_of(currency: str) -> Decimal:
+    """The smallest amount of the currency."""
+    return ONE if currency in WHOLE_CURRENCIES else CENT
+
+
 @dataclass(frozen=True)
 class Rule:
     """How a price is made from a cost. `value` is never below zero."""
@@ -48,7 +53,7 @@ class Pricing:
     @property
     def unit(self) -> Decimal:
         """The smallest amount of our currency."""
-        return ONE if self.our_currency in WHOLE_CURRENCIES else CENT
+        return unit_of(self.our_currency)
 
 
 @dataclass(frozen=True)
@@ -98,8 +103,12 @@ def cost_of(their_price: Decimal, pricing: Pricing) -> Decimal | None:
     """What one costs us, in our currency; None without a rate."""
     if pricing.rate is None:
         return None
-    cost = their_price * (HUNDRED - pricing.discount_percent) / HUNDRED * pricing.rate
-    return cost.quantize(pricing.unit, ROUND_HALF_UP)
+    return discounted(their_price, pricing.discount_percent, pricing.rate).quantize(pricing.unit, ROUND_HALF_UP)
+
+
+def discounted(their_price: Decimal, discount_percent: Decimal, rate: Decimal = ONE) -> Decimal:
+    """Their price less their discount for us, before any rounding."""
+    return their_price * (HUNDRED - discount_percent) / HUNDRED * rate
 
 
 def exact_price(cost: Decimal, rule: Rule) -> Decimal:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from zoneinfo import ZoneInfo
+
+from occ_app.partners import prices
 
 MOST_LINES = 499  # of a draft order. Source: Shopify, DraftOrderInput
 CENT = Decimal("0.01")
@@ -27,11 +29,11 @@ def too_many(needed: int, covered: int, not_yet_here: int) -> int:
     return max(0, min(covered - needed, not_yet_here))
 
 
-def cost_of(their_price: Decimal | None, discount_percent: Decimal) -> Decimal | None:
-    """What one costs us, in the partner's currency: its price less its discount for us. None where it gives no price."""
+def cost_of(their_price: Decimal | None, discount_percent: Decimal, currency: str = "") -> Decimal | None:
+    """What one costs us, in the partner's currency: its price less its discount for us, half up. None where it gives no price."""
     if their_price is None:
         return None
-    return (their_price * (100 - discount_percent) / 100).quantize(CENT)
+    return prices.discounted(their_price, discount_percent).quantize(prices.unit_of(currency), ROUND_HALF_UP)
 
 
 @dataclass(frozen=True)

@@ -91,6 +91,15 @@ def test_units_still_to_order_and_units_too_many() -> None:
     assert rules.too_many(needed=1, covered=3, not_yet_here=0) == 0  # they are here: stock
 
 
+@pytest.mark.parametrize(
+    ("price", "currency", "cost"), [("12.50", "GBP", "11.88"), ("12.30", "GBP", "11.69"), ("333", "JPY", "316")]
+)
+def test_a_cost_is_rounded_half_up_to_what_its_currency_has(price: str, currency: str, cost: str) -> None:
+    found = rules.cost_of(Decimal(price), Decimal(5), currency)
+
+    assert str(found) == cost  # 11.875, 11.685, 316.35
+
+
 def test_lines_are_summed_per_variant_and_cost_and_empty_ones_left_out() -> None:
     rows = [Row(1, "b", Decimal("2"), 1), Row(2, "a", Decimal("1.5"), 2), Row(3, "a", Decimal("1.50"), 3)]
     rows += [Row(4, "a", Decimal("1.75"), 1), Row(5, "c", Decimal("1"), 0)]
