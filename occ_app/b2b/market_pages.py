@@ -118,7 +118,10 @@ def close(day_id: int) -> Response:
 
 
 def _counted(values: dict[str, str], field: str) -> int:
-    return whole(values.get(field, "") or "0", field)
+    text = values.get(field, "").strip()
+    if not text:
+        raise RuleError(markets.COUNT_ALL, field=field)
+    return whole(text, field)
 
 
 @blueprint.get("/channels/samples")

@@ -177,7 +177,7 @@ def market_out(domain: str, day_id: int, sku: str, units: int) -> None:
 @click.option("--count", "counts", multiple=True, metavar="SKU=BACK,SOLD")
 @says_why
 def market_close(domain: str, day_id: int, counts: tuple[str, ...]) -> None:
-    """What came back and what was sold of each item; prints how many are missing."""
+    """What came back and what was sold of each item that is out; prints how many are missing."""
     with of_shop(domain):
         counted = {}
         for text in counts:

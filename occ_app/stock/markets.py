@@ -20,6 +20,7 @@ from occ_app.stock.rules import CORRECTION, RELEASED, SHIPPED, Holding, first_ex
 
 GIVEN_AWAY = ("samples", "internal")
 LONGEST = 200
+COUNT_ALL = "Give how many came back and how many were sold; 0 where none were."
 
 
 def days(limit: int = 50) -> Sequence[MarketDay]:
@@ -70,11 +71,14 @@ def take_out(day: MarketDay, item: Item, units: int, *, actor: str, at: datetime
 def close(day: MarketDay, counted: Mapping[int, tuple[int, int]], *, actor: str, at: datetime) -> int:
     """The day is over. `counted`: item id -> (came back, sold); what is neither is missing and leaves the books. Returns how many are.
 
-    What came back belongs to markets again (a split item), or to the pool.
+    What came back belongs to markets again (a split item), or to the pool. Raises RuleError where an item was not counted.
     """
     _check_open(day)
     for line in day.lines:
-        back, sold = counted.get(line.item_id, (0, 0))
+        if line.item_id not in counted:
+            item = db.session.get_one(Item, line.item_id)
+            raise RuleError(f"{item.name} is not counted. {COUNT_ALL}", field=f"back-{line.item_id}")
+        back, sold = counted[line.item_id]
         if back < 0 or sold < 0 or back + sold > line.taken_out:
             raise RuleError(
                 f"{back:,} back and {sold:,} sold are more than the {line.taken_out:,} that went out. Count again.",
@@ -83,7 +87,7 @@ def close(day: MarketDay, counted: Mapping[int, tuple[int, int]], *, actor: str,
     ledger.lock(line.item_id for line in day.lines)
     missing = 0
     for line in day.lines:
-        line.back, line.sold = counted.get(line.item_id, (0, 0))
+        line.back, line.sold = counted[line.item_id]
         missing += line.taken_out - line.back - line.sold
         _count(day, line, actor, at)
     day.closed_at, day.closed_by = at, actor

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from occ_app import clock
 from occ_app.catalog.models import Item
+from occ_app.errors import RuleError
 from occ_app.extensions import db
+from occ_app.stock import markets
 from occ_app.sync import modes
 from tests.b2b.conftest import HALF, SKU, System, split
 from tests.support.bench import DOMAIN, Bench
@@ -203,6 +206,22 @@ def test_a_market_day_is_counted(system: System) -> None:
 
     assert (out, wrong, system.stock()) == ((80, 80), 422, (87, 87))
     assert "1 missing" in said
+
+
+@pytest.mark.parametrize("given", [(), ("back",), ("sold",)])
+def test_a_market_day_with_an_item_that_nobody_counted_stays_open(system: System, given: tuple[str, ...]) -> None:
+    bench, one = system.bench, item_id(system.bench)
+    bench.open("/channels/markets", method="POST", data={"name": "Saturday market", "held_on": "2026-11-21"})
+    bench.open("/channels/markets/1/out", method="POST", data={"item": SKU, "quantity": "20"})
+    counted = {f"{way}-{one}": "5" if way in given else " " for way in ("back", "sold")}
+    status, said = text(bench, "/channels/markets/1/close", method="POST", data=counted)
+    with bench.scope():
+        is_open = markets.get(1).closed_at is None
+        with pytest.raises(RuleError, match=f"Item {SKU} is not counted"):
+            markets.close(markets.get(1), {}, actor="test", at=clock.now())
+
+    assert (status, is_open) == (422, True)
+    assert "Give how many came back and how many were sold; 0 where none were." in said
 
 
 def test_samples_leave_with_what_they_are_for(system: System) -> None:
