@@ -11,9 +11,10 @@ from datetime import datetime
 
 from occ_app.b2b import levels
 from occ_app.catalog.models import Item
+from occ_app.errors import RuleError
 from occ_app.extensions import db
 from occ_app.shops import settings
-from occ_app.stock import allocations, splits
+from occ_app.stock import allocations, ledger, splits
 from occ_app.stock.channel_models import AllocationChange
 from occ_app.stock.splits import ALLOCATION, Wanted
 from occ_app.sync import modes, targets
@@ -29,9 +30,11 @@ def by_a_person(item: Item) -> Iterator[None]:
 
 
 def move_border(item: Item, wanted: Mapping[str, int], *, actor: str, at: datetime) -> AllocationChange | None:
-    """Each channel named has so many units; None where it had them already."""
+    """Each channel named has so many units; None where it had them already. In the pool none of them may be Shopify's."""
     with by_a_person(item):
         place = levels.location()
+        ledger.lock([item.id])
+        splits.check_pool(item, place.id, wanted)
         return allocations.set_amounts(item, place.id, wanted, today=splits.today(), actor=actor, at=at)
 
 
@@ -60,7 +63,9 @@ def split(item: Item, wanted: Sequence[Wanted], *, actor: str, at: datetime) -> 
 
 
 def share_anew(item: Item, wanted: Sequence[Wanted], *, actor: str, at: datetime) -> None:
-    """The item has these rules, and all that is there is shared by them."""
+    """The item, which is split, has these rules, and all that is there is shared by them."""
+    if not splits.is_split(item):
+        raise RuleError("The item is in the pool, where nobody shares. Split it by these rules.", field="share")
     with by_a_person(item):
         place = levels.location()
         splits.save_rules(item, place.id, wanted)

@@ -253,6 +253,13 @@ def undone(changes: Iterable[AllocationChange]) -> set[int]:
     return {found for found in db.session.scalars(query) if found is not None}
 
 
+def check_pool(item: Item, location_id: int, wanted: Mapping[str, int]) -> None:
+    """Raises RuleError where Shopify would have more units of its own of an item in the pool: it sells what is free, and these are not."""
+    given, _ = allocations.amounts(item.id, location_id)
+    if not is_split(item) and wanted.get(SHOPIFY, 0) > given[SHOPIFY]:
+        raise RuleError("In the pool Shopify sells what is free, and has no units of its own. Split the item by rules.")
+
+
 def undo(change_id: int, *, item_id: int, actor: str, at: datetime) -> AllocationChange | None:
     """The opposite was done, whatever has happened since.
 
@@ -270,6 +277,7 @@ def undo(change_id: int, *, item_id: int, actor: str, at: datetime) -> Allocatio
     ledger.lock([item.id])
     given, _ = allocations.amounts(item.id, change.location_id)
     wanted = _without(change.before, change.after, given)
+    check_pool(item, change.location_id, wanted)
     facts = {"today": today(), "actor": actor, "at": at, "cause": "undo", "undoes": change}
     return allocations.set_amounts(item, change.location_id, wanted, **facts)
 

@@ -163,6 +163,25 @@ def test_back_in_the_pool_everybody_sells_the_same_units(system: System) -> None
     assert (system.stock(), bench.available(SKU)) == ((100, 100), 100)
 
 
+def test_in_the_pool_shopify_is_given_nothing_of_its_own(system: System) -> None:
+    bench, one = system.bench, item_id(system.bench)
+    _, shown = text(bench, f"/channels/items/{one}")
+    status, said = text(
+        bench, f"/channels/items/{one}/amounts", method="POST", data={"shopify": "30", "wholesale": "10"}
+    )
+    form = {"kind-wholesale": "share", "units-wholesale": "40", "kind-shopify": "rest"}
+    shared = bench.open(f"/channels/items/{one}/rules/share", method="POST", data=form)
+    untouched = system.stock()
+    bench.open(f"/channels/items/{one}/amounts", method="POST", data={"wholesale": "10"})
+    bench.settle()
+
+    assert 'id="f-amount-wholesale"' in shown
+    assert 'id="f-amount-shopify"' not in shown
+    assert (status, shared.status_code, untouched) == (422, 422, (100, 100))
+    assert "In the pool Shopify sells what is free" in said
+    assert (system.stock(), bench.available(SKU)) == ((100, 90), 90)
+
+
 @pytest.mark.parametrize("mode", ["manual", "completed", None])
 def test_back_in_the_pool_an_item_has_the_mode_from_before(system: System, mode: str | None) -> None:
     bench, one = system.bench, item_id(system.bench)
