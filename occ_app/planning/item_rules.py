@@ -9,6 +9,7 @@ from decimal import Decimal
 
 from sqlalchemy import select
 
+from occ_app import clock
 from occ_app.catalog.models import INGREDIENT, Item
 from occ_app.errors import NotFoundError, RuleError
 from occ_app.extensions import current_shop_id, db
@@ -73,6 +74,16 @@ def apply(plan: ItemPlan, given: Mapping[str, str]) -> None:
     if point is not None and target is not None and target <= point:
         raise RuleError("Fill up to more than the reorder point, or leave it empty.", field="target_stock")
     db.session.flush()
+    if point is None and target is not None and plan.is_planned:
+        _refuse_below_computed(plan, target)
+
+
+def _refuse_below_computed(plan: ItemPlan, target: int) -> None:
+    """Raises RuleError where stock filled up to the target would be low still, by the reorder point that these values give."""
+    replan.items([plan.item_id], clock.now())
+    if plan.point is not None and target <= plan.point:
+        said = f"Fill up to more than the reorder point, which is computed as {plan.point:,}, or leave it empty."
+        raise RuleError(said, field="target_stock")
 
 
 def _whole(text: str, name: str, least: int, most: int) -> int | None:

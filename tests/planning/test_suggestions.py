@@ -276,6 +276,19 @@ def test_rules_that_cannot_be_are_refused_beside_their_field(bars: Workshop, nam
     assert bars.plan("BAR").point == before
 
 
+def test_no_item_is_filled_up_to_less_than_its_computed_reorder_point(bars: Workshop) -> None:
+    path = f"/planning/items/{bars.plan('BAR').item_id}"
+    page = bars.see(path, 422, method="POST", data={"target_stock": "40", "daily_by_hand": "10"})
+    point = int(page.split("which is computed as ")[1].split(",")[0])
+    told = bars.see(f"{path}/what-if?target_stock=40&daily_by_hand=10")
+
+    assert point > 40
+    assert f"computed as {point}, or leave it empty" in told
+    assert (bars.plan("BAR").point, bars.plan("BAR").daily_by_hand) == (24, None)
+    assert bars.post(path, target_stock="40").status_code == 303
+    assert bars.post(path, target_stock="24", is_planned="no").status_code == 303
+
+
 def test_what_if_shows_and_saves_nothing(bars: Workshop) -> None:
     path = f"/planning/items/{bars.plan('BAR').item_id}"
     told = bars.see(f"{path}/what-if?lead_time_days=20&cover_days=30")
