@@ -36,6 +36,7 @@ def suggest(
     if of.position > (plan.point or 0):
         if row is not None and row.state in (OPEN, DRAFTED, ORDERED):
             _in_hand(row, of, at)
+            _reckon(row, plan, of, seen, events, rules, today)
         return
     if row is None:
         row = Suggestion(item_id=plan.item_id, state=OPEN, made_at=at)
@@ -48,11 +49,19 @@ def suggest(
     wanted = max(1, up_to - (of.position - of.replaceable))
     row.quantity = reorder.run_size(wanted, rules.lots)
     row.trigger = "shopify" if of.shopify is not None and of.shopify < of.sellable else "ours"
+    row.act_by = max(today, (plan.gone_on or today) - timedelta(days=rules.lead_days)) if plan.gone_on else today
+    row.changed_at = at
+    _reckon(row, plan, of, seen, events, rules, today)
+
+
+def _reckon(
+    row: Suggestion, plan: ItemPlan, of: Supply, seen: Outlook, events: list[PlanEvent], rules: Rules, today: date
+) -> None:
+    """The suggestion's words and money are today's."""
     daily = seen.daily
     row.loss = min(MOST_LOSS, Decimal(f"{daily:.4f}") * plan.price) if plan.price is not None and daily else None
     row.gone_on = plan.gone_on
-    row.act_by = max(today, (plan.gone_on or today) - timedelta(days=rules.lead_days)) if plan.gone_on else today
-    row.facts, row.changed_at = facts(plan, of, seen, rules, row.quantity), at
+    row.facts = facts(plan, of, seen, rules, row.quantity)
     last = today + timedelta(days=rules.lead_days + rules.review_days + rules.cover_days)
     soon = [event for event in events if event.since <= last and event.until >= today]
     row.facts["events"] = [[event.name, float(event.factor), str(event.since)] for event in soon]
@@ -83,6 +92,7 @@ def facts(plan: ItemPlan, of: Supply, seen: Outlook, rules: Rules, quantity: int
         "yield": of.yield_quantity,
         "lasts": reorder.cover(quantity, seen.days) if any(seen.days) else None,
         "coming": of.coming,
+        "waiting": of.on_the_way,
         "theirs": of.replaceable if supply.is_partners(of.item) else None,
         "runs": [[run.number, run.planned_quantity, str(run.planned_on or "")] for run in of.runs],
         "days": plan.days_known,

@@ -42,11 +42,13 @@ def test_from_a_sale_to_the_run_that_withdraws_its_suggestion(bars: Workshop) ->
         planned = runs.find(run.number)
         when = {"today": bars.today, "actor": "test", "at": clock.now()}
         runs.plan(planned, **when)
-        made = completing.complete(planned, [completing.Output(run.planned_quantity)], **when)
+        output = run.planned_quantity
+        made = completing.complete(planned, [completing.Output(output)], **when)
         lot_id = made[0].id
         db.session.commit()
     bench.settle()
     assert bars.suggestions("BAR")[0].state == "drafted"
+    assert f"{newest_run(bars).number} made {output}; {output} wait for release" in bars.see("/planning?view=hand")
     bench.move(lot_id, "released")
     bench.settle()
 
@@ -65,6 +67,20 @@ def test_a_ticked_box_keeps_an_item_planned_and_an_unticked_one_ends_it(bars: Wo
     assert "Suggested 96 168" in what_if
     assert kept == (True, "open")
     assert (bars.plan("BAR").is_planned, bars.suggestions()[0].state) == (False, "withdrawn")
+
+
+def test_a_suggestion_in_hand_tells_of_the_stock_as_it_is(bars: Workshop) -> None:
+    bars.bench.sell_in("BAR", 25)
+    bars.bench.settle()
+    bars.post(f"/planning/{bars.suggestions()[0].id}/draft")
+    before = bars.see("/planning?view=hand")
+    bars.bench.sell_in("BAR", 15)
+    bars.bench.settle()
+    after = bars.see("/planning?view=hand")
+
+    assert "15 sellable, 3 days of cover" in before
+    assert "0 sellable" in after
+    assert "Sold out" in after
 
 
 @pytest.mark.parametrize("path", ["items", "ingredients", "buy", "calendar", "settings", "buy.csv", "history"])
