@@ -83,6 +83,13 @@ def test_a_suggestion_in_hand_tells_of_the_stock_as_it_is(bars: Workshop) -> Non
     assert "Sold out" in after
 
 
+def test_what_would_follow_stands_between_the_fields_and_save(bars: Workshop) -> None:
+    page = bars.bench.open(f"/planning/items/{bars.plan('BAR').item_id}").get_data(as_text=True)
+    places = [page.index(part) for part in ('name="like_percent"', 'id="what-if"', ">Save</button>")]
+
+    assert places == sorted(places)
+
+
 @pytest.mark.parametrize("path", ["items", "ingredients", "buy", "calendar", "settings", "buy.csv", "history"])
 def test_every_page_answers_with_and_without_data(workshop: Workshop, path: str) -> None:
     workshop.open()
