@@ -16,7 +16,7 @@ from werkzeug.exceptions import HTTPException
 
 from occ_app import clock
 from occ_app.b2b import contract as c
-from occ_app.b2b import operations, orders, tokens
+from occ_app.b2b import levels, operations, orders, tokens
 from occ_app.b2b.operations import PROBLEM
 from occ_app.errors import NotFoundError, RuleError
 from occ_app.extensions import db, shop_scope
@@ -127,7 +127,8 @@ def _rule_said_no(error: RuleError) -> Response:
 
 
 def of_rule(error: RuleError, skus: Sequence[str] = ()) -> Response:
-    """What is answered where a rule of ours refused: 409 where other stock or another state would do, 422 where the request is wrong.
+    """What is answered where a rule of ours refused: 409 where other stock or another state would do, 422 where the request is wrong, 503
+    where the same request will do in a moment.
 
     `skus`: of the order's lines, in their order, which is how a fault says the line that it is of.
     """
@@ -138,6 +139,8 @@ def of_rule(error: RuleError, skus: Sequence[str] = ()) -> Response:
     if isinstance(error, orders.UnknownItemsError):
         faults = [c.Fault(at.get(sku, "/lines"), f"There is no item {sku}") for sku in error.skus]
         return problem(422, "unknown", str(error), faults)
+    if isinstance(error, levels.NoLocationError):
+        return problem(503, "busy", str(error), None, {"Retry-After": "60"})
     if isinstance(error, orders.StateError):
         return problem(409, "state", str(error))
     where = POINTERS.get(error.field or "", f"/{error.field}")

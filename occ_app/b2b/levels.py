@@ -33,6 +33,10 @@ AT_ONCE = 2_000  # items
 _listeners: list[Callable[[Sequence[Level]], None]] = []
 
 
+class NoLocationError(RuleError):
+    """No location is known yet. That passes by itself."""
+
+
 @dataclass(frozen=True)
 class Stock:
     """What may be sold of an item. `wholesale`: units of wholesale's own; `pool`: what the webshop and, unless split, wholesale share."""
@@ -68,10 +72,10 @@ def after_change(listener: Callable[[Sequence[Level]], None]) -> None:
 
 
 def location() -> Location:
-    """Where wholesale orders are taken from: the shop's default location. Raises RuleError where none is known yet."""
+    """Where wholesale orders are taken from: the shop's default location. Raises NoLocationError."""
     place = pull.default_location()
     if place is None:
-        raise RuleError(NO_LOCATION)
+        raise NoLocationError(NO_LOCATION)
     return place
 
 

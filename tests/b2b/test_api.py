@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from occ_app import clock
-from occ_app.b2b import tokens
+from occ_app.b2b import levels, tokens
 from occ_app.b2b.models import ApiToken, WholesaleOrder
 from occ_app.extensions import across_shops, db
 from tests.b2b.conftest import SKU, System
@@ -40,6 +40,16 @@ def test_a_refusal_is_answered_again_too(system: System) -> None:
 
     assert (first.status_code, again.status_code) == (409, 409)
     assert first.get_data() == again.get_data()
+
+
+def test_a_refusal_that_passes_by_itself_is_not_kept(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as early:
+        early.setattr(levels.pull, "default_location", lambda: None)
+        first = system.order(5, key="PO-1")
+    again = system.order(5, key="PO-1")
+
+    assert (first.status_code, first.headers["Retry-After"], again.status_code) == (503, "60", 201)
+    assert orders_there_are() == 1
 
 
 def test_a_key_is_not_taken_for_another_request(system: System) -> None:
