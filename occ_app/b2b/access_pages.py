@@ -30,7 +30,7 @@ def _index(status: int = 200, toast: str | None = None, **given: Any) -> Respons
         "now": clock.now(),
     }
     facts |= {"endpoints": notices.endpoints(), "notices": notices.newest(), "message_id": notices.message_id}
-    facts |= {"values": {}, "errors": {}, "made": None, "secret": None}
+    facts |= {"values": {}, "errors": {}, "made": None, "secret": None, "overtaken": notices.OVERTAKEN}
     return page("b2b/access.html", status=status, toast=toast, **(facts | given))
 
 

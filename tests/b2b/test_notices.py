@@ -189,6 +189,7 @@ def test_old_news_never_arrives_after_newer_news(
 
     assert listener.kinds() == [("stock.changed", 99), ("stock.changed", 98)]
     assert [(row.state, row.cause) for row in rows(told)] == [("parked", notices.OVERTAKEN), ("sent", None)]
+    assert "Overtaken" in told.bench.open("/settings/api").text
 
 
 def test_an_address_that_failed_is_left_alone_for_the_rest_of_the_turn(
