@@ -34,18 +34,50 @@ def follow(line: OrderLine, item_id: int, at: datetime) -> None:
         return
     closed = [row for row in rows if _is_closed(row)]
     growing = [row for row in rows if not _is_closed(row) and row.state != CANCELLED]
-    still_booked = (line.taken - line.restocked - line.lost) * line.units_per_variant
+    still_booked = _still_booked(line)
     needed = min(line.from_partner, still_booked)
     still_open = still_booked - line.shipped * line.units_per_variant
     covered = sum(row.quantity - row.short - row.damaged for row in closed)
     change = rules.to_order(needed, still_open, covered) - sum(row.quantity for row in growing)
+    have_failed = any(row.state == FAILED for row in growing)
     if change > 0:
         _more(line, good, rows, growing, change, at)
     if change < 0:
         _less(growing, -change)
-    not_yet_here = sum(row.quantity - row.received - row.short - row.damaged for row in closed)
-    _tell_late(line, good.partner, closed, rules.too_many(needed, covered, not_yet_here), at)
+    _tell_late(line, good, rows, _too_many(closed, needed), at)
     db.session.flush()
+    if have_failed and change:
+        tell_failed(good.partner, at)
+
+
+def not_wanted(line: OrderLine) -> int:
+    """Units of this order line on closed orders that its customer does not want any more and that have not come yet."""
+    closed = [row for row in _rows_of(line) if _is_closed(row)]
+    return _too_many(closed, min(line.from_partner, _still_booked(line)))
+
+
+def _too_many(closed: Sequence[PartnerLine], needed: int) -> int:
+    covered = sum(row.quantity - row.short - row.damaged for row in closed)
+    return rules.too_many(needed, covered, covered - sum(row.received for row in closed))
+
+
+def _still_booked(line: OrderLine) -> int:
+    return (line.taken - line.restocked - line.lost) * line.units_per_variant
+
+
+def tell_failed(partner: Partner, at: datetime) -> None:
+    """Lines that need a person are on the desk, one exception for a partner, and leave it when none is left."""
+    query = select(PartnerLine.quantity, PartnerLine.cause).where(
+        PartnerLine.partner_id == partner.id, PartnerLine.state == FAILED
+    )
+    found = db.session.execute(query.order_by(PartnerLine.id)).all()
+    subject = f"partner:{partner.id}"
+    if not found:
+        desk.withdraw(desk.PARTNER_LINES, subject, at)
+        return
+    causes = list(dict.fromkeys(cause for _, cause in found if cause))
+    facts = {"lines": len(found), "units": sum(units for units, _ in found), "partner": partner.name}
+    desk.raise_(desk.PARTNER_LINES, subject, {**facts, "causes": causes[:3]}, at)
 
 
 def _rows_of(line: OrderLine) -> Sequence[PartnerLine]:
@@ -114,21 +146,21 @@ def _less(growing: Sequence[PartnerLine], units: int) -> None:
             row.state = CANCELLED
 
 
-def _tell_late(line: OrderLine, partner: Partner, closed: Sequence[PartnerLine], surplus: int, at: datetime) -> None:
+def _tell_late(line: OrderLine, good: ImportedVariant, rows: Sequence[PartnerLine], surplus: int, at: datetime) -> None:
     """Somebody cancelled after the cutoff: it is on the desk with a message for the partner, and leaves it when that is no longer so."""
     subject = f"order_line:{line.id}"
     if not surplus:
-        if closed:
+        if any(row.partner_order_id is not None for row in rows):
             desk.withdraw(desk.LATE_CHANGE, subject, at)
         return
-    last = max(closed, key=lambda row: row.id)
+    last = max((row for row in rows if _is_closed(row)), key=lambda row: row.id)
     order = db.session.get_one(Order, line.order_id)
     facts = {
         "units": surplus,
         "title": line.title,
         "sku": line.sku,
         "order": order.name,
-        "partner": partner.name,
+        "partner": good.partner.name,
         "partner_order": last.partner_order.name if last.partner_order else "",
         "their_order": (last.partner_order.order_name if last.partner_order else None) or "",
     }

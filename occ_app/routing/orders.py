@@ -12,8 +12,10 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import select
 from sqlalchemy.orm import joinedload
 
+from occ_app import clock
 from occ_app.errors import NotFoundError
 from occ_app.extensions import db
+from occ_app.orders.models import OrderLine
 from occ_app.partners import cutoffs, readings
 from occ_app.partners.models import BY_PARTNER_ORDER, Partner, PartnerVariant
 from occ_app.routing import capture, rules
@@ -28,8 +30,8 @@ from occ_app.routing.models import (
     PartnerOrderEvent,
 )
 from occ_app.routing.rules import Row
-from occ_app.sync import desk
 
+tell_failed = capture.tell_failed
 LONGEST_REST = timedelta(hours=2)  # longer than any rest after a failure (sync.rules.retry_after)
 RESERVED_BEYOND = timedelta(days=2)  # a draft holds stock a little beyond its cutoff, should that be late
 
@@ -171,19 +173,26 @@ def fail(row: PartnerLine, cause: str) -> None:
 
 def back(rows: Sequence[PartnerLine], cause: str, *, state: str = PENDING) -> int:
     """What is not yet here of these lines waits again, or needs a person. Returns how many lines."""
-    found = 0
+    made = []
     for row in rows:
         done = row.received + row.short + row.damaged
         if row.state == CREATED and row.quantity > done:
-            capture.split(row, done, state=state, cause=cause)
-            found += 1
-    return found
+            made.append(capture.split(row, done, state=state, cause=cause))
+    return still_wanted(made)
+
+
+def still_wanted(made: Sequence[PartnerLine]) -> int:
+    """What no customer wants any more of these lines, which left an order, is cancelled. Returns how many are wanted."""
+    for line_id, item_id in {row.order_line_id: row.item_id for row in made}.items():
+        if line_id is not None:
+            capture.follow(db.session.get_one(OrderLine, line_id), item_id, clock.now())
+    return sum(row.state != CANCELLED for row in made)
 
 
 def cover(order: PartnerOrder, rows: Sequence[PartnerLine], there: Mapping[str, int], cause: str) -> int:
     """The lines hold no more than what is there of each variant, the oldest first, but no less than what was counted; the rest needs a
     person. Returns how many lines lost something."""
-    lost = 0
+    made = []
     standing = [row for row in rows if row.state == CREATED and row.quantity]
     for gid in {row.partner_variant.variant_gid for row in standing}:
         of_variant = [row for row in standing if row.partner_variant.variant_gid == gid]
@@ -193,24 +202,8 @@ def cover(order: PartnerOrder, rows: Sequence[PartnerLine], there: Mapping[str, 
         for row in of_variant:
             kept = counted[row.id] + given[row.id]
             if kept < row.quantity:
-                capture.split(row, kept, state=FAILED, cause=cause)
-                lost += 1
-    return lost
-
-
-def tell_failed(partner: Partner, at: datetime) -> None:
-    """Lines that need a person are on the desk, one exception for a partner, and leave it when none is left."""
-    query = select(PartnerLine.quantity, PartnerLine.cause).where(
-        PartnerLine.partner_id == partner.id, PartnerLine.state == FAILED
-    )
-    found = db.session.execute(query.order_by(PartnerLine.id)).all()
-    subject = f"partner:{partner.id}"
-    if not found:
-        desk.withdraw(desk.PARTNER_LINES, subject, at)
-        return
-    causes = list(dict.fromkeys(cause for _, cause in found if cause))
-    facts = {"lines": len(found), "units": sum(units for units, _ in found), "partner": partner.name}
-    desk.raise_(desk.PARTNER_LINES, subject, {**facts, "causes": causes[:3]}, at)
+                made.append(capture.split(row, kept, state=FAILED, cause=cause))
+    return still_wanted(made)
 
 
 def cancel(order: PartnerOrder, at: datetime, words: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -11,7 +11,7 @@ from sqlalchemy import select
 from occ_app import clock
 from occ_app.extensions import db
 from occ_app.partners.models import Partner
-from occ_app.routing import drafts, orders, rules
+from occ_app.routing import capture, drafts, orders, rules
 from occ_app.routing.drafts import Placed
 from occ_app.routing.models import (
     CREATED,
@@ -75,19 +75,39 @@ def _taken_off(order: PartnerOrder, partner: Partner, rows: Sequence[PartnerLine
     less = {gid: units for gid, units in off.items() if units > 0}
     if not less:
         return
-    for row in reversed(rows):
-        gid = row.partner_variant.variant_gid
-        if row.state == CREATED and less.get(gid):
-            given = min(less[gid], row.quantity - row.received - row.short - row.damaged)
-            row.refunded += given
-            less[gid] -= given
-    db.session.flush()
-    number = orders.cover(order, rows, there, f"{partner.name} took it off {order.name} after it was ordered")
+    made = []
+    for row, units in _given_up(rows, less):
+        row.refunded += units
+        cause = f"{partner.name} took it off {order.name} after it was ordered"
+        made.append(capture.split(row, row.quantity - units, state=FAILED, cause=cause))
+    number = orders.still_wanted(made)
     rows = orders.rows_of(order)
     orders.know(order, rows, orders.wanted_by(rows), placed.at)
-    if number:
-        orders.tell(order, clock.now(), f"{partner.name} took {number} lines off or lowered them")
-        orders.tell_failed(partner, clock.now())
+    taken = rules.units(sum(less.values()))
+    orders.tell(
+        order, clock.now(), f"{partner.name} took {taken} off", "" if number else "no customer wants them any more"
+    )
+    orders.tell_failed(partner, clock.now())
+
+
+def _given_up(rows: Sequence[PartnerLine], less: Mapping[str, int]) -> list[tuple[PartnerLine, int]]:
+    """Who gives up how much where so many units fewer come of each variant: what its customer does not want any more, then the newest."""
+    gids = {row.id: row.partner_variant.variant_gid for row in rows}
+    left = {row.id: row.quantity - row.received - row.short - row.damaged for row in rows if row.state == CREATED}
+    lines = {row.order_line_id: row.order_line for row in rows if row.order_line is not None}
+    spare = {line_id: capture.not_wanted(line) for line_id, line in lines.items()}
+    missing, found = dict(less), dict.fromkeys(left, 0)
+    for is_first in (True, False):
+        for row in reversed([row for row in rows if row.id in left]):
+            gid, line_id = gids[row.id], row.order_line_id
+            most = spare.get(line_id, 0) if is_first else left[row.id]
+            units = min(missing.get(gid, 0), left[row.id], most)
+            found[row.id] += units
+            left[row.id] -= units
+            missing[gid] = missing.get(gid, 0) - units
+            if is_first and line_id is not None:
+                spare[line_id] -= units
+    return [(row, found[row.id]) for row in rows if found.get(row.id)]
 
 
 def _parcels(client: Client, order: PartnerOrder, placed: Placed) -> None:

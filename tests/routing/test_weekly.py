@@ -397,6 +397,58 @@ def take_off(trade: Trade, units: int, kind: str = "cancel") -> None:
     trade.bench.settle()
 
 
+def test_what_a_customer_cancelled_late_and_the_partner_takes_off_is_wanted_by_nobody(weekly: Trade) -> None:
+    mine = weekly.buy("C-1", 2)
+    weekly.buy("C-1", 3)
+    weekly.send()
+    weekly.to_cutoff()
+    orders.cancel(weekly.bench.store, mine, restock=True)
+    weekly.bench.settle()
+    assert list(weekly.exceptions()) == ["late_change"]
+    take_off(weekly, 2)
+    weekly.look()
+
+    assert weekly.exceptions() == {}
+    assert [(line.state, line.quantity) for line in weekly.lines()] == [
+        ("cancelled", 0),
+        ("created", 3),
+        ("cancelled", 0),
+    ]
+    take_off(weekly, 1)
+    weekly.look()
+    assert weekly.exceptions()["partner_lines"]["units"] == 1
+
+
+def test_of_an_order_that_the_partner_cancelled_nobody_is_asked_about_what_customers_cancelled_too(
+    weekly: Trade,
+) -> None:
+    mine = weekly.buy("C-1", 2)
+    weekly.buy("C-2", 1)
+    weekly.send()
+    weekly.to_cutoff()
+    orders.cancel(weekly.bench.store, mine, restock=True)
+    weekly.bench.settle()
+    orders.cancel(weekly.stores[ROASTER], weekly.theirs()[0], restock=True)
+    weekly.bench.settle()
+
+    assert weekly.exceptions()["partner_lines"]["units"] == 1
+    assert weekly.exceptions()["partner_order"]["lines"] == 1
+    assert "late_change" not in weekly.exceptions()
+
+
+def test_a_refunded_customers_line_leaves_the_desk_by_itself(weekly: Trade) -> None:
+    mine = weekly.buy("C-1", 3)
+    weekly.send()
+    weekly.to_cutoff()
+    orders.cancel(weekly.stores[ROASTER], weekly.theirs()[0], restock=True)
+    weekly.bench.settle()
+    assert weekly.exceptions()["partner_lines"]["units"] == 3
+    orders.cancel(weekly.bench.store, mine, restock=True)
+    weekly.bench.settle()
+
+    assert "partner_lines" not in weekly.exceptions()
+
+
 def test_what_the_partner_credits_of_short_and_damaged_units_is_settled_and_makes_no_lines(weekly: Trade) -> None:
     weekly.buy("C-1", 6)
     weekly.send()
