@@ -79,6 +79,24 @@ def by_variant(lines: Iterable[Sequence[object]]) -> dict[str, int]:
     return found
 
 
+def priced(
+    rows: Sequence[Row], lines: Iterable[Sequence[object]]
+) -> tuple[dict[int, list[tuple[Decimal, int]]], list[Group]]:
+    """The partner's lines over ours: row id -> (cost, units), what stands at the row's own cost first; and what none of our rows is for."""
+    pool = _summed(lines)
+    found: dict[int, list[tuple[Decimal, int]]] = {row.id: [] for row in rows}
+    left = {row.id: row.quantity for row in rows}
+    for is_own_cost in (True, False):
+        for row in rows:
+            for gid, cost in sorted(pool):
+                units = min(pool[gid, cost], left[row.id])
+                if gid == row.variant_gid and units and (cost == row.unit_cost or not is_own_cost):
+                    found[row.id].append((cost, units))
+                    pool[gid, cost] -= units
+                    left[row.id] -= units
+    return found, [(gid, str(cost), units) for (gid, cost), units in sorted(pool.items()) if units]
+
+
 def shared_out(wanted: Sequence[tuple[int, int]], there: int) -> dict[int, int]:
     """(id, units) in their turn -> id -> units that it gets of what is there: the first are served first."""
     found = {}

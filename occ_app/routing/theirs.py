@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 
 from occ_app.partners.models import Partner
-from occ_app.routing import orders, rules
-from occ_app.routing.models import CREATED, PartnerOrder
+from occ_app.routing import capture, orders, rules
+from occ_app.routing.models import CREATED, PENDING, PartnerLine, PartnerOrder
+from occ_app.routing.rules import Row
 from occ_app.sync import desk
 
 
@@ -18,17 +20,8 @@ def take(order: PartnerOrder, partner: Partner, at: datetime, cause: str | None 
     cause = cause or f"{partner.name} took it off {order.name}"
     lost = orders.cover(order, rows, rules.by_variant(theirs["lines"]), cause)
     rows = orders.rows_of(order)
-    prices = {gid: Decimal(cost) for gid, cost, _ in theirs["lines"]}
-    for row in rows:
-        if row.state == CREATED and row.quantity:
-            row.unit_cost = prices.get(row.partner_variant.variant_gid, row.unit_cost)
-    ours = rules.by_variant(orders.content_of(order, rows)["lines"])
-    extra = []
-    for gid, units in rules.by_variant(theirs["lines"]).items():
-        added = units - (ours.get(gid, 0) - rules.by_variant(order.extra).get(gid, 0))
-        if added > 0:
-            extra.append([gid, str(prices[gid]), added])
-    order.extra, order.theirs = extra, None
+    order.extra, order.theirs = _price(rows, theirs["lines"]), None
+    rows = orders.rows_of(order)
     is_there = not theirs.get("overwritten")
     orders.know(order, rows, orders.wanted_by(rows), datetime.fromisoformat(theirs["at"]))
     order.sent = orders.content_of(order, rows) if is_there else None
@@ -36,6 +29,24 @@ def take(order: PartnerOrder, partner: Partner, at: datetime, cause: str | None 
     desk.withdraw(desk.PARTNER_ORDER, f"partner_order:{order.id}", at)
     orders.tell_failed(partner, at)
     return lost
+
+
+def _price(rows: Sequence[PartnerLine], lines: Sequence[Sequence[object]]) -> list[list[object]]:
+    """Our lines cost what they cost on the partner's, split where that is two prices. Returns the lines that only the partner put there."""
+    ours = {row.id: row for row in rows if row.state == CREATED and row.quantity}
+    known = [
+        Row(row.id, row.partner_variant.variant_gid, row.unit_cost or Decimal(0), row.quantity) for row in ours.values()
+    ]
+    found, extra = rules.priced(known, lines)
+    for line_id, parts in found.items():
+        row = ours[line_id]
+        for cost, units in parts[1:]:
+            part = capture.split(row, row.quantity - units, state=PENDING, cause="")
+            part.partner_order_id, part.placed_at = row.partner_order_id, row.placed_at
+            part.state, part.cause, part.unit_cost = CREATED, None, cost
+        if parts:
+            row.unit_cost = parts[0][0]
+    return [list(group) for group in extra]
 
 
 def put_back_ours(order: PartnerOrder, at: datetime) -> None:

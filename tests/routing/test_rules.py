@@ -107,6 +107,17 @@ def test_lines_are_summed_per_variant_and_cost_and_empty_ones_left_out() -> None
     assert rules.grouped(rows) == [("a", "1.50", 5), ("a", "1.75", 1), ("b", "2.00", 1)]
 
 
+def test_units_cost_what_they_cost_on_the_partners_lines_their_own_cost_first() -> None:
+    rows = [Row(1, "a", Decimal("10.00"), 3), Row(2, "a", Decimal("12.00"), 4), Row(3, "b", Decimal("5.00"), 1)]
+    theirs = [("a", "12.00", 3), ("a", "10.00", 5), ("b", "4.00", 1), ("c", "1.00", 2)]
+    found, extra = rules.priced(rows, theirs)
+
+    assert found[1] == [(Decimal("10.00"), 3)]
+    assert found[2] == [(Decimal("12.00"), 3), (Decimal("10.00"), 1)]
+    assert found[3] == [(Decimal("4.00"), 1)]
+    assert extra == [("a", "10.00", 1), ("c", "1.00", 2)]
+
+
 def test_names_tell_partner_and_week_and_are_never_used_twice() -> None:
     code = rules.code_of("Northlight Coffee")
 

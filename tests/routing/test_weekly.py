@@ -262,6 +262,27 @@ def test_a_partners_edit_is_asked_about_and_at_the_cutoff_theirs_counts(weekly: 
     assert weekly.held(weekly.drafts()[-1]) == {"C-1": 2}
 
 
+def test_an_edit_of_a_variant_at_two_costs_that_is_taken_costs_what_it_costs_in_their_store(weekly: Trade) -> None:
+    weekly.buy("C-1", 2)
+    store = weekly.stores[ROASTER]
+    variant = store.variant("C-1")
+    products.update(store, store.products[variant.product_id], variant, {"price": "12.00"})
+    weekly.bench.settle()
+    weekly.buy("C-1", 3)
+    weekly.send()
+    (draft,) = weekly.drafts()
+    first = next(line for line in draft.lines if line.quantity == 2)
+    edit = {"set": [{"line_id": first.id, "quantity": 4}], "add": [{"sku": "C-2", "quantity": 1}]}
+    edit["set"] += [{"line_id": line.id, "quantity": 2} for line in draft.lines if line.quantity == 3]
+    drafts.edit(store, draft, edit)
+    weekly.bench.settle()
+    decide(weekly, "partner_order", "theirs")
+    with weekly.bench.scope():
+        cost = listing.one(weekly.orders()[0].id).cost
+
+    assert cost == weekly.drafts()[0].total
+
+
 def test_put_ours_back_undoes_the_partners_edit(weekly: Trade) -> None:
     weekly.buy("C-1", 3)
     weekly.send()
