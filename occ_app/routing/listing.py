@@ -101,6 +101,7 @@ class Variant:
     unit_cost: Decimal
     asks_now: Decimal | None
     for_stock: int = 0
+    is_theirs: bool = False  # the partner added it; no line of ours is for it
 
     @property
     def total(self) -> Decimal:
@@ -141,13 +142,28 @@ def sums(condition: ColumnElement[bool], limit: int = 50, offset: int = 0) -> li
     for order, partner, lines, units, cost, sold, cost_of_sold, *counts in db.session.execute(
         query.limit(limit).offset(offset)
     ):
-        extra = sum((Decimal(str(c)) * int(n) for _, c, n in order.extra), Decimal(0))
+        more, extra = _extra(order)
         ours = rates.ours(partner, Decimal(cost_of_sold))
         margin = ((sold - ours) / sold * 100).quantize(Decimal("0.1")) if sold and ours is not None else None
         found.append(
-            Shown(order, partner, lines, int(units), Decimal(cost) + extra, Decimal(sold), margin, *map(int, counts))
+            Shown(
+                order,
+                partner,
+                lines,
+                int(units) + more,
+                Decimal(cost) + extra,
+                Decimal(sold),
+                margin,
+                *map(int, counts),
+            )
         )
     return found
+
+
+def _extra(order: PartnerOrder) -> tuple[int, Decimal]:
+    """Units that the partner added to the order, and what they cost; none where it came to nothing."""
+    added = order.extra if order.state != CANCELLED else []
+    return sum(int(n) for _, _, n in added), sum((Decimal(str(c)) * int(n) for _, c, n in added), Decimal(0))
 
 
 def one(order_id: int) -> Shown:
@@ -186,7 +202,24 @@ def variants_of(order: PartnerOrder, partner: Partner) -> list[Variant]:
             name, source.sku, picture, int(units), number, source.available, unit_cost, asks, int(for_stock)
         )
         found.append(shown)
+    found += _added_to(order, partner) if order.state != CANCELLED else []
     return sorted(found, key=lambda each: each.name.casefold())
+
+
+def _added_to(order: PartnerOrder, partner: Partner) -> list[Variant]:
+    """What the partner added to the order."""
+    gids = [str(gid) for gid, _, _ in order.extra]
+    query = select(PartnerVariant).where(PartnerVariant.partner_id == partner.id, PartnerVariant.variant_gid.in_(gids))
+    known = {source.variant_gid: source for source in db.session.scalars(query)}
+    names = orders.names_of(gids, partner)
+    found = []
+    for gid, cost, units in order.extra:
+        source = known.get(gid)
+        facts = (source.sku, source.image_url) if source else ("", None)
+        has = source.available if source else None
+        name = names.get(gid, "Another product")
+        found.append(Variant(name, *facts, int(units), 0, has, Decimal(str(cost)), None, is_theirs=True))
+    return found
 
 
 def history(order: PartnerOrder) -> Sequence[PartnerOrderEvent]:
@@ -364,7 +397,8 @@ class Entry:
 
 
 def statement(partner: Partner, since: datetime, until: datetime) -> list[Entry]:
-    """The orders of that period, oldest first. `ordered` counts what was on the order when it was placed."""
+    """The orders of that period, oldest first. `ordered` counts what was on the order when it was placed; of a cancelled one what had come
+    before."""
     worth = func.coalesce(PartnerLine.unit_cost, 0)
     placed = PartnerLine.quantity + PartnerLine.refunded
     columns = [
@@ -383,8 +417,9 @@ def statement(partner: Partner, since: datetime, until: datetime) -> list[Entry]
     )
     found = []
     for order, units, ordered, shipped, received, *credit in db.session.execute(query):
-        extra = sum((Decimal(str(cost)) * int(number) for _, cost, number in order.extra), Decimal(0))
-        more = sum(int(number) for _, _, number in order.extra)
+        more, extra = _extra(order)
+        if order.state == CANCELLED and not int(units):
+            continue
         found.append(
             Entry(
                 order, int(units) + more, Decimal(ordered) + extra, int(shipped), int(received), *map(Decimal, credit)

@@ -283,6 +283,31 @@ def test_an_edit_of_a_variant_at_two_costs_that_is_taken_costs_what_it_costs_in_
     assert cost == weekly.drafts()[0].total
 
 
+def test_what_the_partner_added_is_on_our_order_as_theirs_and_billed_until_it_is_cancelled(weekly: Trade) -> None:
+    weekly.buy("C-1", 1)
+    weekly.send()
+    drafts.edit(weekly.stores[ROASTER], weekly.drafts()[0], {"add": [{"sku": "C-2", "quantity": 2}]})
+    weekly.bench.settle()
+    decide(weekly, "partner_order", "theirs")
+    number = weekly.orders()[0].id
+    page = weekly.bench.open(f"/partner-orders/{number}").get_data(as_text=True)
+    assert page.count("Added by them") == 1
+    assert "1 line, summed by variant" in page
+    weekly.to_cutoff()
+    since, until = weekly.now - timedelta(days=9), weekly.now + timedelta(days=9)
+    with weekly.bench.scope():
+        shown = listing.one(number)
+        assert shown.units == sum(one.units for one in listing.variants_of(shown.order, shown.partner)) == 3
+        (entry,) = listing.statement(shown.partner, since, until)
+        assert (entry.units, entry.to_pay) == (3, shown.cost)
+    orders.cancel(weekly.stores[ROASTER], weekly.theirs()[0], restock=True)
+    weekly.bench.settle()
+
+    with weekly.bench.scope():
+        assert listing.statement(weekly.partner(), since, until) == []
+        assert listing.one(number).cost == 0
+
+
 def test_put_ours_back_undoes_the_partners_edit(weekly: Trade) -> None:
     weekly.buy("C-1", 3)
     weekly.send()
