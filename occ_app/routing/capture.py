@@ -15,7 +15,7 @@ from sqlalchemy.orm import contains_eager, joinedload
 from occ_app.extensions import db
 from occ_app.orders.models import Order, OrderLine
 from occ_app.partners import settings
-from occ_app.partners.models import ImportedVariant, Partner, PartnerVariant
+from occ_app.partners.models import ImportedVariant, Partner, PartnerProduct, PartnerVariant
 from occ_app.routing import rules
 from occ_app.routing.models import CANCELLED, CREATED, FAILED, OPEN, PENDING, PartnerLine
 from occ_app.routing.prices import Rates
@@ -155,10 +155,14 @@ def _tell_late(line: OrderLine, good: ImportedVariant, rows: Sequence[PartnerLin
         return
     last = max((row for row in rows if _is_closed(row)), key=lambda row: row.id)
     order = db.session.get_one(Order, line.order_id)
+    variant = good.partner_variant
+    product = db.session.get_one(PartnerProduct, variant.partner_product_id)
     facts = {
         "units": surplus,
         "title": line.title,
         "sku": line.sku,
+        "their_title": f"{product.title}{', ' + variant.title if variant.title else ''}",
+        "their_sku": variant.sku,
         "order": order.name,
         "partner": good.partner.name,
         "partner_order": last.partner_order.name if last.partner_order else "",

@@ -38,7 +38,7 @@ def settle(found: SyncException, remedy: str, at: datetime) -> str:
     if found.kind == desk.PARTNER_LINES:
         lines = retry_all(int(number))
         tasks.ask("partner_orders", current_shop_id())
-        return f"{lines} lines go with the next batch"
+        return f"{lines} {'line goes' if lines == 1 else 'lines go'} with the next batch"
     if found.kind == desk.SETUP:
         for order in db.session.scalars(_resting()):
             order.next_try_at = at

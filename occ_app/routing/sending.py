@@ -165,5 +165,5 @@ def _lower(of: Context, order: PartnerOrder, draft: Draft) -> bool:
     number = orders.cover(order, orders.rows_of(order), there, cause)
     of.count("failed", number)
     if number:
-        orders.tell(order, clock.now(), f"{number} lines taken off or lowered", cause)
+        orders.tell(order, clock.now(), f"{number} {'line' if number == 1 else 'lines'} taken off or lowered", cause)
     return number > 0

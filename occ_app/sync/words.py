@@ -272,7 +272,9 @@ def _late_change(name: str, facts: dict[str, Any]) -> Case:
     number = units(facts["units"])
     words = f"Order {facts['order']} was cancelled or changed after {facts['partner_order']} had closed. Ask {facts['partner']} to take it off,"
     words += " or keep it: what comes too many goes into your stock."
-    message = f"Hello {facts['partner']}, would you take {number} × {facts['title']} ({facts['sku']}) off our order {facts['partner_order']}"
+    theirs = facts.get("their_title", facts["title"]), facts.get("their_sku", facts["sku"])
+    named = f"{theirs[0]} ({theirs[1]})" if theirs[1] else theirs[0]
+    message = f"Hello {facts['partner']}, would you take {number} × {named} off our order {facts['partner_order']}"
     message += f" ({facts['their_order']} in your shop)? Our customer cancelled it. If it has left already, just send it. Thank you."
     title = f"{number} of {facts['title']} too many on {facts['partner_order']}"
     return Case(title, words, "After the cutoff", "warning", (("told", f"I told {facts['partner']}"),), message)
@@ -305,15 +307,24 @@ def _partner_order(name: str, facts: dict[str, Any]) -> Case:
         words = f"{facts['cause']} It is tried again by itself, later and later."
         return Case(f"{order} can't be sent to {who}", words, "Stopped", "critical", RETRY)
     if facts["what"] == "deleted":
-        words = f"{units(facts['lines'])} lines wait again and go on a new order with the next batch."
+        words = (
+            f"{_lines(facts['lines'], 'waits again and goes', 'wait again and go')} on a new order with the next batch."
+        )
         return Case(f"{who} deleted {order}", words, "Deleted", "warning", (("seen", "I have seen it"),))
-    words = f"{units(facts['lines'])} lines that had not come need you: they are among the failed lines of {who}."
+    words = f"{_lines(facts['lines'], 'that had not come needs', 'that had not come need')} you, among the failed lines of {who}."
+    if not facts["lines"]:
+        words = "No customer waits for anything of it."
     return Case(f"{who} cancelled {order}", words, "Cancelled", "critical", (("seen", "I have seen it"),))
+
+
+def _lines(number: int, one: str, many: str) -> str:
+    return f"{units(number)} {'line ' + one if number == 1 else 'lines ' + many}"
 
 
 def _partner_lines(name: str, facts: dict[str, Any]) -> Case:
     words = f"{'. '.join(facts['causes'])}. Order them again, or refund the customers in Shopify: then they leave by themselves."
-    title = f"{units(facts['units'])} units sold are on no order to {facts['partner']}"
+    number = facts["units"]
+    title = f"{units(number)} {'unit sold is' if number == 1 else 'units sold are'} on no order to {facts['partner']}"
     return Case(title, words, "Not ordered", "critical", (("retry", "Order all of them again"),))
 
 

@@ -183,7 +183,7 @@ def test_a_cancellation_after_the_cutoff_is_told_with_a_message_to_the_partner(w
 
     assert weekly.exceptions()["late_change"]["units"] == 2
     page = weekly.bench.open("/exceptions").get_data(as_text=True)
-    assert "would you take 2 × Product C-1 (C-1) off our order NC-2026-47" in page
+    assert "would you take 2 × Coffee 1 (C-1) off our order NC-2026-47" in page
 
 
 @pytest.mark.parametrize(
@@ -344,6 +344,22 @@ def test_a_draft_that_the_partner_deleted_is_opened_anew(weekly: Trade) -> None:
 
     assert [weekly.held(order) for order in weekly.theirs()] == [{"C-1": 3}]
     assert [order.state for order in weekly.orders()] == ["cancelled", "ordered"]
+
+
+def test_the_desk_says_one_line_where_it_is_one(weekly: Trade) -> None:
+    weekly.buy("C-1", 1)
+    weekly.send()
+    drafts.delete(weekly.stores[ROASTER], weekly.drafts()[0])
+    weekly.bench.settle()
+    page = weekly.bench.open("/exceptions").get_data(as_text=True)
+    assert "1 line waits again and goes on a new order with the next batch" in page
+    weekly.send("close")
+    orders.cancel(weekly.stores[ROASTER], weekly.theirs()[0], restock=True)
+    weekly.bench.settle()
+    page = weekly.bench.open("/exceptions").get_data(as_text=True)
+
+    assert "1 line that had not come needs you" in page
+    assert "1 unit sold is on no order" in page
 
 
 def test_an_order_that_the_partner_made_early_is_adopted_and_a_new_one_opened(weekly: Trade) -> None:
