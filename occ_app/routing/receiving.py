@@ -90,8 +90,17 @@ def expected(order: PartnerOrder) -> list[Expected]:
     return sorted(shown, key=lambda one: (one.item.name.casefold(), one.variant.id))
 
 
-def receive(order: PartnerOrder, counts: Pairs[int, Count], *, actor: str, today: date, at: datetime) -> int:
-    """What was counted, partner variant id -> count, is booked. Returns how many units came well. Raises RuleError; then nothing is booked."""
+def receive(
+    order: PartnerOrder,
+    counts: Pairs[int, Count],
+    *,
+    actor: str,
+    today: date,
+    at: datetime,
+    seen: Pairs[int, int] | None = None,
+) -> int:
+    """What was counted, partner variant id -> count, is booked. `seen`: the units that were open as it was counted. Returns how many units
+    came well. Raises RuleError, also where other units are open by now; then nothing is booked."""
     if order.state not in PLACED_STATES:
         raise RuleError(f"{order.name} has not been ordered yet, so nothing can have come of it.")
     counts = {variant_id: count for variant_id, count in counts.items() if count.total}
@@ -103,7 +112,7 @@ def receive(order: PartnerOrder, counts: Pairs[int, Count], *, actor: str, today
     )  # items first, as bookings do
     rows = [row for row in orders.rows_of(order) if row.state == CREATED]
     for variant_id, count in counts.items():
-        _check([row for row in rows if row.partner_variant_id == variant_id], count)
+        _check([row for row in rows if row.partner_variant_id == variant_id], count, (seen or {}).get(variant_id))
     moves: list[Move] = []
     booked = [row for row in rows if row.partner_variant_id in counts]
     for variant_id, count in counts.items():
@@ -116,14 +125,20 @@ def receive(order: PartnerOrder, counts: Pairs[int, Count], *, actor: str, today
     return sum(count.received for count in counts.values())
 
 
-def _check(rows: Sequence[PartnerLine], count: Count) -> None:
+def _check(rows: Sequence[PartnerLine], count: Count, seen: int | None) -> None:
     if not rows:
         raise RuleError("That product is not on this order.")
     if min(count.received, count.short, count.damaged) < 0 or count.total > MOST:
         raise RuleError("Give whole numbers of 0 or more.")
     left = sum(row.quantity - row.received - row.short - row.damaged for row in rows)
+    name = rows[0].order_line.title if rows[0].order_line else db.session.get_one(Item, rows[0].item_id).name
+    if seen is not None and seen != left:
+        raise RuleError(
+            f"{name}: {rules.units(left)} open by now, {seen} when this page was loaded. Nothing was booked by this press."
+            " See below what was counted meanwhile, then count what is left.",
+            field="open",
+        )
     if count.total > left:
-        name = rows[0].order_line.title if rows[0].order_line else db.session.get_one(Item, rows[0].item_id).name
         raise RuleError(
             f"{name}: {count.received} + {count.short} + {count.damaged} are {count.total}, but only {left} are open."
             " Lower one of them; what came beyond the order is booked as a lot."

@@ -267,15 +267,16 @@ def _receive(
 def receive(order_id: int) -> Response:
     """What was counted is booked; all of it or nothing."""
     order, at = orders.get(order_id), clock.now()
+    expected = receiving.expected(order)
     try:
         if request.form.get("all"):
-            counts = {one.variant.id: Count(received=one.open) for one in receiving.expected(order)}
+            counts = {one.variant.id: Count(received=one.open) for one in expected}
         else:
-            counts = {one.variant.id: _count(one) for one in receiving.expected(order)}
-        number = receiving.receive(order, counts, actor=g.user, today=today(at), at=at)
+            counts = {one.variant.id: _count(one) for one in expected}
+        number = receiving.receive(order, counts, actor=g.user, today=today(at), at=at, seen=_seen(expected))
     except RuleError as error:
         db.session.rollback()
-        return _receive(order_id, 422, error=error, given=request.form)
+        return _receive(order_id, 422, error=error, given=None if error.field == "open" else request.form)
     db.session.commit()
     return _receive(order_id, toast=f"{rules.units(number)} received")
 
@@ -283,6 +284,12 @@ def receive(order_id: int) -> Response:
 def _count(one: receiving.Expected) -> Count:
     names = ("received", "short", "damaged")
     return Count(*(_units(request.form.get(f"{name}-{one.variant.id}", ""), one.item.name) for name in names))
+
+
+def _seen(expected: list[receiving.Expected]) -> dict[int, int]:
+    """Partner variant id -> the units that the form showed as open: a form that is sent twice is known by them."""
+    shown = {one.variant.id: (request.form.get(f"open-{one.variant.id}", ""), one.item.name) for one in expected}
+    return {variant_id: _units(text, name) for variant_id, (text, name) in shown.items() if text}
 
 
 def _units(text: str, name: str) -> int:

@@ -116,6 +116,20 @@ def test_enter_in_a_count_books_what_was_counted_and_not_all_of_it(trade_of_two:
     assert "All 2 came well" in page
 
 
+def test_a_count_that_is_sent_twice_is_booked_once(trade_of_two: Trade) -> None:
+    number = trade_of_two.orders()[0].id
+    trade_of_two.send("close")
+    path = f"/partner-orders/{number}/receive"
+    ((name, units),) = re.findall(r'name="(open-\d+)" value="(\d+)"', text(trade_of_two, path))
+    form = {name: units, name.replace("open", "received"): "1"}
+    text(trade_of_two, path, method="POST", data=form)
+    again = text(trade_of_two, path, 422, method="POST", data=form)
+
+    assert "1 unit open by now, 2 when this page was loaded" in again
+    assert f'name="{name}" value="1"' in again
+    assert [line.received for line in trade_of_two.lines() if line.partner_order_id] == [1]
+
+
 def test_the_partner_sees_this_weeks_order_so_far_and_nobody_elses(trade_of_two: Trade) -> None:
     trade = trade_of_two
     with across_shops():
