@@ -36,6 +36,7 @@ from occ_app.partners import stock as partner_stock
 from occ_app.partners.models import (
     CATALOGUE,
     CONNECTED,
+    LEFT,
     STOCK,
     ImportedProduct,
     ImportRun,
@@ -738,8 +739,10 @@ def _partner_line_booked(line: OrderLine, mapping: Mapping) -> None:
 
 
 def _partner_changed(partner: Partner) -> None:
-    """Its goods stand as it does; who is connected (again), or shares other locations, is read at once."""
+    """Its goods stand as it does, and orders to one that left; who is connected (again), or shares other locations, is read at once."""
     tasks.ask("partner_goods", partner.shop_id)
+    if partner.state == LEFT:
+        tasks.ask("partner_orders", partner.shop_id)
     if partner.state == CONNECTED and partner.catalogue_read_at is not None:
         catalogue.want(partner, clock.now())
         partner_stock.want(partner, clock.now())

@@ -14,7 +14,17 @@ from occ_app.catalog import news
 from occ_app.catalog.pull import pull_products
 from occ_app.extensions import across_shops, db, shop_scope
 from occ_app.partners import catalogue, following, imports, stock
-from occ_app.partners.models import CONNECTED, Partner, PartnerChange, PartnerProduct, PartnerPull
+from occ_app.partners.models import (
+    CONNECTED,
+    LEFT,
+    PARTNER,
+    PAUSED,
+    SHOPIFY,
+    Partner,
+    PartnerChange,
+    PartnerProduct,
+    PartnerPull,
+)
 from occ_app.shopify.client import Client
 from occ_app.shopify.errors import ShopifyAccessError, ShopifyError, ShopifyRefusedError, ShopifyUnavailableError
 from occ_app.shops.models import ACTIVE, Shop
@@ -23,14 +33,24 @@ log = structlog.get_logger()
 Connect = Callable[[Shop], Client]
 LONGEST = 240.0  # seconds that a task goes on; the sweep asks for it again
 NO_ACCESS = "We have no access to their shop at the moment."
+HAS_LEFT = "{} has left. Send a new invitation to order there again."
+PAUSED_BY_US = "You paused {}. Resume it under Partners to order there again."
 
 
 def client_of(partner: Partner, connect: Connect) -> Client:
     """The client of the partner's own shop. Raises ShopifyAccessError where it has left, or must be connected again."""
     theirs = db.session.get(Shop, partner.partner_shop_id) if partner.partner_shop_id else None
     if theirs is None or theirs.status != ACTIVE or partner.state != CONNECTED:
-        raise ShopifyAccessError(NO_ACCESS)
+        raise ShopifyAccessError(_why_not(partner))
     return connect(theirs)
+
+
+def _why_not(partner: Partner) -> str:
+    if partner.state == LEFT and partner.state_by != SHOPIFY:
+        return HAS_LEFT.format(partner.name)
+    if partner.state == PAUSED and partner.state_by != PARTNER:
+        return PAUSED_BY_US.format(partner.name)
+    return partner.state_reason or NO_ACCESS
 
 
 def pull_catalogues(connect: Connect) -> None:

@@ -13,7 +13,7 @@ from occ_app.errors import RuleError
 from occ_app.extensions import db
 from occ_app.partners.models import CONNECTED, Partner
 from occ_app.partners.turns import client_of
-from occ_app.routing import capture, orders, rules, settling, tracking
+from occ_app.routing import capture, leaving, orders, rules, settling, tracking
 from occ_app.routing.batch import Batch, rest_all
 from occ_app.routing.context import Context, today
 from occ_app.routing.models import (
@@ -88,19 +88,25 @@ def run(client: Client, connect: Connect) -> None:
     `client` is the merchant's.
     """
     of, at = shop(), clock.now()
-    if capture.catch_up(at):
-        db.session.commit()
+    _begin(at)
     centre = FulfilmentCentre(client, of)
     for partner_id, kind in _due(of, at):
         _one(partner_id, kind, connect, centre)
     look_due(connect, clock.now())
 
 
+def _begin(at: datetime) -> None:
+    """Every line is captured, and none stands on an order to a partner that has left."""
+    if capture.catch_up(at):
+        db.session.commit()
+    leaving.give_up(at)
+    db.session.commit()
+
+
 def now(client: Client, connect: Connect, partner_ids: Iterable[int], kind: str) -> list[PartnerBatch]:
     """These partners got a batch of that kind (`now`, `close`, `daily`) at once."""
-    of, at = shop(), clock.now()
-    capture.catch_up(at)
-    db.session.commit()
+    of = shop()
+    _begin(clock.now())
     centre = FulfilmentCentre(client, of)
     return [made for partner_id in partner_ids if (made := _one(partner_id, kind, connect, centre)) is not None]
 

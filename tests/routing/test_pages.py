@@ -8,6 +8,7 @@ import pytest
 
 from occ_app import wiring
 from occ_app.extensions import across_shops, current_shop_id, db
+from occ_app.partners import standing
 from occ_app.partners.models import Partner
 from occ_app.work import tasks
 from tests.partners.support import ROASTER
@@ -71,6 +72,35 @@ def test_an_order_is_held_once_and_stays_held_when_the_cutoffs_change(trade_of_t
     trade.send()
 
     assert f"{trade.orders()[0].cutoff_at:%d %b}" == "26 Nov"
+
+
+def test_an_order_to_a_partner_that_left_is_cancelled_and_its_lines_need_somebody(trade_of_two: Trade) -> None:
+    trade = trade_of_two
+    number, batches = trade.orders()[0].id, len(trade.batches())
+    trade.buy("C-3", 1, financial_status="pending")
+    with trade.bench.scope():
+        standing.end(trade.partner(), "partner", trade.now)
+        db.session.commit()
+    trade.bench.settle()
+    trade.to_cutoff()
+
+    assert trade.orders()[0].state == "cancelled"
+    assert len(trade.batches()) == batches
+    left = [(line.state, line.quantity) for line in trade.lines() if line.quantity]
+    assert sorted(left) == [("failed", 1), ("failed", 1), ("failed", 2)]
+    assert "has left: nothing can be ordered" in text(trade, "/partner-orders/lines?view=failed")
+    assert "has left" in text(trade, f"/partner-orders/{number}")
+
+
+def test_a_partner_that_the_merchant_paused_is_named_as_such(trade_of_two: Trade) -> None:
+    with trade_of_two.bench.scope():
+        standing.pause(trade_of_two.partner(), "merchant", trade_of_two.now)
+        db.session.commit()
+
+    assert (
+        trade_of_two.send()[0]["cause"]
+        == "You paused Northlight Coffee. Resume it under Partners to order there again."
+    )
 
 
 def test_the_pages_lead_from_the_growing_order_to_the_received_one(trade_of_two: Trade) -> None:
