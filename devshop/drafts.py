@@ -138,7 +138,8 @@ def told(store: Store, draft: Draft) -> None:
 
 
 def edit(store: Store, draft: Draft, data: dict[str, Any]) -> None:
-    """What a merchant does by hand: `set` [{line_id or sku, quantity}] (0 takes the line out), `add` [{sku, quantity}], `note`, `tags`."""
+    """What a merchant does by hand: `set` [{line_id or sku, quantity}] (0 takes the line out), `add` [{sku, quantity}], or
+    [{title, price, quantity}] for a line of no product; `note`, `tags`."""
     _open(draft)
     kept = list(draft.lines)
     for row in data.get("set", ()):
@@ -147,7 +148,7 @@ def edit(store: Store, draft: Draft, data: dict[str, Any]) -> None:
             raise DevshopError(f"{draft.name} has no such line, or the quantity is below 0")
         if int(row["quantity"]) == 0:
             kept.remove(line)
-    added = [_line(store, store.variant(row["sku"]), int(row.get("quantity", 1))) for row in data.get("add", ())]
+    added = [_added(store, row) for row in data.get("add", ())]
     if not 1 <= len(kept) + len(added) <= MOST_LINES:
         raise DevshopError(f"a draft order has 1 to {MOST_LINES} lines")
     for row in data.get("set", ()):
@@ -163,6 +164,15 @@ def _is_meant(line: DraftLine, row: dict[str, Any]) -> bool:
     if "line_id" in row:
         return str(row["line_id"]) == str(line.id)
     return line.variant is not None and row.get("sku") in (line.variant.sku, line.variant.gid)
+
+
+def _added(store: Store, row: dict[str, Any]) -> DraftLine:
+    if "title" not in row:
+        return _line(store, store.variant(row["sku"]), int(row.get("quantity", 1)))
+    number, quantity = store.world.new_id(), int(row.get("quantity", 1))
+    if quantity < 1:
+        raise DevshopError("a line needs a quantity of 1 or more")
+    return DraftLine(number, f"line-{number}", str(row["title"]), quantity, Decimal(str(row["price"])))
 
 
 def _line(store: Store, variant: Variant, quantity: int) -> DraftLine:

@@ -13,6 +13,7 @@ from occ_app.shopify.client import Answer, Client
 
 COMPLETED = "COMPLETED"
 MOST_SHOWN = 180  # lines that the answer to an update or a completion shows; a draft of more is looked at before
+CUSTOM = "custom:"  # begins what stands in for the variant gid of a line that the partner made up, such as a fee; its title follows
 Line = tuple[str, str, int]
 Problem = tuple[tuple[str, ...], str]  # field path, message
 
@@ -28,7 +29,7 @@ class Stock:
 
 @dataclass(frozen=True)
 class Draft:
-    """The draft as it is there. `lines`: variant gid, cost per unit, units; `gone`: units of lines whose variant was deleted."""
+    """The draft as it is there. `lines`: variant gid (or `CUSTOM`), cost per unit, units; `gone`: units of lines whose variant was deleted."""
 
     gid: str
     name: str
@@ -100,10 +101,13 @@ def find(client: Client, gid: str) -> Draft | None:
             return None
         for row in node["lineItems"]["nodes"]:
             variant = row["variant"]
-            if variant is None:
+            line = _line(row)
+            if line is None:
                 gone += row["quantity"]
                 continue
-            lines.append((variant["id"], _money(row["approximateDiscountedUnitPriceSet"]), row["quantity"]))
+            lines.append(line)
+            if variant is None:
+                continue
             stock[variant["id"]] = Stock(
                 variant["inventoryQuantity"] or 0,
                 variant["inventoryItem"]["tracked"],
@@ -162,14 +166,18 @@ def made(outcome: Outcome) -> Draft | None:
 
 
 def _held(draft: dict[str, Any] | None) -> Sequence[Line] | None:
-    """The lines in an answer. Those without a variant, the partner's own, are left out: no line of ours is among them."""
+    """The lines in an answer, without those whose variant was deleted."""
     if draft is None or draft["lineItems"]["pageInfo"]["hasNextPage"]:
         return None
-    return [
-        (row["variant"]["id"], _money(row["approximateDiscountedUnitPriceSet"]), row["quantity"])
-        for row in draft["lineItems"]["nodes"]
-        if row["variant"] is not None
-    ]
+    return [line for row in draft["lineItems"]["nodes"] if (line := _line(row)) is not None]
+
+
+def _line(row: dict[str, Any]) -> Line | None:
+    """A line in an answer; None where its variant was deleted."""
+    if row["variant"] is None and not row["custom"]:
+        return None
+    gid = row["variant"]["id"] if row["variant"] else CUSTOM + row["title"]
+    return gid, _money(row["approximateDiscountedUnitPriceSet"]), row["quantity"]
 
 
 def delete(client: Client, gid: str) -> Outcome:
@@ -228,11 +236,7 @@ def _input(order: PartnerOrder, content: dict[str, Any]) -> dict[str, Any]:
     address = content["ship_to"]
     return {
         "lineItems": [
-            {
-                "variantId": gid,
-                "quantity": quantity,
-                "priceOverride": {"amount": cost, "currencyCode": order.currency},
-            }
+            _line_input(gid, quantity, {"amount": cost, "currencyCode": order.currency})
             for gid, cost, quantity in content["lines"]
         ],
         "tags": [order.tag, order.name],
@@ -242,6 +246,12 @@ def _input(order: PartnerOrder, content: dict[str, Any]) -> dict[str, Any]:
         "reserveInventoryUntil": content["until"],
         "shippingAddress": {key: value for key, value in address.items() if key != "name" and value},
     }
+
+
+def _line_input(gid: str, quantity: int, cost: dict[str, str]) -> dict[str, Any]:
+    if gid.startswith(CUSTOM):
+        return {"title": gid.removeprefix(CUSTOM), "quantity": quantity, "originalUnitPriceWithCurrency": cost}
+    return {"variantId": gid, "quantity": quantity, "priceOverride": cost}
 
 
 def _outcome(answer: Answer, name: str) -> Outcome:

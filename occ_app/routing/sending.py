@@ -155,8 +155,8 @@ def _lower(of: Context, order: PartnerOrder, draft: Draft) -> bool:
     wanted = rules.by_variant(draft.lines)
     reserves = order.sent is not None and clock.now() < order.cutoff_at + orders.RESERVED_BEYOND
     there = {}
-    for gid, units in wanted.items():
-        stock = draft.stock[gid]
+    for gid, stock in draft.stock.items():
+        units = wanted[gid]
         held = units if reserves else 0
         there[gid] = rules.can_give(
             units, stock.available, held, is_tracked=stock.is_tracked, may_oversell=stock.may_oversell

@@ -119,6 +119,7 @@ def _difference(of: Context, order: PartnerOrder) -> str:
     now = rules.by_variant((order.theirs or {"lines": []})["lines"])
     gids = [gid for gid in {**ours, **now} if ours.get(gid, 0) != now.get(gid, 0)]
     names = orders.names_of(gids, of.partner)
+    names |= {gid: gid.removeprefix(drafts.CUSTOM) for gid in gids if gid.startswith(drafts.CUSTOM)}
     parts = [f"{names.get(gid, 'Another product')}: {ours.get(gid, 0)} to {now.get(gid, 0)}" for gid in gids]
     return ", ".join(parts[:6]) + (f" and {len(parts) - 6} more" if len(parts) > 6 else "") or "other prices"
 

@@ -400,6 +400,25 @@ def test_what_is_out_of_stock_at_the_cutoff_is_left_out_and_told(weekly: Trade) 
     assert "did not have enough" in weekly.exceptions()["partner_lines"]["causes"][0]
 
 
+@pytest.mark.parametrize("remedy", ["theirs", "ours"])
+def test_a_fee_that_the_partner_added_is_asked_about_and_no_line_is_lost(weekly: Trade, remedy: str) -> None:
+    weekly.buy("C-1", 2)
+    weekly.send()
+    drafts.edit(weekly.stores[ROASTER], weekly.drafts()[0], {"add": [{"title": "Packing", "price": "4.50"}]})
+    weekly.look()
+    assert weekly.exceptions()["partner_order"]["difference"] == "Packing: 0 to 1"
+
+    decide(weekly, "partner_order", remedy)
+    weekly.buy("C-2", 1)
+    weekly.send()
+    weekly.to_cutoff()
+
+    titles = [(line.title, line.variant is None) for line in weekly.theirs()[0].lines]
+    assert (("Packing", True) in titles) is (remedy == "theirs")
+    assert sum(line.quantity for line in weekly.theirs()[0].lines if line.variant) == 3
+    assert "partner_lines" not in weekly.exceptions()
+
+
 def test_a_deleted_variant_stops_only_its_own_lines(weekly: Trade) -> None:
     weekly.buy("C-1", 3)
     weekly.buy("C-2", 2)
