@@ -37,12 +37,14 @@ class Filter:
 
 @dataclass(frozen=True)
 class Row:
-    """One product with our copy, if there is one, and the offer of its cheapest and its dearest variant."""
+    """One product with our copy, if there is one, and the offer of its cheapest and its dearest variant. `is_uncounted`: the partner
+    does not count some of it."""
 
     product: PartnerProduct
     copy: ImportedProduct | None
     least: Offer
     most: Offer
+    is_uncounted: bool = False
 
     @property
     def problem(self) -> str | None:
@@ -151,14 +153,31 @@ def rows(
     }.get(chosen.sort, (PartnerProduct.title,))
     query = _of(partner, chosen).order_by(*order, PartnerProduct.id).limit(PER_PAGE).offset((page - 1) * PER_PAGE)
     prices = prices or Prices(partner)
-    return [priced(product, copy, prices, rule) for product, copy in db.session.execute(query)]
+    is_uncounted = (
+        select(PartnerVariant.id)
+        .where(
+            PartnerVariant.partner_product_id == PartnerProduct.id,
+            PartnerVariant.available.is_(None),
+            PartnerVariant.deleted_at.is_(None),
+        )
+        .exists()
+    )
+    found = db.session.execute(query.add_columns(is_uncounted))
+    return [priced(product, copy, prices, rule, is_uncounted=bool(flag)) for product, copy, flag in found]
 
 
-def priced(product: PartnerProduct, copy: ImportedProduct | None, prices: Prices, rule: Rule | None = None) -> Row:
+def priced(
+    product: PartnerProduct,
+    copy: ImportedProduct | None,
+    prices: Prices,
+    rule: Rule | None = None,
+    *,
+    is_uncounted: bool = False,
+) -> Row:
     """The product with what it would cost and sell for."""
     pricing = prices.pricing(product.product_type, copy, rule if copy is None else None)
     least, most = (offer(price, None, pricing) for price in (product.least_price, product.most_price))
-    return Row(product, copy, least, most)
+    return Row(product, copy, least, most, is_uncounted)
 
 
 def ids(partner: Partner, chosen: Filter, limit: int) -> list[int]:

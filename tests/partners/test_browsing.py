@@ -11,7 +11,7 @@ import pytest
 from devshop.world import Store
 from occ_app.extensions import db
 from occ_app.partners import settings
-from occ_app.partners.models import ImportedProduct, PartnerProduct
+from occ_app.partners.models import ImportedProduct, PartnerProduct, PartnerVariant
 from tests.partners.support import coffee, join, the_partner
 from tests.support.bench import DOMAIN, Bench, Statements
 from tests.test_cli import occ
@@ -76,6 +76,19 @@ def test_a_price_that_may_be_two_is_told_and_nothing_is_left_out(bench: Bench, r
 
     assert "Price from: Write 1250 or 1.250." in shown
     assert " of 61<" in shown
+
+
+def test_what_is_not_counted_and_what_has_no_price_is_called_so(bench: Bench, roaster: Store) -> None:
+    uncounted, unpriced = ids(bench, "Coffee 7", "Coffee 8")
+    with bench.scope():
+        db.session.execute(
+            db.update(PartnerVariant).where(PartnerVariant.partner_product_id == uncounted).values(available=None)
+        )
+        db.session.get_one(PartnerProduct, unpriced).least_price = None
+        db.session.commit()
+
+    assert "not counted" in text(bench.open("/partners/1/products?q=Coffee+7"))
+    assert "No price" in text(bench.open("/partners/1/products?q=Coffee+8"))
 
 
 def test_picks_of_other_pages_stay_and_all_of_them_are_imported(bench: Bench, roaster: Store) -> None:
