@@ -35,10 +35,11 @@ def check(key: str) -> str:
 def add(name: str, at: datetime) -> OwnChannel:
     """The shop has a channel of that name. Raises RuleError where the name cannot be or is taken."""
     name = " ".join(name.split())
-    key = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:30].strip("-")
+    known = names()
+    key = _key(name, known)
     if not key or len(name) > LONGEST_NAME:
         raise RuleError(f"Give a name of 1 to {LONGEST_NAME} letters or digits, such as Farm shop.", field="name")
-    if key in names() or key.startswith("market-"):
+    if name.lower() in {one.lower() for one in known.values()}:
         raise RuleError(TAKEN.format(name), field="name")
     if (db.session.scalar(select(func.count()).select_from(OwnChannel)) or 0) >= MOST:
         raise RuleError(f"A shop has at most {MOST} channels of its own.", field="name")
@@ -49,3 +50,11 @@ def add(name: str, at: datetime) -> OwnChannel:
     except IntegrityError as error:  # somebody took the name a moment ago
         raise RuleError(TAKEN.format(name), field="name") from error
     return channel
+
+
+def _key(name: str, known: dict[str, str]) -> str:
+    """A key of the name that is free; empty where the name has neither letter nor digit. Keys of market days begin with market-."""
+    key = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+    key = (f"own-{key}" if key.startswith("market-") else key)[:30].strip("-")
+    free = (f"{key[:27].strip('-')}-{number}" for number in range(2, 100))
+    return key if key not in known else next(one for one in free if one not in known)

@@ -8,7 +8,7 @@ from occ_app import clock
 from occ_app.catalog.models import Item
 from occ_app.errors import RuleError
 from occ_app.extensions import db
-from occ_app.stock import markets
+from occ_app.stock import channels, markets
 from occ_app.sync import modes
 from tests.b2b.conftest import HALF, SKU, System, split
 from tests.support.bench import DOMAIN, Bench
@@ -152,6 +152,17 @@ def test_a_market_count_of_odd_digits_is_refused_on_the_command_line(system: Sys
 
     assert run.exit_code == 1
     assert "is no count" in run.stderr
+
+
+def test_channels_of_like_names_have_keys_of_their_own_and_only_the_same_name_is_refused(system: System) -> None:
+    bench = system.bench
+    given = ("Market hall", "Farm shop", "Farm-shop", "Markets!", "farm SHOP", "Wholesale")
+    made = [bench.open("/channels", method="POST", data={"name": name}).status_code for name in given]
+    with bench.scope():
+        own = list(channels.names())[5:]
+
+    assert made == [303, 303, 303, 303, 422, 422]
+    assert own == ["own-market-hall", "farm-shop", "farm-shop-2", "markets-2"]
 
 
 def test_back_in_the_pool_everybody_sells_the_same_units(system: System) -> None:
