@@ -103,7 +103,7 @@ def _good_of(item_id: int) -> ImportedVariant | None:
 
 def cost_of(partner: Partner, variant: PartnerVariant) -> Decimal | None:
     """What one costs us now, in the partner's currency; None where it gives no price."""
-    return rules.cost_of(variant.price, settings.number(partner, "discount_percent"))
+    return rules.cost_of(variant.price, settings.number(partner, "discount_percent"), Rates().currency(partner))
 
 
 def _more(

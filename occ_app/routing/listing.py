@@ -16,6 +16,7 @@ from occ_app.orders.models import Order, OrderLine
 from occ_app.partners import settings as partner_settings
 from occ_app.partners.models import Partner, PartnerVariant
 from occ_app.routing import orders, rules
+from occ_app.routing.drafts import CUSTOM
 from occ_app.routing.eligibility import PAID, RISKY
 from occ_app.routing.models import (
     CANCELLED,
@@ -195,7 +196,7 @@ def variants_of(order: PartnerOrder, partner: Partner) -> list[Variant]:
     for variant_id, cost, units, number, for_stock in rows:
         source = by_id[variant_id]
         name = f"{source.product.title}{', ' + source.title if source.title else ''}"
-        asks = rules.cost_of(source.price, discount)
+        asks = rules.cost_of(source.price, discount, order.currency)
         picture = source.image_url or next((image["url"] for image in source.product.images), None)
         unit_cost = cost or Decimal(0)
         shown = Variant(
@@ -217,7 +218,7 @@ def _added_to(order: PartnerOrder, partner: Partner) -> list[Variant]:
         source = known.get(gid)
         facts = (source.sku, source.image_url) if source else ("", None)
         has = source.available if source else None
-        name = names.get(gid, "Another product")
+        name = names.get(gid) or (gid.removeprefix(CUSTOM) if gid.startswith(CUSTOM) else "Another product")
         found.append(Variant(name, *facts, int(units), 0, has, Decimal(str(cost)), None, is_theirs=True))
     return found
 

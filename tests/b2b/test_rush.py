@@ -67,7 +67,7 @@ def test_of_a_hundred_orders_for_ten_units_ten_succeed_and_the_others_are_told_w
     told = {body["errors"][0]["detail"] for status, body in answers.values() if status == 409}
 
     assert (statuses.count(201), statuses.count(409)) == (UNITS, ORDERS - UNITS)
-    assert told == {"1 wanted, 0 available"}
+    assert told == {"BAR: 1 wanted, 0 available"}
     assert rush.sold() == (UNITS, UNITS)
     rush.product.occ("stock", "audit", "--shop", DOMAIN)
 
