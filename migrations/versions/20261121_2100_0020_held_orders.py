@@ -1,6 +1,6 @@
 """A partner order remembers the cutoff beyond which it is held.
 
-The old code serves on: it writes the column never, and it may be empty.
+The old code serves on: it never writes the column, which may be empty.
 """
 
 import sqlalchemy as sa

@@ -19,7 +19,7 @@ from occ_app.extensions import db
 from occ_app.partners import cutoffs
 from occ_app.partners import settings as partner_settings
 from occ_app.partners.models import Partner
-from occ_app.routing import drafts, orders, rules, sending, settling, theirs
+from occ_app.routing import capture, drafts, orders, rules, sending, settling, theirs
 from occ_app.routing.context import Context, ShipTo, today
 from occ_app.routing.eligibility import ready
 from occ_app.routing.models import (
@@ -74,7 +74,7 @@ class Batch:
         row.calls, row.milliseconds = self.client.calls - calls, int((machine_time.monotonic() - began) * 1000)
         if cause is not None:
             rest_all(self.partner, cause, clock.now())
-        orders.tell_failed(self.partner, clock.now())
+        capture.tell_failed(self.partner, clock.now())
         db.session.commit()
         return row
 

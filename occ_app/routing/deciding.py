@@ -97,7 +97,7 @@ def retry_one(line_id: int, at: datetime) -> PartnerLine:
     if line is None:
         raise RuleError("There is no such line here.")
     _retry(line)
-    orders.tell_failed(line.partner, at)
+    capture.tell_failed(line.partner, at)
     return line
 
 

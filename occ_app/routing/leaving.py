@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from occ_app.extensions import db
 from occ_app.partners.models import LEFT, SHOPIFY, Partner
-from occ_app.routing import orders
+from occ_app.routing import capture, orders
 from occ_app.routing.models import CLOSING, CREATED, OPEN, PENDING, PartnerLine, PartnerOrder
 from occ_app.sync import desk
 
@@ -46,5 +46,5 @@ def _give_up(partner: Partner, at: datetime) -> int:
     for line in db.session.scalars(waiting.order_by(PartnerLine.id).with_for_update()):
         orders.fail(line, cause)
     db.session.flush()
-    orders.tell_failed(partner, at)
+    capture.tell_failed(partner, at)
     return len(found)

@@ -31,7 +31,6 @@ from occ_app.routing.models import (
 )
 from occ_app.routing.rules import Row
 
-tell_failed = capture.tell_failed
 LONGEST_REST = timedelta(hours=2)  # longer than any rest after a failure (sync.rules.retry_after)
 RESERVED_BEYOND = timedelta(days=2)  # a draft holds stock a little beyond its cutoff, should that be late
 

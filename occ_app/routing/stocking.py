@@ -17,7 +17,7 @@ from occ_app.errors import NotFoundError, RuleError
 from occ_app.extensions import db
 from occ_app.partners import cutoffs
 from occ_app.partners.models import CONNECTED, ImportedVariant, Partner
-from occ_app.routing import capture, orders
+from occ_app.routing import capture
 from occ_app.routing.models import CANCELLED, CREATED, OPEN, PENDING, PartnerLine, StockRequest
 from occ_app.routing.prices import Rates
 from occ_app.stock import ledger
@@ -103,7 +103,7 @@ def call_off(request_id: int, *, actor: str, at: datetime) -> int:
         request.quantity = max(1, request.quantity - off)
         move = Move(request.item_id, None, request.location_id, SUPPLIER, PARTNER, off, REASON, source)
         ledger.book([move], actor=actor, at=at)
-        orders.tell_failed(rows[0].partner, at)
+        capture.tell_failed(rows[0].partner, at)
         tasks.ask("partner_orders", request.shop_id)
     return off
 

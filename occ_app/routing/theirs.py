@@ -27,7 +27,7 @@ def take(order: PartnerOrder, partner: Partner, at: datetime, cause: str | None 
     order.sent = orders.content_of(order, rows) if is_there else None
     orders.tell(order, at, "Taken as they changed it")
     desk.withdraw(desk.PARTNER_ORDER, f"partner_order:{order.id}", at)
-    orders.tell_failed(partner, at)
+    capture.tell_failed(partner, at)
     return lost
 
 

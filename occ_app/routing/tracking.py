@@ -54,7 +54,7 @@ def _is_cancelled(
     orders.cancel(order, at, f"{partner.name} {what} the order")
     facts = {"partner": partner.name, "name": order.name, "what": "cancelled", "lines": number}
     desk.raise_(desk.PARTNER_ORDER, f"partner_order:{order.id}", facts, at)
-    orders.tell_failed(partner, at)
+    capture.tell_failed(partner, at)
 
 
 def _taken_off(order: PartnerOrder, partner: Partner, rows: Sequence[PartnerLine], placed: Placed) -> None:
@@ -87,7 +87,7 @@ def _taken_off(order: PartnerOrder, partner: Partner, rows: Sequence[PartnerLine
     orders.tell(
         order, clock.now(), f"{partner.name} took {taken} off", "" if number else "no customer wants them any more"
     )
-    orders.tell_failed(partner, clock.now())
+    capture.tell_failed(partner, clock.now())
 
 
 def _given_up(rows: Sequence[PartnerLine], less: Mapping[str, int]) -> list[tuple[PartnerLine, int]]:

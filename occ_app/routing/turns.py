@@ -205,7 +205,7 @@ def look(order_id: int, connect: Connect) -> None:
         client = client_of(partner, connect)
         if order.state == OPEN:
             settling.settle(Context(partner, client, lambda: {}, CUTOFF), order, is_due=True)
-            orders.tell_failed(partner, clock.now())
+            capture.tell_failed(partner, clock.now())
         else:
             tracking.look(client, order, partner)
         db.session.commit()
