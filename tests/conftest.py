@@ -11,6 +11,8 @@ import pytest
 from flask import Flask
 from flask_migrate import upgrade
 from sqlalchemy import URL
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 from devshop import appconfig
 from devshop.app import create_app as create_devshop
@@ -24,6 +26,18 @@ from occ_app.shopify import client as shopify_client
 from occ_app.shopify.transport import StandinTransport
 from tests.support.bench import Bench
 from tests.support.settings import SECRET, drop_database, empty_tables, find_server, make_config, make_database
+
+
+class ByFile(LoadFileScheduling):
+    """A file's tests run in one worker, and all that drive a browser in the same one: they share one running product."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "tests/browser" if nodeid.startswith("tests/browser/") else str(super()._split_scope(nodeid))
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:
+    """Which worker runs what."""
+    return ByFile(config, log)
 
 
 class Wire(httpx2.WSGITransport):

@@ -113,16 +113,19 @@ def can_give(quantity: int, available: int, held: int, *, is_tracked: bool, may_
     return max(0, min(quantity, available + held))
 
 
-def is_batch_due(now: datetime, *, hour: int, time_zone: str, last_for: date | None) -> date | None:
+def is_batch_due(
+    now: datetime, *, hour: int, time_zone: str, last_for: date | None, waits_since: datetime | None = None
+) -> date | None:
     """The day for which the daily batch is due; None where it is too early, or was made. A clock that jumped back makes none again.
 
-    Of an hour that a clock change skips the batch comes right after it; of a doubled one it comes in the first.
+    `waits_since` is when the oldest line came, where only what waited at the hour makes a batch due. Of an hour that a clock change
+    skips the batch comes right after it; of a doubled one it comes in the first.
     """
     here = now.astimezone(ZoneInfo(time_zone))
     begins = datetime.combine(here.date(), time(hour), ZoneInfo(time_zone)).astimezone(ZoneInfo("UTC"))
     if now < begins or (last_for is not None and last_for >= here.date()):
         return None
-    return here.date()
+    return here.date() if waits_since is None or waits_since <= begins else None
 
 
 def misses(units: int, value: Decimal, *, least_units: int, least_value: Decimal) -> str | None:

@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, CompoundSelect, Select, func, select
 from occ_app import clock
 from occ_app.errors import RuleError
 from occ_app.extensions import db
+from occ_app.partners import settings
 from occ_app.partners.models import CONNECTED, Partner
 from occ_app.partners.turns import client_of
 from occ_app.routing import capture, leaving, orders, rules, settling, tracking
@@ -135,13 +136,27 @@ def _due(of: Shop, at: datetime) -> list[tuple[int, str]]:
     """(partner id, kind) of the batches that are due, cutoffs first."""
     query = select(PartnerOrder.partner_id).where(_closes_by(at)).distinct()
     cutoffs = sorted(db.session.scalars(query))
-    found = [(partner_id, CUTOFF) for partner_id in cutoffs]
+    return [(partner_id, CUTOFF) for partner_id in cutoffs] + [(partner_id, DAILY) for partner_id in _daily_due(of, at)]
+
+
+def _daily_due(of: Shop, at: datetime) -> list[int]:
+    """Partners whose daily batch is due. A weekly order only grows, so one that got no batch at the hour gets it with the next line; an order a
+    day would be spent on that line alone, so there a line waits for the hour.
+    """
     hour, zone = shop_settings.get(of, "batch_hour"), shop_settings.get(of, "time_zone")
     last = _last_daily()
-    for partner_id in sorted(_with_work()):
-        if rules.is_batch_due(at, hour=hour, time_zone=zone, last_for=last.get(partner_id)) is not None:
-            found.append((partner_id, DAILY))
-    return found
+    return [
+        partner.id
+        for partner, waits_since in _with_work()
+        if rules.is_batch_due(
+            at,
+            hour=hour,
+            time_zone=zone,
+            last_for=last.get(partner.id),
+            waits_since=waits_since if settings.get(partner, "cadence") == "daily" else None,
+        )
+        is not None
+    ]
 
 
 def _closes_by(at: datetime) -> ColumnElement[bool]:
@@ -163,17 +178,22 @@ def _last_daily() -> dict[int, date]:
     return {row[0]: row[1] for row in db.session.execute(query.group_by(PartnerBatch.partner_id))}
 
 
-def _with_work() -> set[int]:
-    """Connected partners with lines that wait, or with an order that grows."""
-    waiting = select(PartnerLine.partner_id).where(PartnerLine.state == PENDING)
-    growing = select(PartnerOrder.partner_id).where(PartnerOrder.state.in_((OPEN, CLOSING)))
-    either = Partner.id.in_(waiting) | Partner.id.in_(growing)
+def _with_work() -> list[tuple[Partner, datetime]]:
+    """Connected partners with lines that wait, or with an order that grows, and since when, by id."""
+    waiting = select(PartnerLine.partner_id, PartnerLine.captured_at.label("since")).where(PartnerLine.state == PENDING)
+    growing = select(PartnerOrder.partner_id, PartnerOrder.opened_at).where(PartnerOrder.state.in_((OPEN, CLOSING)))
+    work = waiting.union_all(growing).subquery()
     failed = select(PartnerBatch.partner_id).where(
         PartnerBatch.kind == DAILY, PartnerBatch.cause.is_not(None), PartnerBatch.started_at > clock.now() - AGAIN_AFTER
     )
-    return set(
-        db.session.scalars(select(Partner.id).where(Partner.state == CONNECTED, either, Partner.id.not_in(failed)))
+    query = (
+        select(Partner, func.min(work.c.since))
+        .join(work, work.c.partner_id == Partner.id)
+        .where(Partner.state == CONNECTED, Partner.id.not_in(failed))
+        .group_by(Partner.id)
+        .order_by(Partner.id)
     )
+    return [(row[0], row[1]) for row in db.session.execute(query)]
 
 
 def look_due(connect: Connect, at: datetime) -> int:
@@ -246,9 +266,4 @@ def shops_with_work() -> CompoundSelect[tuple[int]]:
 
 def is_daily_due(of: Shop, at: datetime) -> bool:
     """Whether any partner of the shop in scope is due its daily batch."""
-    hour, zone = shop_settings.get(of, "batch_hour"), shop_settings.get(of, "time_zone")
-    last = _last_daily()
-    return any(
-        rules.is_batch_due(at, hour=hour, time_zone=zone, last_for=last.get(partner_id)) is not None
-        for partner_id in _with_work()
-    )
+    return bool(_daily_due(of, at))

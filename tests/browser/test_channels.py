@@ -9,7 +9,7 @@ from occ_app.config import ROOT
 from tests.browser.conftest import SHOP, Stack, eventually, keep_shot, open_app
 
 pytestmark = pytest.mark.browser
-SKU = "CB-BAR-EC85-80"
+SKU = "CB-BAR-WR-80"  # sold by no other test
 AXE = (ROOT / "static/vendor/axe.min.js").read_text()
 
 
@@ -19,9 +19,9 @@ def stock(stack: Stack) -> str:
 
 
 def test_an_item_is_split_the_border_dragged_and_an_order_placed(tab: Page, stack: Stack) -> None:
-    frame = open_app(tab, stack, "/channels?view=pool&q=Ecuador")
+    frame = open_app(tab, stack, "/channels?view=pool&q=Raspberry")
     keep_shot(tab, "channels-pool")
-    frame.get_by_role("link", name="Split Ecuador").first.click()
+    frame.get_by_role("link", name="Split White Raspberry").first.click()
     expect(frame.get_by_role("heading", name="Rules")).to_be_visible()
     frame.get_by_label("Wholesale gets").select_option("share")
     frame.get_by_label("Wholesale: how much").fill("40")

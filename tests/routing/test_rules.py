@@ -63,6 +63,14 @@ def test_the_daily_batch_is_due_once_a_day_of_the_shop(
     assert rules.is_batch_due(moment, hour=6, time_zone=zone, last_for=last) == due
 
 
+@pytest.mark.parametrize(("since", "due"), [("06:00", date(2026, 11, 16)), ("06:01", None)])
+def test_only_what_waited_at_the_hour_makes_a_batch_due_where_that_counts(since: str, due: date | None) -> None:
+    waits_since = datetime.fromisoformat(f"2026-11-16T{since}").replace(tzinfo=UTC)
+    moment = datetime(2026, 11, 16, 9, tzinfo=UTC)
+
+    assert rules.is_batch_due(moment, hour=6, time_zone="Europe/London", last_for=None, waits_since=waits_since) == due
+
+
 @pytest.mark.parametrize(
     ("weekday", "at", "closes"),
     [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import true
@@ -592,6 +592,20 @@ def test_an_order_below_the_minimum_is_held_to_the_next_week(weekly: Trade) -> N
     weekly.bench.settle()
 
     assert [weekly.held(order) for order in weekly.theirs()] == [{"C-1": 5}]
+
+
+def test_an_order_a_day_waits_for_the_hour_and_takes_all_of_the_day(weekly: Trade) -> None:
+    weekly.put("cadence", "daily")
+    weekly.buy("C-1", 2)  # nine o'clock; the hour is six, and no batch was made this morning
+    weekly.later(minutes=10)
+    weekly.buy("C-2", 1)
+    assert weekly.orders() == []
+
+    weekly.to(datetime(2026, 11, 17, 6, 1, tzinfo=UTC))
+    weekly.bench.settle()
+    weekly.bench.settle()
+
+    assert [weekly.held(order) for order in weekly.theirs()] == [{"C-1": 2, "C-2": 1}]
 
 
 def test_a_daily_order_is_complete_a_turn_after_its_draft_was_made(weekly: Trade) -> None:
