@@ -22,6 +22,7 @@ PACKAGES = (
     "b2b",
     "routing",
 )
+importlib.import_module("occ_app.presses")
 importlib.import_module("occ_app.stock.channel_models")
 for package in PACKAGES:
     importlib.import_module(f"occ_app.{package}.models")

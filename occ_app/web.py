@@ -15,6 +15,7 @@ from htmx_flask import Htmx
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import IntegerConverter, Map
 
+from occ_app import presses
 from occ_app.config import Config
 from occ_app.errors import NotFoundError, OutsideError, RuleError
 from occ_app.extensions import db, shop_scope
@@ -97,6 +98,7 @@ def start(app: Flask, admit: Callable[[Config], Response | None]) -> None:
         if refusal is None:
             g.stack.enter_context(shop_scope(g.shop_id))
             _check_text()
+            presses.check()
         return refusal
 
     @app.teardown_request

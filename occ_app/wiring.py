@@ -12,7 +12,7 @@ from flask import Flask, current_app
 from sqlalchemy import DateTime, bindparam, literal, select, text, union
 from sqlalchemy.exc import ProgrammingError
 
-from occ_app import clock
+from occ_app import clock, presses
 from occ_app.b2b import answers, asked, levels, notices, outside
 from occ_app.b2b import orders as wholesale
 from occ_app.b2b.models import WAITING as NOTICE_WAITING
@@ -695,6 +695,7 @@ def _tidy() -> None:
     partner_stock.forget_old_runs(clock.now())
     joining.forget_old_attempts(clock.now())
     answers.forget_old(clock.now())
+    presses.forget_old(clock.now())
 
 
 def set_clock() -> None:

@@ -63,7 +63,7 @@ def index() -> Response:
     return _index()
 
 
-def _index(status: int = 200, error: RuleError | None = None) -> Response:
+def _index(status: int = 200, error: RuleError | None = None, about: str = "") -> Response:
     place, q, number = pull.default_location(), search_text(), page_number()
     counts = lists.counts(place.id) if place else dict.fromkeys(lists.VIEWS, 0)
     view = request.args.get("view", "")
@@ -76,6 +76,7 @@ def _index(status: int = 200, error: RuleError | None = None) -> Response:
     facts |= {"stock": levels.of_items([row.item for row in found]), "sums": lists.sums(), "error": error}
     facts |= {"tabs": [(key, words, counts[key]) for key, words in lists.VIEWS.items()]}
     facts |= {"pages": pages_of(total, number, "/channels", {"view": view, "q": q}), "coming": _coming()}
+    facts |= {"own": channels.own(), "about": about}
     return page("b2b/channels.html", "b2b/_allocations.html", status=status, claim_words=claim_words, **facts)
 
 
@@ -83,7 +84,7 @@ def _coming() -> list[AllocationRule]:
     """The next units that are given back."""
     from sqlalchemy.orm import joinedload
 
-    query = select(AllocationRule).where(AllocationRule.give_back_on.is_not(None))
+    query = select(AllocationRule).where(AllocationRule.give_back_on.is_not(None), AllocationRule.channel != "shopify")
     query = query.options(joinedload(AllocationRule.item)).order_by(AllocationRule.give_back_on, AllocationRule.id)
     return list(db.session.scalars(query.limit(8)))
 
@@ -111,6 +112,22 @@ def add_channel() -> Response:
     except RuleError as error:
         db.session.rollback()
         return _index(422, error)
+    db.session.commit()
+    return see_other("/channels")
+
+
+@blueprint.post("/channels/own/<key>/<any(rename, remove):verb>")
+def change_channel(key: str, verb: str) -> Response:
+    """An own channel has another name, or is gone."""
+    try:
+        channel = channels.find(key)
+        if verb == "rename":
+            channels.rename(channel, request.form.get("name", "")[:100])
+        else:
+            channels.remove(channel)
+    except RuleError as error:
+        db.session.rollback()
+        return _index(422, error, key)
     db.session.commit()
     return see_other("/channels")
 

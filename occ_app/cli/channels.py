@@ -48,6 +48,28 @@ def channel_add(domain: str, name: str) -> None:
     click.echo(key)
 
 
+@channel.command("rename")
+@with_shop
+@click.argument("key")
+@click.argument("name")
+@says_why
+def channel_rename(domain: str, key: str, name: str) -> None:
+    """An own channel has another name; its key stays."""
+    with of_shop(domain):
+        channels.rename(channels.find(key), name)
+
+
+@channel.command("remove")
+@with_shop
+@click.argument("key")
+@says_why
+def channel_remove(domain: str, key: str) -> None:
+    """An own channel that holds nothing is gone, with its rules."""
+    with of_shop(domain):
+        gone = channels.remove(channels.find(key))
+    click.echo(f"Removed, with {gone} rules")
+
+
 def _item(sku: str) -> Item:
     item = db.session.scalar(db.select(Item).where(Item.sku == sku, Item.kind == PRODUCT))
     if item is None:

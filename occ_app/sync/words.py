@@ -12,7 +12,7 @@ from babel.numbers import format_currency
 from flask import Flask, g
 from jinja2 import StrictUndefined
 
-from occ_app import clock
+from occ_app import clock, presses
 from occ_app.catalog.models import Item, Variant
 from occ_app.shops import settings
 from occ_app.sync import desk
@@ -378,6 +378,7 @@ def register(app: Flask) -> None:
         "local": local,
     }
     app.jinja_env.globals |= {"MODES": MODES, "TERM_NOTES": TERM_NOTES, "case_of": case, "name_of": name_of}
+    app.jinja_env.globals |= {"fresh_press": presses.fresh}
     app.jinja_env.globals |= {"own_title": own_title, "counted_as": counted_as, "pieces": pieces}
     config = app.extensions["occ_config"]
     files = [ROOT / "static" / name for name in ("app.css", "app.js")]

@@ -9,6 +9,8 @@ from occ_app.catalog.models import Item
 from occ_app.errors import RuleError
 from occ_app.extensions import db
 from occ_app.stock import channels, markets
+from occ_app.stock.channel_models import AllocationRule
+from occ_app.stock.sharing import Claim
 from occ_app.sync import modes
 from tests.b2b.conftest import HALF, SKU, System, split
 from tests.support.bench import DOMAIN, Bench
@@ -163,6 +165,30 @@ def test_channels_of_like_names_have_keys_of_their_own_and_only_the_same_name_is
 
     assert made == [303, 303, 303, 303, 422, 422]
     assert own == ["own-market-hall", "farm-shop", "farm-shop-2", "markets-2"]
+
+
+def test_an_own_channel_is_renamed_and_removed_once_it_holds_nothing(system: System) -> None:
+    bench, one = system.bench, item_id(system.bench)
+    for name in ("Farm shop", "Cafe"):
+        bench.open("/channels", method="POST", data={"name": name})
+    bench.open(f"/channels/items/{one}/amounts", method="POST", data={"farm-shop": "7"})
+
+    assert text(bench, "/channels/own/farm-shop/rename", method="POST", data={"name": "cafe"})[0] == 422
+    assert "Give a name of 1" in text(bench, "/channels/own/farm-shop/rename", method="POST", data={"name": " "})[1]
+    bench.open("/channels/own/farm-shop/rename", method="POST", data={"name": "Farm Shop & Yard"})
+    status, said = text(bench, "/channels/own/farm-shop/remove", method="POST")
+    assert (status, "Farm Shop &amp; Yard holds 7 units. Give them back first" in said) == (422, True)
+    bench.open(f"/channels/items/{one}/back", method="POST", data={"channel": "farm-shop"})
+    split(bench, SKU, (Claim("shopify"), Claim("farm-shop", share_percent=0)))
+    assert text(bench, "/channels/own/farm-shop/remove", method="POST")[0] == 303
+
+    with bench.scope():
+        assert [channel.key for channel in channels.own()] == ["cafe"]
+        assert [rule.channel for rule in db.session.scalars(db.select(AllocationRule))] == ["shopify"]
+    assert "Farm" not in text(bench, f"/channels/items/{one}")[1].split("History")[0]
+    assert text(bench, "/channels/log")[0] == 200
+    for path in ("own/wholesale/remove", "own/none/remove"):
+        assert text(bench, f"/channels/{path}", method="POST")[0] == 422
 
 
 def test_back_in_the_pool_everybody_sells_the_same_units(system: System) -> None:
