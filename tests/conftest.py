@@ -10,6 +10,7 @@ import httpx2
 import pytest
 from flask import Flask
 from flask_migrate import upgrade
+from hypothesis import HealthCheck, settings
 from sqlalchemy import URL
 from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
@@ -26,6 +27,11 @@ from occ_app.shopify import client as shopify_client
 from occ_app.shopify.transport import StandinTransport
 from tests.support.bench import Bench
 from tests.support.settings import SECRET, drop_database, empty_tables, find_server, make_config, make_database
+
+settings.register_profile(  # how busy the machine is proves nothing, and a run finds what the last one found
+    "same", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("same")
 
 
 class ByFile(LoadFileScheduling):
