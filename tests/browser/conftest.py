@@ -36,7 +36,7 @@ FLAGS = [
     "--disable-sync",
 ]
 SHOTS = ROOT / "shots"
-expect.set_options(timeout=20_000)  # a busy machine is no wrong page
+expect.set_options(timeout=60_000)  # a busy machine is no wrong page
 
 
 def free_port() -> int:
@@ -89,7 +89,7 @@ class Stack:
 
 def wait_for(url: str) -> None:
     """The address answers."""
-    eventually(lambda: _answers(url), 60)
+    eventually(lambda: _answers(url))
 
 
 def _answers(url: str) -> bool:
@@ -99,8 +99,8 @@ def _answers(url: str) -> bool:
         return False
 
 
-def eventually(is_true: object, seconds: float = 30) -> None:
-    """The condition holds before the time is up."""
+def eventually(is_true: object, seconds: float = 90) -> None:
+    """The condition comes true. How soon is measured elsewhere: here others may keep the machine busy."""
     end = time.monotonic() + seconds
     while not is_true():  # type: ignore[operator]
         assert time.monotonic() < end, "it did not come true in time"
@@ -154,15 +154,15 @@ def fill(stack: Stack) -> None:
     stack.post("install", {})
     token = stack.post("id-token", {})["id_token"]
     urlopen(Request(f"{stack.app}/", headers={"Authorization": f"Bearer {token}"}), timeout=20).read()
-    eventually(lambda: "default_location = gid" in stack.occ("settings", "show", "--shop", SHOP), 30)
-    eventually(lambda: "EC85" in _variant_skus(stack), 30)
+    eventually(lambda: "default_location = gid" in stack.occ("settings", "show", "--shop", SHOP))
+    eventually(lambda: "EC85" in _variant_skus(stack))
     stack.occ("settings", "set", "--shop", SHOP, "drift_grace_seconds", "0")
     stack.occ(
         "settings", "set", "--shop", SHOP, "guard_units", "1000"
     )  # the tests share a store; their steps are bigger than a day's
     for kind in ("items", "lots", "mappings"):
         stack.occ("import", kind, f"devshop/seed/{kind}.csv", "--shop", SHOP)
-    eventually(lambda: all(row["expected"] == row["target"] for row in shown(stack) if row["variant_gid"]), 60)
+    eventually(lambda: all(row["expected"] == row["target"] for row in shown(stack) if row["variant_gid"]))
     kitchen = [sys.executable, str(ROOT / "scripts" / "kitchen.py"), SHOP]
     subprocess.run(kitchen, cwd=ROOT, env={**stack.environment, "PYTHONPATH": str(ROOT)}, check=True)
 

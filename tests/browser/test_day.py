@@ -23,7 +23,7 @@ def test_a_lot_released_on_the_page_raises_shopifys_number(tab: Page, stack: Sta
     frame.get_by_role("button", name="Send to review SC-2").click()
     frame.get_by_role("button", name="Release SC-2").click()
 
-    eventually(lambda: stack.available("CB-TRF-SC-12") == before + 12, 5)
+    eventually(lambda: stack.available("CB-TRF-SC-12") == before + 12)
     keep_shot(tab, "lots-after-release")
 
 
@@ -52,7 +52,7 @@ def test_a_hand_edit_is_shown_kept_and_settled_each_way(
     before = stack.available(sku)
     edited, settled = before + more, before + stays
     stack.post("inventory/set", {"sku": sku, "available": edited})
-    eventually(lambda: "drift" in row(stack, sku)["open_exceptions"], 40)
+    eventually(lambda: "drift" in row(stack, sku)["open_exceptions"])
     assert stack.available(sku) == edited
     frame = open_app(tab, stack, "/exceptions")
     keep_shot(tab, f"exceptions-{sku}")
@@ -69,7 +69,7 @@ def test_what_was_sold_while_the_app_was_down_is_caught_up(tab: Page, stack: Sta
     stack.start_app()
 
     stack.post("/_devshop/webhooks/deliver", {"now": True})
-    eventually(lambda: row(stack, "CB-TIN-CP-200")["sellable"] == left, 40)
+    eventually(lambda: row(stack, "CB-TIN-CP-200")["sellable"] == left)
     assert stack.available("CB-TIN-CP-200") == left
 
 
@@ -86,14 +86,14 @@ def test_a_new_item_is_made_mapped_and_counted_by_hand(tab: Page, stack: Stack) 
     frame.get_by_role("button", name="Make the lot").click()
     expect(frame.get_by_role("heading", name="Where the 12 are")).to_be_visible()
     eventually(
-        lambda: open_app(tab, stack, "/mapping").get_by_role("checkbox", name=re.compile("Ruby bar")).count() == 1, 30
+        lambda: open_app(tab, stack, "/mapping").get_by_role("checkbox", name=re.compile("Ruby bar")).count() == 1
     )
     frame = open_app(tab, stack, "/mapping")
     frame.get_by_role("checkbox", name=re.compile("Ruby bar")).check()
     frame.get_by_label("Set Shopify to our numbers").check()
     frame.get_by_role("button", name="Map the selected").click()
 
-    eventually(lambda: stack.available("RUBY") == 12, 20)
+    eventually(lambda: stack.available("RUBY") == 12)
 
 
 def test_a_wrong_quantity_is_told_beside_its_field(tab: Page, stack: Stack) -> None:

@@ -68,16 +68,16 @@ def test_the_number_follows_and_the_last_one_sold_twice_is_told(stack: Stack, pa
     row = next(row for row in rows if row["imported"] and row["available"] and skus.count(row["sku"]) == 1)
     theirs, ours = str(row["sku"]), str(row["our_sku"])
     edit(stack, theirs, 9)
-    eventually(lambda: stack.available(ours) == 9, 10)
+    eventually(lambda: stack.available(ours) == 9)
     edit(stack, theirs, 1)
-    eventually(lambda: stack.available(ours) == 1, 10)
+    eventually(lambda: stack.available(ours) == 1)
 
     made = [
         stack.post(f"/_devshop/shops/{domain}/orders", {"lines": [{"sku": sku, "quantity": 1}]})["id"]
         for domain, sku in ((SHOP, ours), (DOMAIN, theirs))
     ]
 
-    eventually(lambda: "missing" in stack.occ("exceptions", "list", "--shop", SHOP), 20)
+    eventually(lambda: "missing" in stack.occ("exceptions", "list", "--shop", SHOP))
     left = stack.available(ours)
     stack.post(f"orders/{made[0]}/cancel", {})  # else it would stand on the partner's next order
 

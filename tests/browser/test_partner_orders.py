@@ -37,7 +37,7 @@ def test_a_weeks_order_grows_is_closed_received_and_stated(chromium: Browser, st
     for quantity, paid in ((2, "paid"), (3, "paid"), (1, "pending")):
         lines = [{"sku": sku, "quantity": quantity} for sku in skus]
         stack.post("orders", {"lines": lines, "financial_status": paid})
-    eventually(lambda: captured(stack) == before + 12, 60)
+    eventually(lambda: captured(stack) == before + 12)
 
     context = chromium.new_context(viewport={"width": 1440, "height": 1000}, bypass_csp=True)
     tab = context.new_page()

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.browser
 
 
 def test_a_suggestion_is_questioned_drafted_and_found_in_hand(tab: Page, stack: Stack) -> None:
-    eventually(lambda: "CB-TRF-HP-12" in stack.occ("plan", "show", "--shop", "cocoa-bristol.myshopify.com"), 60)
+    eventually(lambda: "CB-TRF-HP-12" in stack.occ("plan", "show", "--shop", "cocoa-bristol.myshopify.com"))
     frame = open_app(tab, stack, "/planning")
     first = frame.locator("li.case").first
     expect(first.get_by_role("link", name="Hazelnut Praline truffles, 12")).to_be_visible()

@@ -39,4 +39,4 @@ def test_a_run_of_120_bars_is_planned_completed_and_a_part_released(tab: Page, s
     card.get_by_label("Release", exact=True).fill("50")
     card.get_by_role("button", name="Save review").click()
 
-    eventually(lambda: stack.available("CB-BAR-SS70-80") == before + 50, 20)
+    eventually(lambda: stack.available("CB-BAR-SS70-80") == before + 50)

@@ -48,7 +48,7 @@ def pages(stack: Stack) -> dict[str, str]:
             ids = cocoa.id, bars[0].id, dough.id
     for quantity in (12, 30, 3):
         stack.post("orders", {"lines": [{"sku": SKU, "quantity": quantity}]})
-    eventually(lambda: sum(lot["places"].get("committed", 0) for lot in traced(stack)["lots"]) == 45, 60)
+    eventually(lambda: sum(lot["places"].get("committed", 0) for lot in traced(stack)["lots"]) == 45)
     with app.app_context(), shop_scope(shop_id):
         lot_ids = [ids[1], *db.session.scalars(db.select(Lot.id).where(Lot.lot_number == "PASTE-20261110-1"))]
         opened = recall.open_(lot_ids, reason="Metal in the paste", actor="Inés Duarte", at=clock.now(), is_drill=True)
