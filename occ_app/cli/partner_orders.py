@@ -194,7 +194,7 @@ def statement(domain: str, partner_domain: str, since: str, until: str) -> None:
         except ValueError:
             raise RuleError("Give days such as 2026-11-01.") from None
         begin, end = (datetime.combine(day, time(0), zone).astimezone(UTC) for day in (first, last + timedelta(days=1)))
-        head, rows = statement_rows(listing.statement(found, begin, end), listing.currency_of(found))
+        head, rows = statement_rows(listing.statement(found, begin, end))
         writer = csv.writer(sys.stdout)
         writer.writerows([head, *rows])
 

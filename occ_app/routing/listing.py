@@ -58,7 +58,7 @@ WAITS = (
 
 @dataclass(frozen=True)
 class Shown:
-    """A partner order with its sums. `cost` in the partner's currency; `sold` in ours; `margin` of what customers bought in per cent, None where
+    """A partner order with its sums. `cost` in the order's currency; `sold` in ours; `margin` of what customers bought in per cent, None where
     no rate is known. `for_stock`: units that belong to no customer."""
 
     order: PartnerOrder
@@ -144,7 +144,7 @@ def sums(condition: ColumnElement[bool], limit: int = 50, offset: int = 0) -> li
         query.limit(limit).offset(offset)
     ):
         more, extra = _extra(order)
-        ours = rates.ours(partner, Decimal(cost_of_sold))
+        ours = rates.ours(partner, Decimal(cost_of_sold), order.currency)
         margin = ((sold - ours) / sold * 100).quantize(Decimal("0.1")) if sold and ours is not None else None
         found.append(
             Shown(
@@ -192,11 +192,12 @@ def variants_of(order: PartnerOrder, partner: Partner) -> list[Variant]:
     sources = select(PartnerVariant).where(PartnerVariant.id.in_(ids)).options(joinedload(PartnerVariant.product))
     by_id = {source.id: source for source in db.session.scalars(sources)}
     discount = partner_settings.number(partner, "discount_percent")
+    sells_in = Rates().currency(partner)
     found = []
     for variant_id, cost, units, number, for_stock in rows:
         source = by_id[variant_id]
         name = f"{source.product.title}{', ' + source.title if source.title else ''}"
-        asks = rules.cost_of(source.price, discount, order.currency)
+        asks = rules.cost_of(source.price, discount, sells_in) if sells_in == order.currency else None
         picture = source.image_url or next((image["url"] for image in source.product.images), None)
         unit_cost = cost or Decimal(0)
         shown = Variant(
@@ -380,7 +381,7 @@ def customers(condition: ColumnElement[bool], limit: int = 50, offset: int = 0) 
 
 @dataclass(frozen=True)
 class Entry:
-    """One order in a statement, amounts in the partner's currency. Ordered = to be paid + short + damaged + refunded."""
+    """One order in a statement, amounts in the order's currency. Ordered = to be paid + short + damaged + refunded."""
 
     order: PartnerOrder
     units: int
@@ -429,6 +430,26 @@ def statement(partner: Partner, since: datetime, until: datetime) -> list[Entry]
     return found
 
 
-def currency_of(partner: Partner) -> str:
-    """The currency that the partner is paid in."""
-    return Rates().currency(partner)
+@dataclass(frozen=True)
+class Total:
+    """What the orders of a statement in one currency come to."""
+
+    currency: str
+    orders: int
+    ordered: Decimal
+    short: Decimal
+    damaged: Decimal
+    refunded: Decimal
+    to_pay: Decimal
+
+
+def totals(entries: Sequence[Entry]) -> list[Total]:
+    """One for each currency, in the order in which they come: amounts of different currencies are never added."""
+    by_currency: dict[str, list[Entry]] = {}
+    for entry in entries:
+        by_currency.setdefault(entry.order.currency, []).append(entry)
+    names = ("ordered", "short", "damaged", "refunded", "to_pay")
+    return [
+        Total(currency, len(found), *(sum((getattr(one, name) for one in found), Decimal(0)) for name in names))
+        for currency, found in by_currency.items()
+    ]

@@ -24,9 +24,12 @@ class Rates:
             self._currencies[partner.id] = theirs.currency if theirs else shop().currency
         return self._currencies[partner.id]
 
-    def ours(self, partner: Partner, amount: Decimal) -> Decimal | None:
-        """The amount in our currency; None where no rate is known."""
-        if self.currency(partner) == shop().currency:
+    def ours(self, partner: Partner, amount: Decimal, currency: str) -> Decimal | None:
+        """The amount, which is in that currency, in ours; None where no rate is known. The one that is given is of what the partner sells in
+        now."""
+        if currency == shop().currency:
             return amount
+        if currency != self.currency(partner):
+            return None
         given = settings.get(partner, "exchange_rate")
         return amount * Decimal(given) if given else None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 from datetime import UTC, date, datetime, time, timedelta
-from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -34,7 +33,6 @@ def statement() -> Response:
             entries=[],
             since=None,
             until=None,
-            currency="",
             error="",
         )
     error = ""
@@ -46,9 +44,7 @@ def statement() -> Response:
     partner = next((one for one in partners if str(one.id) == chosen), partners[0])
     entries = listing.statement(partner, _begin(since), _begin(until + timedelta(days=1)))
     if request.args.get("as") == "csv":
-        return csv_of(
-            *statement_rows(entries, listing.currency_of(partner)), f"statement-{partner.id}-{since}-{until}.csv"
-        )
+        return csv_of(*statement_rows(entries), f"statement-{partner.id}-{since}-{until}.csv")
     return page(
         "routing/statement.html",
         status=422 if error else 200,
@@ -57,17 +53,13 @@ def statement() -> Response:
         entries=entries,
         since=since,
         until=until,
-        currency=listing.currency_of(partner),
         error=error,
-        totals={
-            name: sum((getattr(one, name) for one in entries), Decimal(0))
-            for name in ("ordered", "short", "damaged", "refunded", "to_pay")
-        },
+        totals=listing.totals(entries),
     )
 
 
-def statement_rows(entries: list[listing.Entry], currency: str) -> tuple[list[str], list[list[Any]]]:
-    """Head and rows of a statement as CSV."""
+def statement_rows(entries: list[listing.Entry]) -> tuple[list[str], list[list[Any]]]:
+    """Head and rows of a statement as CSV, each row in the currency of its order."""
     head = ["partner_order", "their_order", "ordered_on", "units", "ordered", "shipped", "received", "short", "damaged"]
     rows = [
         [
@@ -82,7 +74,7 @@ def statement_rows(entries: list[listing.Entry], currency: str) -> tuple[list[st
             one.damaged,
             one.refunded,
             one.to_pay,
-            currency,
+            one.order.currency,
         ]
         for one in entries
     ]

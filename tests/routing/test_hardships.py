@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from devshop import drafts, oauth, orders
 from devshop.faults import CallFault
 from occ_app.extensions import across_shops, db
-from occ_app.routing import capture, deciding
+from occ_app.routing import capture, deciding, listing
 from occ_app.routing import drafts as calls
 from occ_app.routing.models import PartnerLine
 from occ_app.shops.models import Shop
@@ -227,3 +228,28 @@ def test_an_order_in_a_currency_that_the_store_has_left_is_refused_and_nothing_c
     weekly.look()
     weekly.send()
     assert "Priced in GBP" in weekly.exceptions()["partner_lines"]["causes"][0]
+
+
+def test_amounts_stay_in_the_currency_of_their_order_when_the_partner_sells_in_another(weekly: Trade) -> None:
+    weekly.send("close")
+    sell_in(weekly, "EUR")
+    weekly.put("exchange_rate", "0.5")
+    weekly.buy("C-2", 1)
+    weekly.send("close")
+    sell_in(weekly, "USD")
+    weekly.look()
+    page = weekly.bench.open("/partner-orders/statement").get_data(as_text=True)
+    file = weekly.bench.open("/partner-orders/statement?as=csv").get_data(as_text=True)
+    first, second = weekly.orders()
+    with weekly.bench.scope():
+        margins = [listing.one(order.id).margin for order in (first, second)]
+        asked = [one.asks_now for one in listing.variants_of(first, weekly.partner())]
+
+    assert re.findall(r'scope="row">([^<]*)<', page) == ["1 order in GBP", "1 order in EUR"]
+    assert re.findall(r"<strong>([^<]*\d)</strong>", page) == ["£20.00", "€11.00", "£20.00", "€11.00"]
+    assert [row.split(",")[-2:] for row in file.splitlines()[1:]] == [["20.00", "GBP"], ["11.00", "EUR"]]
+    assert [str(margin) for margin in margins] == [
+        "-53.8",
+        "None",
+    ]  # two at 6.50 for 10.00 each; no rate of EUR is known
+    assert asked == [None]
