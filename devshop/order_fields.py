@@ -133,6 +133,9 @@ on("LineItem", "variant")(
 )
 on("LineItem", "originalUnitPriceSet")(lambda line, info: money_bag(line.price, info))
 on("LineItem", "discountedUnitPriceSet")(lambda line, info: money_bag(line.unit_price, info))
+on("LineItem", "discountedUnitPriceAfterAllDiscountsSet")(
+    lambda line, info: money_bag(line.unit_price - line.unit_share, info)
+)
 on("LineItem", "originalTotalSet")(lambda line, info: money_bag(line.price * line.quantity, info))
 on("LineItem", "totalDiscountSet")(lambda line, info: money_bag(line.unit_discount * line.quantity, info))
 on("LineItem", "discountedTotalSet")(

@@ -17,7 +17,10 @@ RESTOCK_TYPES = ("cancel", "return", "no_restock")
 
 
 def create(store: Store, data: dict[str, Any]) -> Order:
-    """A new order; its tracked lines moved units from available to committed. `days_ago` puts it into the past."""
+    """A new order; its tracked lines moved units from available to committed. `days_ago` puts it into the past.
+
+    `discount` of a line is off each of its units, that of the order (such as a code) off all of it.
+    """
     lines = [_line(store, row, data.get("location_gid")) for row in data.get("lines", [])]
     if not lines:
         raise DevshopError("an order needs lines")
@@ -27,10 +30,18 @@ def create(store: Store, data: dict[str, Any]) -> Order:
     order.is_on_hold, order.risk = bool(data.get("is_on_hold", False)), str(data.get("risk", "none")).upper()
     if order.risk not in RISKS:
         raise DevshopError(f"risk is one of {', '.join(RISKS)}")
+    order.discount = _discount(data, order.total)
     for line in lines:
         take_stock(store, order, line, {"available": -line.quantity, "committed": line.quantity}, "order")
     place(store, order)
     return order
+
+
+def _discount(data: dict[str, Any], most: Decimal) -> Decimal:
+    off = Decimal(str(data.get("discount", 0)))
+    if not 0 <= off <= most:
+        raise DevshopError(f"a discount is from 0 to {most}")
+    return off
 
 
 def new(store: Store, lines: list[Line], financial_status: str, days_ago: float = 0) -> Order:
@@ -40,7 +51,11 @@ def new(store: Store, lines: list[Line], financial_status: str, days_ago: float 
 
 
 def place(store: Store, order: Order) -> None:
-    """The order is in the store, and the app is told."""
+    """The order is in the store, what is off all of it spread over its lines by their price, and the app is told."""
+    lines_total = order.total + order.discount
+    for line in order.lines:
+        share = order.discount * line.unit_price / lines_total if lines_total else Decimal()
+        line.unit_share = share.quantize(Decimal("0.01"))
     store.next_order_number += 1
     store.orders[order.id] = order
     store.remember(order)
@@ -104,12 +119,14 @@ def _line(store: Store, row: dict[str, Any], location: str | None) -> Line:
         raise DevshopError("a line needs a quantity of 1 or more")
     key = row.get("variant_gid") or row.get("sku")
     if key is None:
-        return Line(store.world.new_id(), row.get("title", "Tip"), quantity, Decimal(str(row.get("price", "1.00"))))
+        price = Decimal(str(row.get("price", "1.00")))
+        off = _discount(row, price)
+        return Line(store.world.new_id(), row.get("title", "Tip"), quantity, price, unit_discount=off)
     variant = store.variant(key)
     where = row.get("location_gid") or location
     found = store.location(where) if where else inventory.where_sold(store, variant, quantity)
-    title = store.products[variant.product_id].title
-    return Line(store.world.new_id(), title, quantity, variant.price, variant, found.id)
+    title, off = store.products[variant.product_id].title, _discount(row, variant.price)
+    return Line(store.world.new_id(), title, quantity, variant.price, variant, found.id, unit_discount=off)
 
 
 def take_stock(

@@ -179,7 +179,7 @@ class Product:
 class Line:
     """A line of an order. `quantity` as ordered (edits upward raise it); `removed` left by refund or edit; `fulfilled` shipped.
 
-    `price` is that of a unit before `unit_discount`.
+    `price` is that of a unit before `unit_discount` and `unit_share`, its part of what is off the whole order.
     """
 
     id: int
@@ -192,6 +192,7 @@ class Line:
     removed_unfulfilled: int = 0
     fulfilled: int = 0
     unit_discount: Decimal = Decimal()
+    unit_share: Decimal = Decimal()
     attributes: dict[str, str] = field(default_factory=dict)
 
     @property

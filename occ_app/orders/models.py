@@ -76,7 +76,7 @@ class OrderLine(ShopScoped, db.Model):
     sku: Mapped[str] = mapped_column(Text, default="")
     title: Mapped[str] = mapped_column(Text, default="")
     quantity: Mapped[int]
-    unit_price: Mapped[Decimal | None] = mapped_column(Numeric(14, 2))
+    unit_price: Mapped[Decimal | None] = mapped_column(Numeric(14, 2))  # after all discounts, when it was first read
     mapping_id: Mapped[int | None] = mapped_column(ForeignKey("mapping.id"))  # the mapping it was booked through; stays
     units_per_variant: Mapped[int] = mapped_column(default=1)  # of that mapping, when it was first booked
     waits_for_mapping: Mapped[bool] = mapped_column(default=False)

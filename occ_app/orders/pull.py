@@ -199,7 +199,7 @@ def _line(
         location_gid=places.get(row["id"]),
         sku=row["sku"] or "",
         title=row["title"],
-        unit_price=Decimal(row["originalUnitPriceSet"]["shopMoney"]["amount"]),
+        unit_price=Decimal(row["discountedUnitPriceAfterAllDiscountsSet"]["shopMoney"]["amount"]),
         snapshot=LineSnapshot(
             row["quantity"], row["unfulfilledQuantity"], is_cancelled, tuple(removals.get(row["id"], ()))
         ),

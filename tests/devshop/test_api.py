@@ -334,3 +334,20 @@ def test_shopifys_own_package_accepts_our_webhooks(world: World) -> None:
 
     assert (result.ok, result.shop) == (True, "shop")
     assert not ShopifyApp("client-id", "another").verify_webhook_req(request).ok
+
+
+def test_discounts_of_a_line_and_of_the_whole_order_are_off_what_a_unit_costs(web: FlaskClient) -> None:
+    mugs = {"title": "Mug", "quantity": 2, "price": "6.00", "discount": "1.00"}
+    made = control(web, "orders", {"lines": [mugs, {"title": "Gift wrap", "price": "2.00"}], "discount": "6.00"})
+    names = ("originalUnitPriceSet", "discountedUnitPriceSet", "discountedUnitPriceAfterAllDiscountsSet")
+    asked = " ".join(f"{name} {{ shopMoney {{ amount }} }}" for name in names)
+    query = f"query($id: ID!) {{ order(id: $id) {{ lineItems(first: 9) {{ nodes {{ {asked} }} }} }} }}"
+    found = ask(web, query, {"id": made["gid"]}).get_json()["data"]["order"]["lineItems"]["nodes"]
+    too_much = control(web, "orders", {"lines": [{**mugs, "discount": "6.01"}]})
+
+    assert made["total"] == "6.00"
+    assert [[row[name]["shopMoney"]["amount"] for name in names] for row in found] == [
+        ["6.00", "5.00", "2.50"],
+        ["2.00", "2.00", "1.00"],
+    ]
+    assert too_much == {"error": "a discount is from 0 to 6.00"}

@@ -187,6 +187,18 @@ def test_an_order_booked_before_anybody_captured_is_captured_once(weekly: Trade)
 # Money ------------------------------------------------------------------------------------------------------------------------------
 
 
+def test_what_customers_bought_counts_at_what_they_paid_after_all_discounts(weekly: Trade) -> None:
+    line = {"sku": "C-2", "quantity": 2, "discount": "1.50"}
+    orders.create(weekly.bench.store, {"lines": [line], "discount": "4.00"})
+    weekly.bench.settle()
+    weekly.send()
+    with weekly.bench.scope():
+        shown = listing.one(weekly.orders()[0].id)
+
+    assert [str(one.sold_for) for one in weekly.lines()] == ["6.50", "3.00"]
+    assert (str(shown.sold), str(shown.margin)) == ("19.00", "-121.1")  # 2 x 6.50 + 2 x 3.00, for 2 x 10 + 2 x 11
+
+
 def sell_in(trade: Trade, currency: str) -> None:
     """The roaster's store has another currency from now on."""
     trade.stores[ROASTER].currency = currency
