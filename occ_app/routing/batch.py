@@ -226,7 +226,7 @@ class Batch:
         return True
 
     def _too_small(self, order: PartnerOrder) -> str | None:
-        lines = orders.content_of(order, orders.rows_of(order))["lines"]
+        lines = rules.goods(orders.content_of(order, orders.rows_of(order))["lines"])
         return rules.misses(
             sum(units for _, _, units in lines),
             drafts.total(lines),

@@ -9,11 +9,11 @@ from decimal import Decimal
 from typing import Any
 
 from occ_app.routing.models import PartnerOrder
+from occ_app.routing.rules import CUSTOM
 from occ_app.shopify.client import Answer, Client
 
 COMPLETED = "COMPLETED"
 MOST_SHOWN = 180  # lines that the answer to an update or a completion shows; a draft of more is looked at before
-CUSTOM = "custom:"  # begins what stands in for the variant gid of a line that the partner made up, such as a fee; its title follows
 Line = tuple[str, str, int]
 Problem = tuple[tuple[str, ...], str]  # field path, message
 
@@ -55,7 +55,8 @@ class Parcel:
 
 @dataclass(frozen=True)
 class Placed:
-    """The order that came of a draft. `ordered`: variant gid -> units as ordered; `current`: without what was taken off since."""
+    """The order that came of a draft. `ordered`: variant gid (or `CUSTOM`: a fee, or a variant that was deleted since) -> units as ordered;
+    `current`: without what was taken off since."""
 
     gid: str
     name: str
@@ -176,8 +177,12 @@ def _line(row: dict[str, Any]) -> Line | None:
     """A line in an answer; None where its variant was deleted."""
     if row["variant"] is None and not row["custom"]:
         return None
-    gid = row["variant"]["id"] if row["variant"] else CUSTOM + row["title"]
-    return gid, _money(row["approximateDiscountedUnitPriceSet"]), row["quantity"]
+    return _gid(row), _money(row["approximateDiscountedUnitPriceSet"]), row["quantity"]
+
+
+def _gid(row: dict[str, Any]) -> str:
+    """What a line is of. One whose variant was deleted since is told from a fee by nothing but its title."""
+    return str(row["variant"]["id"]) if row["variant"] else CUSTOM + row["title"]
 
 
 def delete(client: Client, gid: str) -> Outcome:
@@ -197,8 +202,7 @@ def find_placed(client: Client, gid: str) -> Placed | None:
         if node is None:
             return None
         for row in node["lineItems"]["nodes"]:
-            # A variant that was deleted since is known to the order's own line no more; its units count as ordered under no variant.
-            variant_gid = (row["variant"] or {}).get("id", "")
+            variant_gid = _gid(row)
             ordered[variant_gid] = ordered.get(variant_gid, 0) + row["quantity"]
             current[variant_gid] = current.get(variant_gid, 0) + row["currentQuantity"]
             lines.append((variant_gid, _money(row["discountedUnitPriceSet"]), row["quantity"]))
@@ -216,7 +220,7 @@ def find_placed(client: Client, gid: str) -> Placed | None:
 
 
 def lines_of_parcel(client: Client, gid: str) -> dict[str, int]:
-    """What is in the parcel: variant gid -> units."""
+    """What is in the parcel: variant gid (or `CUSTOM`) -> units."""
     found: dict[str, int] = {}
     after = None
     while True:
@@ -224,7 +228,7 @@ def lines_of_parcel(client: Client, gid: str) -> dict[str, int]:
         if node is None:
             return found
         for row in node["fulfillmentLineItems"]["nodes"]:
-            variant_gid = (row["lineItem"]["variant"] or {}).get("id", "")
+            variant_gid = _gid(row["lineItem"])
             found[variant_gid] = found.get(variant_gid, 0) + row["quantity"]
         page = node["fulfillmentLineItems"]["pageInfo"]
         if not page["hasNextPage"]:

@@ -16,7 +16,6 @@ from occ_app.orders.models import Order, OrderLine
 from occ_app.partners import settings as partner_settings
 from occ_app.partners.models import Partner, PartnerVariant
 from occ_app.routing import orders, rules
-from occ_app.routing.drafts import CUSTOM
 from occ_app.routing.eligibility import PAID, RISKY
 from occ_app.routing.models import (
     CANCELLED,
@@ -103,11 +102,12 @@ class Variant:
     asks_now: Decimal | None
     for_stock: int = 0
     is_theirs: bool = False  # the partner added it; no line of ours is for it
+    is_fee: bool = False  # of these, no goods: no units, `unit_cost` is all of it
 
     @property
     def total(self) -> Decimal:
         """What it costs in all."""
-        return self.unit_cost * self.units
+        return self.unit_cost if self.is_fee else self.unit_cost * self.units
 
 
 def sums(condition: ColumnElement[bool], limit: int = 50, offset: int = 0) -> list[Shown]:
@@ -143,7 +143,7 @@ def sums(condition: ColumnElement[bool], limit: int = 50, offset: int = 0) -> li
     for order, partner, lines, units, cost, sold, cost_of_sold, *counts in db.session.execute(
         query.limit(limit).offset(offset)
     ):
-        more, extra = _extra(order)
+        more, extra, fees = _extra(order)
         ours = rates.ours(partner, Decimal(cost_of_sold), order.currency)
         margin = ((sold - ours) / sold * 100).quantize(Decimal("0.1")) if sold and ours is not None else None
         found.append(
@@ -152,7 +152,7 @@ def sums(condition: ColumnElement[bool], limit: int = 50, offset: int = 0) -> li
                 partner,
                 lines,
                 int(units) + more,
-                Decimal(cost) + extra,
+                Decimal(cost) + extra + fees,
                 Decimal(sold),
                 margin,
                 *map(int, counts),
@@ -161,10 +161,15 @@ def sums(condition: ColumnElement[bool], limit: int = 50, offset: int = 0) -> li
     return found
 
 
-def _extra(order: PartnerOrder) -> tuple[int, Decimal]:
-    """Units that the partner added to the order, and what they cost; none where it came to nothing."""
+def _extra(order: PartnerOrder) -> tuple[int, Decimal, Decimal]:
+    """Units that the partner added to the order, what they cost, and its fees; none where it came to nothing."""
     added = order.extra if order.state != CANCELLED else []
-    return sum(int(n) for _, _, n in added), sum((Decimal(str(c)) * int(n) for _, c, n in added), Decimal(0))
+    units = rules.goods(added)
+    cost, fees = (
+        sum((Decimal(str(each)) * int(n) for _, each, n in lines), Decimal(0))
+        for lines in (units, [line for line in added if rules.is_fee(line[0])])
+    )
+    return sum(int(n) for _, _, n in units), cost, fees
 
 
 def one(order_id: int) -> Shown:
@@ -219,7 +224,11 @@ def _added_to(order: PartnerOrder, partner: Partner) -> list[Variant]:
         source = known.get(gid)
         facts = (source.sku, source.image_url) if source else ("", None)
         has = source.available if source else None
-        name = names.get(gid) or (gid.removeprefix(CUSTOM) if gid.startswith(CUSTOM) else "Another product")
+        if rules.is_fee(gid):
+            amount, title = Decimal(str(cost)) * int(units), str(gid).removeprefix(rules.CUSTOM)
+            found.append(Variant(title, "", None, 0, 0, None, amount, None, is_theirs=True, is_fee=True))
+            continue
+        name = names.get(gid, "Another product")
         found.append(Variant(name, *facts, int(units), 0, has, Decimal(str(cost)), None, is_theirs=True))
     return found
 
@@ -381,7 +390,8 @@ def customers(condition: ColumnElement[bool], limit: int = 50, offset: int = 0) 
 
 @dataclass(frozen=True)
 class Entry:
-    """One order in a statement, amounts in the order's currency. Ordered = to be paid + short + damaged + refunded."""
+    """One order in a statement, amounts in the order's currency. Ordered + fees = to be paid + short + damaged + refunded. Fees have no
+    units."""
 
     order: PartnerOrder
     units: int
@@ -391,11 +401,12 @@ class Entry:
     short: Decimal
     damaged: Decimal
     refunded: Decimal
+    fees: Decimal
 
     @property
     def to_pay(self) -> Decimal:
         """What is left to be paid."""
-        return self.ordered - self.short - self.damaged - self.refunded
+        return self.ordered + self.fees - self.short - self.damaged - self.refunded
 
 
 def statement(partner: Partner, since: datetime, until: datetime) -> list[Entry]:
@@ -419,12 +430,18 @@ def statement(partner: Partner, since: datetime, until: datetime) -> list[Entry]
     )
     found = []
     for order, units, ordered, shipped, received, *credit in db.session.execute(query):
-        more, extra = _extra(order)
+        more, extra, fees = _extra(order)
         if order.state == CANCELLED and not int(units):
             continue
         found.append(
             Entry(
-                order, int(units) + more, Decimal(ordered) + extra, int(shipped), int(received), *map(Decimal, credit)
+                order,
+                int(units) + more,
+                Decimal(ordered) + extra,
+                int(shipped),
+                int(received),
+                *map(Decimal, credit),
+                fees,
             )
         )
     return found
@@ -440,6 +457,7 @@ class Total:
     short: Decimal
     damaged: Decimal
     refunded: Decimal
+    fees: Decimal
     to_pay: Decimal
 
 
@@ -448,7 +466,7 @@ def totals(entries: Sequence[Entry]) -> list[Total]:
     by_currency: dict[str, list[Entry]] = {}
     for entry in entries:
         by_currency.setdefault(entry.order.currency, []).append(entry)
-    names = ("ordered", "short", "damaged", "refunded", "to_pay")
+    names = ("ordered", "short", "damaged", "refunded", "fees", "to_pay")
     return [
         Total(currency, len(found), *(sum((getattr(one, name) for one in found), Decimal(0)) for name in names))
         for currency, found in by_currency.items()

@@ -29,7 +29,8 @@ class PartnerOrder(ShopScoped, db.Model):
     """One order to a partner. `tag` is nobody else's: by it the draft is found again whatever became of the answer.
 
     `sending` is committed before a call and says exactly what goes out; `sent` is what the draft held when we last knew. Both:
-    {"lines": [[variant gid, unit cost, quantity]], "until": ..., "ship_to": {...}}; `sending` also {"rows": {line id: quantity}}.
+    {"lines": [[variant gid, unit cost, quantity]], "until": ..., "ship_to": {...}}; `sending` also {"rows": {line id: quantity}}, `sent` also
+    {"off": [variant gid]} where lines of these are to leave the draft, because the partner deleted the variant or Shopify refuses it.
     A draft whose lines are not `sent` was changed by the partner: that is kept in `theirs` until a person, or the cutoff, decides.
     `theirs` with `overwritten` is not in the draft any more: our update came over it, and theirs is put back.
     """

@@ -6,13 +6,16 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import ROUND_HALF_UP, Decimal
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from occ_app.partners import prices
 
 MOST_LINES = 499  # of a draft order. Source: Shopify, DraftOrderInput
 CENT = Decimal("0.01")
+CUSTOM = "custom:"  # begins what stands in for the variant gid of a line that the partner made up, such as a fee; its title follows
 Group = tuple[str, str, int]  # partner's variant gid, cost per unit as text, units
+Line = TypeVar("Line", bound=Sequence[Any])  # a group, or one that was read from JSON
 
 
 def to_order(needed: int, still_open: int, covered: int) -> int:
@@ -69,6 +72,21 @@ def _summed(lines: Iterable[Sequence[object]]) -> dict[tuple[str, Decimal], int]
         key = (str(gid), Decimal(str(cost)))
         found[key] = found.get(key, 0) + int(str(quantity))
     return {key: units for key, units in found.items() if units}
+
+
+def is_fee(gid: object) -> bool:
+    """Whether that stands for a line of no variant: it costs something, but is no goods."""
+    return str(gid).startswith(CUSTOM)
+
+
+def goods(lines: Iterable[Line]) -> list[Line]:
+    """The lines without fees."""
+    return [line for line in lines if not is_fee(line[0])]
+
+
+def without(lines: Iterable[Line], gids: Collection[object]) -> list[Line]:
+    """The lines of other variants than these."""
+    return [line for line in lines if line[0] not in gids]
 
 
 def by_variant(lines: Iterable[Sequence[object]]) -> dict[str, int]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from occ_app import clock
 from occ_app.extensions import db
-from occ_app.routing import drafts, orders, rules, settling
+from occ_app.routing import drafts, orders, rules, settling, theirs
 from occ_app.routing.context import Context
 from occ_app.routing.drafts import Draft, Outcome, Problem
 from occ_app.routing.models import CLOSING, CREATED, OPEN, PartnerLine, PartnerOrder
@@ -51,8 +51,8 @@ def _done(of: Context, order: PartnerOrder, outcome: Outcome) -> None:
         orders.tell(order, clock.now(), f"Draft {outcome.name} opened there")
     order.draft_gid, order.draft_name = outcome.gid or order.draft_gid, outcome.name
     settling.confirmed(of, order, orders.rows_of(order), outcome.at)
-    held = outcome.held
-    if was is not None and held is not None and not rules.same(held, was["lines"]):
+    held = rules.without(outcome.held, was.get("off", ())) if was is not None and outcome.held is not None else None
+    if held is not None and not rules.same(held, settling.lines_of(was)):
         settling.changed(of, order, held, outcome.at, is_overwritten=True)
     db.session.commit()
     if order.theirs is not None:
@@ -81,20 +81,22 @@ def _refused(of: Context, order: PartnerOrder, content: dict[str, Any], outcome:
     order.sending = None
     if order.draft_gid is None:
         order.create_tried_at = None
-    if _mend(of, order, content, outcome.problems):
-        order.sent = None
+    refused = _mend(of, order, content, outcome.problems)
+    if refused:
+        order.sent = settling.taken_off(order.sent, refused)
     elif order.draft_gid is None:
         raise ShopifyRefusedError(outcome.words)
     else:
         settling.look(of, order)
-        if order.state in (OPEN, CLOSING) and order.theirs is None and order.sent is not None:
+        is_known = order.sent is not None and not order.sent.get("off")
+        if order.state in (OPEN, CLOSING) and order.theirs is None and is_known:
             raise ShopifyRefusedError(outcome.words)
     db.session.commit()
     return order.state not in (OPEN, CLOSING) or order.theirs is not None
 
 
-def _mend(of: Context, order: PartnerOrder, content: dict[str, Any], problems: Sequence[Problem]) -> bool:
-    """Lines that Shopify refused need a person. Returns whether any was found, so that the rest can go."""
+def _mend(of: Context, order: PartnerOrder, content: dict[str, Any], problems: Sequence[Problem]) -> Collection[str]:
+    """Lines that Shopify refused need a person. Returns of which variants they are: without them the rest can go."""
     refused: dict[str, str] = {}
     for path, message in problems:
         numbers = [int(part) for part in path if part.isdigit()]
@@ -104,7 +106,7 @@ def _mend(of: Context, order: PartnerOrder, content: dict[str, Any], problems: S
         if row.state == CREATED and row.quantity and row.partner_variant.variant_gid in refused:
             orders.fail(row, f"{of.partner.name}: {refused[row.partner_variant.variant_gid]}")
             of.count("failed", 1)
-    return bool(refused)
+    return refused.keys()
 
 
 def _empty(of: Context, order: PartnerOrder, rows: Sequence[PartnerLine]) -> None:
@@ -139,7 +141,11 @@ def complete(of: Context, order: PartnerOrder) -> None:
         if draft.status == drafts.COMPLETED:
             settling.ordered(of, order, draft, "")
             return
-        if not _lower(of, order, draft):
+        settling.compare(of, order, draft)
+        is_other = draft.gone > 0 or order.theirs is not None
+        if order.theirs is not None:  # at the cutoff theirs counts
+            theirs.take(order, of.partner, clock.now())
+        if not _lower(of, order, draft) and not is_other:
             raise ShopifyRefusedError(outcome.words)
         order.sent = None
         db.session.commit()

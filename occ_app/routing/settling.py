@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from occ_app import clock
 from occ_app.extensions import db
@@ -67,7 +68,7 @@ def look(of: Context, order: PartnerOrder) -> None:
         by = "" if order.complete_tried_at else f"{of.partner.name} made it an order before its cutoff"
         ordered(of, order, draft, by)
         return
-    _compare(of, order, draft)
+    compare(of, order, draft)
 
 
 def is_gone(of: Context, order: PartnerOrder) -> None:
@@ -83,7 +84,8 @@ def is_gone(of: Context, order: PartnerOrder) -> None:
     of.again = True
 
 
-def _compare(of: Context, order: PartnerOrder, draft: Draft) -> None:
+def compare(of: Context, order: PartnerOrder, draft: Draft) -> None:
+    """What the open draft holds is what we know of it; where it is not what we sent, somebody is asked."""
     rows = orders.rows_of(order)
     sending, sent = order.sending, order.sent
     if sending is not None and rules.same(draft.lines, sending["lines"]) and not draft.gone:
@@ -93,7 +95,7 @@ def _compare(of: Context, order: PartnerOrder, draft: Draft) -> None:
     if draft.gone:
         _drop_gone(of, order, rows, draft)
         return
-    if sent is None or rules.same(draft.lines, sent["lines"]):
+    if sent is None or rules.same(rules.without(draft.lines, sent.get("off", ())), lines_of(sent)):
         if order.theirs is not None and not order.theirs.get("overwritten"):
             order.theirs = None
             well(order)
@@ -115,26 +117,42 @@ def changed(
 
 
 def _difference(of: Context, order: PartnerOrder) -> str:
-    ours = rules.by_variant((order.sent or {"lines": []})["lines"])
+    ours = rules.by_variant(lines_of(order.sent))
     now = rules.by_variant((order.theirs or {"lines": []})["lines"])
     gids = [gid for gid in {**ours, **now} if ours.get(gid, 0) != now.get(gid, 0)]
     names = orders.names_of(gids, of.partner)
-    names |= {gid: gid.removeprefix(drafts.CUSTOM) for gid in gids if gid.startswith(drafts.CUSTOM)}
+    names |= {gid: gid.removeprefix(rules.CUSTOM) for gid in gids if rules.is_fee(gid)}
     parts = [f"{names.get(gid, 'Another product')}: {ours.get(gid, 0)} to {now.get(gid, 0)}" for gid in gids]
     return ", ".join(parts[:6]) + (f" and {len(parts) - 6} more" if len(parts) > 6 else "") or "other prices"
 
 
 def _drop_gone(of: Context, order: PartnerOrder, rows: Sequence[PartnerLine], draft: Draft) -> None:
-    """Lines whose variant the partner deleted need a person; the draft is sent anew without them."""
+    """Lines whose variant the partner deleted need a person; the draft is sent anew without them. What else the partner made of it is asked
+    about: the draft is then to hold that."""
     there = {gid for gid, _, _ in draft.lines}
     missing = orders.variant_gids([row for row in rows if row.on_order]) - there
     cause = f"{of.partner.name} no longer has it"
-    for row in rows:
-        if row.state == CREATED and row.quantity and row.partner_variant.variant_gid in missing:
-            orders.fail(row, cause)
-            of.count("failed", 1)
-    order.sent = None  # whatever the draft holds, it is to hold our lines alone
-    orders.tell(order, clock.now(), "Lines taken off", cause)
+    gone = [row for row in rows if row.state == CREATED and row.quantity and row.partner_variant.variant_gid in missing]
+    for row in gone:
+        orders.fail(row, cause)
+        of.count("failed", 1)
+    if gone:
+        orders.tell(order, clock.now(), "Lines taken off", cause)
+    order.sent = taken_off(order.sent, missing)
+    if order.sent is None or rules.same(draft.lines, lines_of(order.sent)):
+        return
+    if order.theirs is None or not rules.same(order.theirs["lines"], draft.lines):
+        changed(of, order, draft.lines, draft.at, is_overwritten=True)
+
+
+def taken_off(sent: dict[str, Any] | None, gids: Collection[str]) -> dict[str, Any] | None:
+    """What the draft holds as far as it stays: lines of these variants are to leave it, so it is sent anew."""
+    return {**sent, "off": sorted({*sent.get("off", ()), *gids})} if sent is not None else None
+
+
+def lines_of(sent: dict[str, Any] | None) -> list[Sequence[Any]]:
+    """The lines that the draft holds and that are to stay."""
+    return rules.without(sent["lines"], sent.get("off", ())) if sent is not None else []
 
 
 def ordered(of: Context, order: PartnerOrder, draft: Draft, detail: str) -> None:

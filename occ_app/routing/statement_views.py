@@ -73,12 +73,13 @@ def statement_rows(entries: list[listing.Entry]) -> tuple[list[str], list[list[A
             one.short,
             one.damaged,
             one.refunded,
+            one.fees,
             one.to_pay,
             one.order.currency,
         ]
         for one in entries
     ]
-    return [*head, "refunded", "to_pay", "currency"], rows
+    return [*head, "refunded", "fees", "to_pay", "currency"], rows
 
 
 def _period() -> tuple[date, date]:

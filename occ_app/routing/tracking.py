@@ -69,8 +69,8 @@ def _taken_off(order: PartnerOrder, partner: Partner, rows: Sequence[PartnerLine
             wanted[gid] = wanted.get(gid, 0) + row.quantity
             credited[gid] = credited.get(gid, 0) + row.short + row.damaged
             left[gid] = left.get(gid, 0) + row.quantity - row.received - row.short - row.damaged
-    known = {gid: placed.current[gid] for gid in placed.current if gid}
-    there = {gid: known.get(gid, units if "" in placed.ordered else 0) + credited[gid] for gid, units in wanted.items()}
+    has_deleted = any(rules.is_fee(gid) and gid not in _fees(order) for gid in placed.ordered)
+    there = {gid: placed.current.get(gid, units if has_deleted else 0) + credited[gid] for gid, units in wanted.items()}
     off = {gid: min(units - there[gid], left[gid]) for gid, units in wanted.items()}
     less = {gid: units for gid, units in off.items() if units > 0}
     if not less:
@@ -123,12 +123,17 @@ def _parcels(client: Client, order: PartnerOrder, placed: Placed) -> None:
             row = PartnerParcel(partner_order_id=order.id, fulfillment_gid=parcel.gid, sent_at=parcel.sent_at)
             row.shop_id = order.shop_id
             db.session.add(row)
-            words = f"{rules.units(sum(lines.values()))} sent"
+            words = f"{rules.units(sum(n for gid, n in lines.items() if gid not in _fees(order)))} sent"
         else:
             words = "Parcel cancelled" if parcel.status != GOOD else "Tracking changed"
         row.status, row.tracking, row.lines, row.changed_at = parcel.status, parcel.tracking, lines, parcel.changed_at
         orders.tell(order, clock.now(), words, ", ".join(numbers_of(parcel.tracking)))
     db.session.flush()
+
+
+def _fees(order: PartnerOrder) -> set[str]:
+    """What stands for the fees that the partner put on the order."""
+    return {str(gid) for gid, _, _ in order.extra if rules.is_fee(gid)}
 
 
 def numbers_of(tracking: Sequence[dict[str, Any]]) -> list[str]:
@@ -147,7 +152,7 @@ def _shipped(order: PartnerOrder, rows: Sequence[PartnerLine], at: datetime) -> 
     sent: dict[str, int] = {}
     for parcel in parcels_of(order):
         for gid, units in parcel.lines.items():
-            sent[gid] = sent.get(gid, 0) + int(units)
+            sent[gid] = sent.get(gid, 0) + (int(units) if gid not in _fees(order) else 0)
     standing = [row for row in rows if row.state == CREATED]
     for gid in {row.partner_variant.variant_gid for row in standing}:
         of_variant = [row for row in standing if row.partner_variant.variant_gid == gid]

@@ -419,6 +419,66 @@ def test_a_fee_that_the_partner_added_is_asked_about_and_no_line_is_lost(weekly:
     assert "partner_lines" not in weekly.exceptions()
 
 
+def test_a_fee_is_paid_and_shown_as_such_and_counts_as_no_unit(weekly: Trade) -> None:
+    weekly.buy("C-1", 2)
+    weekly.send()
+    drafts.edit(weekly.stores[ROASTER], weekly.drafts()[0], {"add": [{"title": "Packing", "price": "4.50"}]})
+    weekly.bench.settle()
+    decide(weekly, "partner_order", "theirs")
+    number = weekly.orders()[0].id
+    page = weekly.bench.open(f"/partner-orders/{number}").get_data(as_text=True)
+    theirs = weekly.bench.open(f"/supplies/{weekly.orders()[0].partner_id}/order", weekly.stores[ROASTER]).get_data(
+        as_text=True
+    )
+    assert "Added by them" not in page
+    assert ("Fee" in page, "1 variant" in page, "£24.50" in page) == (True, True, True)
+    assert "2 units for £24.50" in theirs
+    weekly.to_cutoff()
+    fee = next(line for line in weekly.theirs()[0].lines if line.variant is None)
+    row = {"line_item_id": fee.id, "quantity": 1}
+    orders.fulfil(weekly.stores[ROASTER], weekly.theirs()[0], [row])
+    weekly.look()
+
+    assert weekly.orders()[0].state == "ordered"  # none of the goods has left
+    file = weekly.bench.open("/partner-orders/statement?as=csv").get_data(as_text=True).splitlines()
+    row = dict(zip(file[0].split(","), file[1].split(","), strict=True))
+    assert [row[name] for name in ("units", "ordered", "fees", "to_pay")] == ["2", "20.00", "4.50", "24.50"]
+    page = weekly.bench.open("/partner-orders/statement").get_data(as_text=True)
+    assert page.count('data-label="Fees">£4.50<') == 2
+
+
+def test_a_fee_does_not_make_an_order_as_large_as_it_must_be(weekly: Trade) -> None:
+    weekly.put("minimum_units", "3")
+    weekly.buy("C-1", 2)
+    weekly.send()
+    drafts.edit(weekly.stores[ROASTER], weekly.drafts()[0], {"add": [{"title": "Packing", "price": "4.50"}]})
+    weekly.bench.settle()
+    decide(weekly, "partner_order", "theirs")
+    weekly.to_cutoff()
+
+    assert weekly.theirs() == []
+
+
+@pytest.mark.parametrize("is_heard", [True, False])
+def test_a_fee_that_came_as_a_variant_was_deleted_is_kept(weekly: Trade, is_heard: bool) -> None:
+    weekly.buy("C-1", 3)
+    weekly.buy("C-2", 2)
+    weekly.send()
+    weekly.bench.settle()
+    store = weekly.stores[ROASTER]
+    with weekly.bench.world.silence():
+        drafts.edit(store, weekly.drafts()[0], {"add": [{"title": "Packing", "price": "4.50"}]})
+        products.delete_variant(store, store.variant("C-1"))
+    if is_heard:
+        weekly.look()
+        assert weekly.exceptions()["partner_order"]["difference"] == "Packing: 0 to 1"
+    weekly.to_cutoff()
+
+    assert sorted((line.title, line.quantity) for line in weekly.theirs()[0].lines) == [("Coffee 2", 2), ("Packing", 1)]
+    assert weekly.orders()[0].extra == [["custom:Packing", "4.50", 1]]
+    assert weekly.exceptions()["partner_lines"]["causes"] == ["Northlight Coffee no longer has it"]
+
+
 def test_a_deleted_variant_stops_only_its_own_lines(weekly: Trade) -> None:
     weekly.buy("C-1", 3)
     weekly.buy("C-2", 2)
