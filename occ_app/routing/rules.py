@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import ROUND_HALF_UP, Decimal
@@ -113,6 +113,16 @@ def priced(
                     pool[gid, cost] -= units
                     left[row.id] -= units
     return found, [(gid, str(cost), units) for (gid, cost), units in sorted(pool.items()) if units]
+
+
+def still_added(extra: Iterable[Sequence[Any]], beyond: Mapping[str, int]) -> list[list[Any]]:
+    """What is left of the lines that the partner added, where so many units of each stand there beyond ours. Of what is not named, all is."""
+    left, found = dict(beyond), []
+    for gid, cost, units in extra:
+        kept = min(units, left.get(gid, units))
+        left |= {gid: left[gid] - kept} if gid in left else {}
+        found += [[gid, cost, kept]] if kept else []
+    return found
 
 
 def shared_out(wanted: Sequence[tuple[int, int]], there: int) -> dict[int, int]:

@@ -71,6 +71,7 @@ def _taken_off(order: PartnerOrder, partner: Partner, rows: Sequence[PartnerLine
             left[gid] = left.get(gid, 0) + row.quantity - row.received - row.short - row.damaged
     has_deleted = any(rules.is_fee(gid) and gid not in _fees(order) for gid in placed.ordered)
     there = {gid: placed.current.get(gid, units if has_deleted else 0) + credited[gid] for gid, units in wanted.items()}
+    _less_added(order, partner, {**placed.current, **{gid: there[gid] - n for gid, n in wanted.items()}})
     off = {gid: min(units - there[gid], left[gid]) for gid, units in wanted.items()}
     less = {gid: units for gid, units in off.items() if units > 0}
     if not less:
@@ -88,6 +89,18 @@ def _taken_off(order: PartnerOrder, partner: Partner, rows: Sequence[PartnerLine
         order, clock.now(), f"{partner.name} took {taken} off", "" if number else "no customer wants them any more"
     )
     capture.tell_failed(partner, clock.now())
+
+
+def _less_added(order: PartnerOrder, partner: Partner, beyond: Mapping[str, int]) -> None:
+    """Of what the partner added, no more is on the order than stands there beyond our lines."""
+    kept = rules.still_added(order.extra, {gid: max(0, units) for gid, units in beyond.items()})
+    if kept == order.extra:
+        return
+    off = sum(n for _, _, n in rules.goods(order.extra)) - sum(n for _, _, n in rules.goods(kept))
+    order.extra = kept
+    orders.tell(
+        order, clock.now(), f"{partner.name} took {rules.units(off) if off else 'a fee'} off that they had added"
+    )
 
 
 def _given_up(rows: Sequence[PartnerLine], less: Mapping[str, int]) -> list[tuple[PartnerLine, int]]:

@@ -141,3 +141,9 @@ def test_an_update_is_told_by_what_came_and_what_went_and_time_by_its_two_larges
     assert rules.changed_by([0]) == ""
     assert rules.time_left(timedelta(days=2, hours=1, minutes=9)) == [(2, "d"), (1, "h")]
     assert rules.time_left(timedelta(seconds=-5)) == [(0, "h"), (0, "min")]
+
+
+def test_what_the_partner_added_is_no_more_than_stands_there_beyond_ours() -> None:
+    added = [["a", "1.00", 2], ["a", "2.00", 2], ["b", "1.00", 3], ["c", "1.00", 1]]
+
+    assert rules.still_added(added, {"a": 3, "b": 0}) == [["a", "1.00", 2], ["a", "2.00", 1], ["c", "1.00", 1]]

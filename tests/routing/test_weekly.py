@@ -308,6 +308,32 @@ def test_what_the_partner_added_is_on_our_order_as_theirs_and_billed_until_it_is
         assert listing.one(number).cost == 0
 
 
+def test_what_the_partner_added_and_refunds_is_no_longer_on_our_order(weekly: Trade) -> None:
+    weekly.buy("C-1", 2)
+    weekly.send()
+    store, (draft,) = weekly.stores[ROASTER], weekly.drafts()
+    added = [{"sku": "C-2", "quantity": 3}, {"title": "Packing", "price": "4.50"}]
+    drafts.edit(store, draft, {"set": [{"sku": "C-1", "quantity": 4}], "add": added})
+    weekly.bench.settle()
+    decide(weekly, "partner_order", "theirs")
+    weekly.to_cutoff()
+    (theirs,) = weekly.theirs()
+    for title, quantity in (("Coffee 1", 1), ("Coffee 2", 2), ("Packing", 1)):
+        line = next(one for one in theirs.lines if one.title == title)
+        orders.refund(store, theirs, [{"line_item_id": line.id, "quantity": quantity}])
+        weekly.look()
+    with weekly.bench.scope():
+        shown = listing.one(weekly.orders()[0].id)
+
+    assert sorted(shown.order.extra) == sorted(
+        [[store.variant(sku).gid, cost, 1] for sku, cost in (("C-1", "10.00"), ("C-2", "11.00"))]
+    )
+    assert (shown.units, str(shown.cost)) == (4, "41.00")
+    assert "partner_lines" not in weekly.exceptions()
+    page = weekly.bench.open(f"/partner-orders/{shown.order.id}").get_data(as_text=True)
+    assert all(f"took {what} off that they had added" in page for what in ("1 unit", "2 units", "a fee"))
+
+
 def test_put_ours_back_undoes_the_partners_edit(weekly: Trade) -> None:
     weekly.buy("C-1", 3)
     weekly.send()
