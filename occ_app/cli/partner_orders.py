@@ -52,7 +52,8 @@ def send(domain: str, partner_domain: str, is_now: bool) -> None:
 
 def _tell(made: list[dict[str, Any]]) -> None:
     for row in made:
-        click.echo(f"partner {row['partner']}: {row['placed']} lines placed, {row['orders']} orders made")
+        orders_made = f"{row['orders']} {'order' if row['orders'] == 1 else 'orders'} made"
+        click.echo(f"partner {row['partner']}: {rules.lines(row['placed'], 'placed', 'placed')}, {orders_made}")
     causes = [row["cause"] for row in made if row["cause"]]
     if causes:
         raise OutsideError("\n".join(causes))

@@ -9,7 +9,7 @@ from sqlalchemy.orm import joinedload
 
 from occ_app.errors import RuleError
 from occ_app.extensions import current_shop_id, db
-from occ_app.routing import capture, orders, theirs
+from occ_app.routing import capture, eligibility, orders, rules, theirs
 from occ_app.routing.models import CLOSING, FAILED, OPEN, PENDING, PartnerLine, PartnerOrder
 from occ_app.routing.prices import Rates
 from occ_app.sync import desk
@@ -38,7 +38,7 @@ def settle(found: SyncException, remedy: str, at: datetime) -> str:
     if found.kind == desk.PARTNER_LINES:
         lines = retry_all(int(number))
         tasks.ask("partner_orders", current_shop_id())
-        return f"{lines} {'line goes' if lines == 1 else 'lines go'} with the next batch"
+        return rules.lines(len(lines), "goes", "go") + eligibility.when(PartnerLine.id.in_(lines), at)
     if found.kind == desk.SETUP:
         for order in db.session.scalars(_resting()):
             order.next_try_at = at
@@ -67,14 +67,14 @@ def _order(order_id: int, what: str, remedy: str, at: datetime) -> str:
     return "Ours is put back with the next batch"
 
 
-def retry_all(partner_id: int) -> int:
-    """Every line of the partner that needs a person waits for the next batch again. Returns how many."""
+def retry_all(partner_id: int) -> list[int]:
+    """Every line of the partner that needs a person waits for the next batch again. Returns their ids."""
     loaded = _failed(partner_id).options(joinedload(PartnerLine.partner), joinedload(PartnerLine.partner_variant))
-    found = 0
+    found = []
     for line in db.session.scalars(loaded.with_for_update(of=PartnerLine)).all():
         if line.unit_cost is not None or capture.cost_of(line.partner, line.partner_variant) is not None:
             _retry(line)
-            found += 1
+            found.append(line.id)
     db.session.flush()
     return found
 

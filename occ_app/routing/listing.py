@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Case, ColumnElement, case, func, select
+from sqlalchemy import ColumnElement, case, func, select
 from sqlalchemy.orm import joinedload
 
 from occ_app.extensions import db
@@ -16,7 +16,7 @@ from occ_app.orders.models import Order, OrderLine
 from occ_app.partners import settings as partner_settings
 from occ_app.partners.models import Partner, PartnerVariant
 from occ_app.routing import orders, rules
-from occ_app.routing.eligibility import PAID, RISKY
+from occ_app.routing.eligibility import PAID, RISKY, WAITS, waits_because
 from occ_app.routing.models import (
     CANCELLED,
     CLOSING,
@@ -44,15 +44,6 @@ STATES = {
     RECEIVED: ("Received", "success"),
     CANCELLED: ("Cancelled", "neutral"),
 }
-# Why a line waits, in the order in which people look.
-WAITS = (
-    "Not paid yet",
-    "On hold in Shopify",
-    "Risky, in Shopify's eyes",
-    "In the hold window",
-    "A test order",
-    "Goes next",
-)
 
 
 @dataclass(frozen=True)
@@ -239,28 +230,9 @@ def history(order: PartnerOrder) -> Sequence[PartnerOrderEvent]:
     return db.session.scalars(query.order_by(PartnerOrderEvent.id.desc()).limit(60)).all()
 
 
-def _waits_because(at: datetime) -> Callable[[int], Case[str]]:
-    """The cause of a waiting line as SQL; the hold window is the partner's, so one statement is made for each."""
-    of = shop()
-    unpaid = Order.financial_status.not_in(PAID)
-    if shop_settings.get(of, "route_orders") == "any":
-        unpaid = Order.id.is_(None)
-    held = Order.is_on_hold | (Order.fulfillment_status == "ON_HOLD")
-    risky = Order.risk.in_(RISKY[shop_settings.get(of, "route_risk")])
-    return lambda minutes: case(
-        (PartnerLine.stock_request_id.is_not(None), WAITS[5]),
-        (unpaid, WAITS[0]),
-        (held, WAITS[1]),
-        (risky, WAITS[2]),
-        (Order.placed_at > at - timedelta(minutes=minutes), WAITS[3]),
-        (Order.is_test, WAITS[4]),
-        else_=WAITS[5],
-    )
-
-
 def waiting(partner: Partner, at: datetime) -> dict[str, tuple[int, int]]:
     """Cause -> (lines, units) of what is not on an order to the partner yet."""
-    why = _waits_because(at)(partner_settings.get(partner, "hold_minutes"))
+    why = waits_because(at)(partner_settings.get(partner, "hold_minutes"))
     query = (
         select(why, func.count(), func.sum(PartnerLine.quantity))
         .outerjoin(OrderLine, OrderLine.id == PartnerLine.order_line_id)

@@ -170,6 +170,24 @@ def units(number: int) -> str:
     return f"{number} {'unit' if number == 1 else 'units'}"
 
 
+def lines(number: int, one: str, many: str) -> str:
+    """1 line waits, 2 lines wait."""
+    return f"{number} line {one}" if number == 1 else f"{number} lines {many}"
+
+
+def when_they_go(ready: int, unpaid: int, held: int) -> str:
+    """When lines go, to be put behind "go": " once paid", or ": 2 with the next batch, 1 once paid"."""
+    parts = [
+        (ready, "with the next batch"),
+        (unpaid, "once paid"),
+        (held, f"once nothing holds {'it' if held == 1 else 'them'} back"),
+    ]
+    parts = [(number, words) for number, words in parts if number]
+    if len(parts) < 2:
+        return f" {parts[0][1]}" if parts else " with the next batch"
+    return ": " + ", ".join(f"{number} {words}" for number, words in parts)
+
+
 def changed_by(changes: Iterable[int]) -> str:
     """What an update did, in words: the units that came and those that went, also where the sum stays."""
     rows = list(changes)

@@ -8,7 +8,7 @@ from typing import Any
 
 from occ_app import clock
 from occ_app.extensions import db
-from occ_app.routing import drafts, orders, rules, theirs
+from occ_app.routing import drafts, eligibility, orders, rules, theirs
 from occ_app.routing.context import Context
 from occ_app.routing.drafts import Draft, Line
 from occ_app.routing.models import CREATED, ORDERED, PartnerLine, PartnerOrder
@@ -76,9 +76,12 @@ def is_gone(of: Context, order: PartnerOrder) -> None:
     at = clock.now()
     rows = orders.rows_of(order)
     orders.know(order, rows, {}, at)
-    number = orders.back(rows, f"{of.partner.name} deleted the draft of {order.name}")
-    orders.cancel(order, at, f"{of.partner.name} deleted the draft. Its {number} lines go on a new one")
-    facts = {"partner": of.partner.name, "name": order.name, "what": "deleted", "lines": number}
+    cause = f"{of.partner.name} deleted the draft of {order.name}"
+    number = orders.back(rows, cause)
+    when = eligibility.when((PartnerLine.partner_id == of.partner.id) & (PartnerLine.cause == cause), at)
+    then = f"{rules.lines(number, 'goes', 'go')} on a new one{when}" if number else "no customer waits for any of it"
+    orders.cancel(order, at, f"{of.partner.name} deleted the draft: {then}")
+    facts = {"partner": of.partner.name, "name": order.name, "what": "deleted", "lines": number, "when": when}
     desk.raise_(desk.PARTNER_ORDER, f"partner_order:{order.id}", facts, at)
     of.count("taken_off", number)
     of.again = True

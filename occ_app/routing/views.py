@@ -15,7 +15,7 @@ from occ_app.errors import RuleError
 from occ_app.extensions import db
 from occ_app.partners import cutoffs, standing
 from occ_app.partners.models import LEFT
-from occ_app.routing import batch, deciding, listing, orders, receiving, rules, stocking, tracking
+from occ_app.routing import batch, deciding, eligibility, listing, orders, receiving, rules, stocking, tracking
 from occ_app.routing.context import today
 from occ_app.routing.models import (
     CLOSE,
@@ -66,6 +66,7 @@ def _index(status: int = 200, toast: str | None = None, error: str = "") -> Resp
         counts={name: listing.count_orders(condition) for name, condition in VIEWS.items()},
         pages=pages_of(total, number, "/partner-orders", {"view": view}),
         pending=listing.count(PENDING),
+        when=eligibility.when(PartnerLine.state == PENDING, clock.now()),
         failed=listing.count(FAILED),
         partners=[partner for partner in standing.everybody() if partner.state != LEFT],
         now=clock.now(),
@@ -220,10 +221,11 @@ def _lines(view: str, toast: str | None = None) -> Response:
 
 @blueprint.post("/lines/<int:line_id>/retry")
 def retry(line_id: int) -> Response:
-    """The line goes with the next batch again."""
-    deciding.retry_one(line_id, clock.now())
+    """The line may go with a batch again."""
+    line, at = deciding.retry_one(line_id, clock.now()), clock.now()
+    toast = f"Goes{eligibility.when(PartnerLine.id == line.id, at)}"
     db.session.commit()
-    return _lines(FAILED, toast="Goes with the next batch")
+    return _lines(FAILED, toast=toast)
 
 
 @blueprint.post("/stock/<int:request_id>/off")

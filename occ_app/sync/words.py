@@ -275,7 +275,7 @@ def _late_change(name: str, facts: dict[str, Any]) -> Case:
     theirs = facts.get("their_title", facts["title"]), facts.get("their_sku", facts["sku"])
     named = f"{theirs[0]} ({theirs[1]})" if theirs[1] else theirs[0]
     message = f"Hello {facts['partner']}, would you take {number} × {named} off our order {facts['partner_order']}"
-    message += f" ({facts['their_order']} in your shop)? Our customer cancelled it. If it has left already, just send it. Thank you."
+    message += f"{_in_your_shop(facts['their_order'])}? Our customer cancelled it. If it has left already, just send it. Thank you."
     title = f"{number} of {facts['title']} too many on {facts['partner_order']}"
     return Case(title, words, "After the cutoff", "warning", (("told", f"I told {facts['partner']}"),), message)
 
@@ -285,7 +285,8 @@ def _short(name: str, facts: dict[str, Any]) -> Case:
         "; ".join(facts["lines"])
         + ". What is missing goes on the next order to them by itself; refund the customer in Shopify to stop that."
     )
-    message = f"Hello {facts['partner']}, of our order {facts['name']} ({facts['their_order']} in your shop) this did not come well:\n"
+    message = f"Hello {facts['partner']}, of our order {facts['name']}{_in_your_shop(facts['their_order'])}"
+    message += " this did not come well:\n"
     message += "\n".join(facts["lines"]) + "\nWe have ordered it again. Would you credit it, please? Thank you."
     return Case(
         f"{facts['name']}: {units(facts['units'])} short or damaged",
@@ -307,14 +308,23 @@ def _partner_order(name: str, facts: dict[str, Any]) -> Case:
         words = f"{facts['cause']} It is tried again by itself, later and later."
         return Case(f"{order} can't be sent to {who}", words, "Stopped", "critical", RETRY)
     if facts["what"] == "deleted":
-        words = (
-            f"{_lines(facts['lines'], 'waits again and goes', 'wait again and go')} on a new order with the next batch."
-        )
+        then = f"on a new order{facts.get('when', ' with the next batch')}."
+        words = f"{_lines(facts['lines'], 'waits again and goes', 'wait again and go')} {then}"
+        if not facts["lines"]:
+            words = NOBODY_WAITS
         return Case(f"{who} deleted {order}", words, "Deleted", "warning", (("seen", "I have seen it"),))
     words = f"{_lines(facts['lines'], 'that had not come needs', 'that had not come need')} you, among the failed lines of {who}."
     if not facts["lines"]:
-        words = "No customer waits for anything of it."
+        words = NOBODY_WAITS
     return Case(f"{who} cancelled {order}", words, "Cancelled", "critical", (("seen", "I have seen it"),))
+
+
+NOBODY_WAITS = "No customer waits for anything of it."
+
+
+def _in_your_shop(their_order: str) -> str:
+    """What the partner calls the order, behind our name of it; nothing while it has no name there yet."""
+    return f" ({their_order} in your shop)" if their_order else ""
 
 
 def _lines(number: int, one: str, many: str) -> str:

@@ -147,3 +147,9 @@ def test_what_the_partner_added_is_no_more_than_stands_there_beyond_ours() -> No
     added = [["a", "1.00", 2], ["a", "2.00", 2], ["b", "1.00", 3], ["c", "1.00", 1]]
 
     assert rules.still_added(added, {"a": 3, "b": 0}) == [["a", "1.00", 2], ["a", "2.00", 1], ["c", "1.00", 1]]
+
+
+def test_lines_say_when_they_go_each_kind_with_its_number() -> None:
+    assert rules.when_they_go(3, 0, 0) == " with the next batch"
+    assert rules.when_they_go(0, 1, 0) == " once paid"
+    assert rules.when_they_go(2, 1, 1) == ": 2 with the next batch, 1 once paid, 1 once nothing holds it back"

@@ -388,6 +388,68 @@ def test_the_desk_says_one_line_where_it_is_one(weekly: Trade) -> None:
     assert "1 unit sold is on no order" in page
 
 
+def test_lines_that_come_back_are_told_to_go_once_they_may(weekly: Trade) -> None:
+    mine = weekly.buy("C-1", 1)
+    weekly.send()
+    mine.financial_status = "PENDING"
+    orders.touched(weekly.bench.store, mine)
+    weekly.bench.settle()
+    drafts.delete(weekly.stores[ROASTER], weekly.drafts()[0])
+    weekly.bench.settle()
+    page = weekly.bench.open(f"/partner-orders/{weekly.orders()[0].id}").get_data(as_text=True)
+    assert "deleted the draft: 1 line goes on a new one once paid" in page
+    page = weekly.bench.open("/exceptions").get_data(as_text=True)
+    assert "1 line waits again and goes on a new order once paid." in page
+    weekly.buy("C-2", 1)
+
+    page = weekly.bench.open("/partner-orders").get_data(as_text=True)
+    assert "lines go: 1 with the next batch, 1 once paid" in page
+
+
+def test_a_draft_that_was_deleted_once_nobody_wanted_it_promises_no_lines(weekly: Trade) -> None:
+    mine = weekly.buy("C-1", 1)
+    weekly.send()
+    weekly.bench.settle()  # the batch of the day, too
+    orders.cancel(weekly.bench.store, mine, restock=True)
+    weekly.bench.settle()
+    drafts.delete(weekly.stores[ROASTER], weekly.drafts()[0])
+    weekly.bench.settle()
+
+    page = weekly.bench.open("/exceptions").get_data(as_text=True)
+    assert "No customer waits for anything of it." in page
+
+
+def test_a_failed_line_that_is_not_paid_goes_again_once_it_is(weekly: Trade) -> None:
+    mine = weekly.buy("C-1", 1)
+    weekly.buy("C-2", 2)
+    weekly.send("close")
+    orders.cancel(weekly.stores[ROASTER], weekly.theirs()[0], restock=True)
+    mine.financial_status = "PENDING"
+    orders.touched(weekly.bench.store, mine)
+    weekly.bench.settle()
+    lines = [line.id for line in weekly.lines() if line.state == "failed"]
+    page = weekly.bench.open(f"/partner-orders/lines/{lines[0]}/retry", method="POST").get_data(as_text=True)
+    assert "Goes once paid" in page
+    with weekly.bench.scope():
+        found = next(one for one in _open() if one.kind == "partner_lines")
+        said = settle.settle(found.id, "retry", actor="test", at=weekly.now)
+
+    assert said.sentence == "1 line goes with the next batch"
+
+
+def test_a_late_cancellation_names_only_what_the_order_is_called_already(weekly: Trade) -> None:
+    mine = weekly.buy("C-1", 2)
+    weekly.send()
+    weekly.stores[ROASTER].faults.upcoming.append(CallFault("lost_before", "mutation"))
+    weekly.to_cutoff()
+    assert weekly.orders()[0].state == "closing"
+    orders.cancel(weekly.bench.store, mine, restock=True)
+    weekly.bench.settle()
+    page = weekly.bench.open("/exceptions").get_data(as_text=True)
+
+    assert "off our order NC-2026-47? Our customer cancelled it." in page
+
+
 def test_an_order_that_the_partner_made_early_is_adopted_and_a_new_one_opened(weekly: Trade) -> None:
     weekly.buy("C-1", 3)
     weekly.send()
