@@ -271,11 +271,14 @@ def receive(order_id: int) -> Response:
     order, at = orders.get(order_id), clock.now()
     expected = receiving.expected(order)
     try:
+        seen = _seen(expected)
         if request.form.get("all"):
-            counts = {one.variant.id: Count(received=one.open) for one in expected}
+            counts = {
+                one.variant.id: Count(received=seen.get(one.variant.id, 0 if seen else one.open)) for one in expected
+            }
         else:
             counts = {one.variant.id: _count(one) for one in expected}
-        number = receiving.receive(order, counts, actor=g.user, today=today(at), at=at, seen=_seen(expected))
+        number = receiving.receive(order, counts, actor=g.user, today=today(at), at=at, seen=seen)
     except RuleError as error:
         db.session.rollback()
         return _receive(order_id, 422, error=error, given=None if error.field == "open" else request.form)
@@ -289,9 +292,14 @@ def _count(one: receiving.Expected) -> Count:
 
 
 def _seen(expected: list[receiving.Expected]) -> dict[int, int]:
-    """Partner variant id -> the units that the form showed as open: a form that is sent twice is known by them."""
-    shown = {one.variant.id: (request.form.get(f"open-{one.variant.id}", ""), one.item.name) for one in expected}
-    return {variant_id: _units(text, name) for variant_id, (text, name) in shown.items() if text}
+    """Partner variant id -> the units that the page showed as open: a form that is sent twice, or late, is known by them."""
+    all_of_them = dict(part.partition(":")[::2] for part in request.form.get("seen", "").split())
+    found = {}
+    for one in expected:
+        text = request.form.get(f"open-{one.variant.id}", "") or all_of_them.get(str(one.variant.id), "")
+        if text:
+            found[one.variant.id] = _units(text, one.item.name)
+    return found
 
 
 def _units(text: str, name: str) -> int:
@@ -309,7 +317,8 @@ def scan(order_id: int) -> Response:
     order, at = orders.get(order_id), clock.now()
     try:
         found = receiving.find_variant(order, request.form.get("code", "")[:200])
-        receiving.receive(order, {found.id: Count(received=1)}, actor=g.user, today=today(at), at=at)
+        seen = _seen(receiving.expected(order))
+        receiving.receive(order, {found.id: Count(received=1)}, actor=g.user, today=today(at), at=at, seen=seen)
     except RuleError as error:
         db.session.rollback()
         return _receive(order_id, 422, error=RuleError(str(error), field="code"))

@@ -160,6 +160,38 @@ def test_a_count_that_is_sent_twice_is_booked_once(trade_of_two: Trade) -> None:
     assert [line.received for line in trade_of_two.lines() if line.partner_order_id] == [1]
 
 
+def test_all_came_well_and_a_scan_book_nothing_when_somebody_else_has_counted_meanwhile(trade_of_two: Trade) -> None:
+    trade = trade_of_two
+    number = trade.orders()[0].id
+    trade.send("close")
+    path = f"/partner-orders/{number}/receive"
+    page = text(trade, path)
+    forms = re.findall(r"<form.*?</form>", page, re.S)
+    whole, scan, _ = [dict(re.findall(r'name="([^"]+)" value="([^"]*)"', form)) for form in forms]
+    scan["code"] = "C-1"
+    text(trade, f"/partner-orders/{number}/scan", method="POST", data=scan)
+    again = text(trade, f"/partner-orders/{number}/scan", 422, method="POST", data=scan)
+    late = text(trade, path, 422, method="POST", data=whole)
+
+    assert all("1 unit open by now, 2 when this page was loaded" in said for said in (again, late))
+    assert [line.received for line in trade.lines() if line.partner_order_id] == [1]
+
+
+def test_all_came_well_is_not_taken_for_what_was_counted_to_its_end_meanwhile(trade_of_two: Trade) -> None:
+    trade = trade_of_two
+    trade.buy("C-2", 1)
+    trade.send("close")
+    path = f"/partner-orders/{trade.orders()[0].id}/receive"
+    page = text(trade, path)
+    name, units = re.findall(r'name="(open-\d+)" value="(\d+)"', page)[0]
+    whole = dict(re.findall(r'name="([^"]+)" value="([^"]*)"', page.partition("</form>")[0]))
+    text(trade, path, method="POST", data={name: units, name.replace("open", "received"): units})
+    late = text(trade, path, 422, method="POST", data=whole)
+
+    assert "0 units open by now" in late
+    assert sorted(line.received for line in trade.lines() if line.partner_order_id) == [0, int(units)]
+
+
 def test_the_partner_sees_this_weeks_order_so_far_and_nobody_elses(trade_of_two: Trade) -> None:
     trade = trade_of_two
     with across_shops():
