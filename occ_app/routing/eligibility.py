@@ -59,6 +59,7 @@ def ready(partner: Partner, of: Shop, at: datetime) -> Select[tuple[PartnerLine]
             PartnerLine.partner_id == partner.id,
             PartnerLine.state == PENDING,
             PartnerLine.quantity > 0,
+            PartnerLine.partner_order_id.is_(None),
             PartnerLine.stock_request_id.is_not(None) | and_(*may_go(partner, of, at)),
         )
         .options(contains_eager(PartnerLine.partner_variant))

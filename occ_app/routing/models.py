@@ -81,7 +81,8 @@ class PartnerOrder(ShopScoped, db.Model):
     looked_at: Mapped[datetime | None]
     tries: Mapped[int] = mapped_column(default=0)
     next_try_at: Mapped[datetime | None]
-    cause: Mapped[str | None] = mapped_column(Text)  # why it rests, in plain words
+    # Why it rests, in plain words; of a cancelled one, that it may exist all the same: it is looked for once the partner is back.
+    cause: Mapped[str | None] = mapped_column(Text)
     ordered_at: Mapped[datetime | None]
     shipped_at: Mapped[datetime | None]
     received_at: Mapped[datetime | None]
@@ -112,7 +113,8 @@ class PartnerLine(ShopScoped, db.Model):
     """What one order line, or one request for stock, needs from its partner. All quantities are units of the partner's variant.
 
     One order line has several (`turn`) where a part was short, was taken off by the partner, or was added after a cutoff. `on_order`:
-    units that the partner's store shows for it, as we last knew; the sync rule counts with them (`partners.readings.reflect`).
+    units that the partner's store shows for it, as we last knew; the sync rule counts with them (`partners.readings.reflect`). One that
+    waits or failed and has an order was given up with it, and that order may exist all the same: it goes on no other until that is known.
     """
 
     __tablename__ = "partner_line"

@@ -162,12 +162,13 @@ def know(order: PartnerOrder, rows: Sequence[PartnerLine], units: Mapping[int, i
     return left
 
 
-def fail(row: PartnerLine, cause: str) -> None:
-    """The line needs a person, with its cause; it stands on no order. What the partner's store shows of it is told by `know`."""
-    if row.partner_order_id is not None:
-        capture.split(row, 0, state=FAILED, cause=cause)
-    else:
-        row.state, row.cause = FAILED, cause
+def fail(row: PartnerLine, cause: str) -> PartnerLine:
+    """The line needs a person, with its cause; it stands on no order. What the partner's store shows of it is told by `know`. Returns the
+    one that needs a person."""
+    if row.state == CREATED:
+        return capture.split(row, 0, state=FAILED, cause=cause)
+    row.state, row.cause = FAILED, cause
+    return row
 
 
 def back(rows: Sequence[PartnerLine], cause: str, *, state: str = PENDING) -> int:

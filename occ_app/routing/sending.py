@@ -141,6 +141,7 @@ def complete(of: Context, order: PartnerOrder) -> None:
         if draft.status == drafts.COMPLETED:
             settling.ordered(of, order, draft, "")
             return
+        order.looked_at = clock.now()
         settling.compare(of, order, draft)
         is_other = draft.gone > 0 or order.theirs is not None
         if order.theirs is not None:  # at the cutoff theirs counts

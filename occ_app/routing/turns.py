@@ -90,6 +90,7 @@ def run(client: Client, connect: Connect) -> None:
     """
     of, at = shop(), clock.now()
     _begin(at)
+    _look_for_given_up(connect)
     centre = FulfilmentCentre(client, of)
     for partner_id, kind in _due(of, at):
         _one(partner_id, kind, connect, centre)
@@ -104,10 +105,25 @@ def _begin(at: datetime) -> None:
     db.session.commit()
 
 
+def _look_for_given_up(connect: Connect) -> None:
+    """Orders that may exist though they were given up are known, before anything more goes to their partners."""
+    query = select(PartnerOrder.id).where(leaving.may_exist(clock.now())).order_by(PartnerOrder.id)
+    for order_id in list(db.session.scalars(query)):
+        order = orders.get(order_id)
+        try:
+            leaving.look_for(Context(order.partner, client_of(order.partner, connect), lambda: {}, CUTOFF), order)
+        except ShopifyError as error:
+            db.session.rollback()
+            orders.get(order_id).looked_at = clock.now()
+            log.info("partner order not looked for", order=order_id, cause=str(error))
+        db.session.commit()
+
+
 def now(client: Client, connect: Connect, partner_ids: Iterable[int], kind: str) -> list[PartnerBatch]:
     """These partners got a batch of that kind (`now`, `close`, `daily`) at once."""
     of = shop()
     _begin(clock.now())
+    _look_for_given_up(connect)
     centre = FulfilmentCentre(client, of)
     return [made for partner_id in partner_ids if (made := _one(partner_id, kind, connect, centre)) is not None]
 
@@ -254,7 +270,7 @@ def hear(partner_shop_id: int, gid: str, at: datetime, *, is_draft: bool) -> set
 
 def shops_due(at: datetime) -> Select[tuple[int]]:
     """Statement of the merchants who have something due but the daily batch, for the sweep."""
-    return select(PartnerOrder.shop_id).where(_closes_by(at) | looks_by(at)).distinct()
+    return select(PartnerOrder.shop_id).where(_closes_by(at) | looks_by(at) | leaving.may_exist(at)).distinct()
 
 
 def shops_with_work() -> CompoundSelect[tuple[int]]:

@@ -313,6 +313,8 @@ def _partner_order(name: str, facts: dict[str, Any]) -> Case:
         if not facts["lines"]:
             words = NOBODY_WAITS
         return Case(f"{who} deleted {order}", words, "Deleted", "warning", (("seen", "I have seen it"),))
+    if facts["what"] == "found":
+        return _found(who, order, facts)
     words = f"{_lines(facts['lines'], 'that had not come needs', 'that had not come need')} you, among the failed lines of {who}."
     if not facts["lines"]:
         words = NOBODY_WAITS
@@ -329,6 +331,14 @@ def _in_your_shop(their_order: str) -> str:
 
 def _lines(number: int, one: str, many: str) -> str:
     return f"{units(number)} {'line ' + one if number == 1 else 'lines ' + many}"
+
+
+def _found(who: str, order: str, facts: dict[str, Any]) -> Case:
+    called, extra = f", {facts['their_order']}," if facts["their_order"] else "", facts["extra"]
+    words = f"It had become an order{called} in their store before they left. Its lines are on it again."
+    if extra:
+        words += f" Ask {who} to take off what nobody waits for any more: {units(extra)} {'unit' if extra == 1 else 'units'}."
+    return Case(f"{order} was ordered after all", words, "Found", "warning", (("seen", "I have seen it"),))
 
 
 def _partner_lines(name: str, facts: dict[str, Any]) -> Case:

@@ -11,6 +11,8 @@ import pytest
 from devshop import drafts, oauth, orders
 from devshop.faults import CallFault
 from occ_app.extensions import across_shops, db
+from occ_app.partners import standing
+from occ_app.partners.models import CONNECTED
 from occ_app.routing import capture, deciding, listing
 from occ_app.routing import drafts as calls
 from occ_app.routing.models import PartnerLine
@@ -107,6 +109,80 @@ def test_a_partner_that_is_disconnected_at_the_cutoff_gets_the_order_once_it_is_
 
     assert on_orders(weekly) == [{"C-1": 2}]
     assert "partner_order" not in weekly.exceptions()
+
+
+def left_while_ordering(trade: Trade, fault: str) -> None:
+    """The order is completed at the cutoff, its answer is lost, and the roaster ends it."""
+    trade.send()
+    trade.stores[ROASTER].faults.upcoming.append(CallFault(fault, "mutation"))
+    trade.to_cutoff()
+    with trade.bench.scope():
+        standing.end(trade.partner(), "partner", trade.now)
+        db.session.commit()
+    trade.bench.settle()
+
+
+def come_back(trade: Trade) -> None:
+    """A new invitation begins it again."""
+    trade.later(days=1)
+    with trade.bench.scope():
+        standing.put(trade.partner(), CONNECTED, None, None, trade.now)
+        db.session.commit()
+    trade.bench.settle()
+
+
+def test_an_order_that_a_partner_may_have_got_as_it_left_is_named_and_adopted_when_it_is_back(weekly: Trade) -> None:
+    left_while_ordering(weekly, "lost_after")
+    (order,) = weekly.orders()
+    page = weekly.bench.open(f"/partner-orders/{order.id}").get_data(as_text=True)
+    lines = weekly.bench.open("/partner-orders/lines?view=failed").get_data(as_text=True)
+    assert order.state == "cancelled"
+    assert all("it may be an order in their store, made of draft #D1. Ask them" in said for said in (page, lines))
+
+    come_back(weekly)
+
+    assert on_orders(weekly) == [{"C-1": 2}]
+    assert [(order.state, order.order_gid) for order in weekly.orders()] == [("ordered", weekly.theirs()[0].gid)]
+    assert [(line.state, line.quantity) for line in weekly.lines() if line.quantity] == [("created", 2)]
+    assert weekly.exceptions()["partner_order"] == {
+        "partner": "Northlight Coffee",
+        "name": "NC-2026-47",
+        "what": "found",
+        "their_order": "#1001",
+        "extra": 0,
+    }
+    assert "was ordered after all" in weekly.bench.open("/exceptions").get_data(as_text=True)
+    assert "partner_lines" not in weekly.exceptions()
+
+
+def test_lines_that_wait_again_are_not_ordered_twice_from_a_partner_that_may_have_them(weekly: Trade) -> None:
+    left_while_ordering(weekly, "lost_after")
+    mine = next(iter(weekly.bench.store.orders.values()))
+    orders.edit(weekly.bench.store, mine, [{"line_item_id": mine.lines[0].id, "quantity": 1}], [])
+    weekly.bench.settle()
+    with weekly.bench.scope():
+        deciding.retry_all(weekly.partner().id)
+        db.session.commit()
+    come_back(weekly)
+    weekly.send("close")
+
+    assert on_orders(weekly) == [{"C-1": 2}]
+    assert weekly.exceptions()["partner_order"]["extra"] == 1
+    page = weekly.bench.open("/exceptions").get_data(as_text=True)
+    assert "Ask Northlight Coffee to take off what nobody waits for any more: 1 unit." in page
+
+
+def test_an_order_that_a_partner_never_got_as_it_left_can_be_ordered_again_when_it_is_back(weekly: Trade) -> None:
+    left_while_ordering(weekly, "lost_before")
+    come_back(weekly)
+    assert (weekly.drafts(), on_orders(weekly)) == ([], [])
+    assert weekly.exceptions()["partner_lines"]["causes"] == ["Northlight Coffee left before NC-2026-47 was ordered"]
+    with weekly.bench.scope():
+        deciding.retry_all(weekly.partner().id)
+        db.session.commit()
+    weekly.send("close")
+
+    assert on_orders(weekly) == [{"C-1": 2}]
 
 
 # What the partner does unheard --------------------------------------------------------------------------------------------------------
