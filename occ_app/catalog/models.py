@@ -78,6 +78,7 @@ class Variant(ShopScoped, db.Model):
     product_title: Mapped[str] = mapped_column(Text)
     title: Mapped[str] = mapped_column(Text, default="")  # empty where the product has a single default variant
     price: Mapped[Decimal | None] = mapped_column(Numeric(14, 2))  # in the shop's currency
+    compare_at_price: Mapped[Decimal | None] = mapped_column(Numeric(14, 2))  # 0: it has none; null: not read yet
     image_url: Mapped[str | None] = mapped_column(Text)
     product_status: Mapped[str] = mapped_column(Text, default="ACTIVE")
     is_tracked: Mapped[bool] = mapped_column(default=True)

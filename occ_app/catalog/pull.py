@@ -200,7 +200,7 @@ def _row(node: dict[str, Any], at: datetime) -> dict[str, Any]:
         "barcode": node["barcode"] or "",
         "product_title": product["title"],
         "title": "" if node["title"] == "Default Title" else node["title"],
-        "price": Decimal(node["price"]) if node["price"] is not None else None,
+        **_prices(node),
         "image_url": (media.get("image") or {}).get("url"),
         "product_status": product["status"],
         "is_tracked": node["inventoryItem"]["tracked"],
@@ -209,6 +209,17 @@ def _row(node: dict[str, Any], at: datetime) -> dict[str, Any]:
         "pulled_at": at,
         "deleted_at": None,
     }
+
+
+def _prices(node: dict[str, Any]) -> dict[str, Decimal | None]:
+    price = Decimal(node["price"]) if node["price"] is not None else None
+    return {"price": price, "compare_at_price": Decimal(node["compareAtPrice"] or 0)}
+
+
+def keep_prices(nodes: Sequence[dict[str, Any]]) -> None:
+    """These variants have the prices that an answer of Shopify's shows."""
+    for node in nodes:
+        db.session.execute(update(Variant).where(Variant.variant_gid == node["id"]).values(**_prices(node)))
 
 
 def keep_product(product: dict[str, Any], nodes: Sequence[dict[str, Any]], at: datetime) -> None:

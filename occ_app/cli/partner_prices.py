@@ -28,12 +28,16 @@ def prices(domain: str, theirs: str | None, as_json: bool) -> None:
         click.echo(json.dumps([_as_json(row) for row in found.rows], indent=2))
         return
     for row in found.rows:
-        click.echo(f"{row.variant_gid} {row.title}: {row.now} -> {row.new.problem or row.new.price}")
+        beside = (
+            f", compare at {row.compare_at_now or None} -> {row.new.compare_at}" if row.has_other_compare_at else ""
+        )
+        click.echo(f"{row.variant_gid} {row.title}: {row.now} -> {row.new.problem or row.new.price}{beside}")
     click.echo(f"{len(found.rows)} of {found.compared} differ.", err=True)
 
 
 def _as_json(row: repricing.Repriced) -> dict[str, str | None]:
     money = {"price": row.now, "cost": row.cost_now, "price_by_rule": row.new.price, "cost_by_rule": row.new.cost}
+    money |= {"compare_at": row.compare_at_now or None, "compare_at_by_rule": row.new.compare_at}
     texts = {name: None if value is None else format(value, "f") for name, value in money.items()}
     return {"our_variant_gid": row.variant_gid, "title": row.title, **texts, "problem": row.new.problem}
 

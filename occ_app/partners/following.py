@@ -174,15 +174,24 @@ def _of_prices(partner: Partner, copies: dict[int, ImportedProduct]) -> list[Dif
     query = query.where(
         ImportedVariant.imported_product_id.in_(list(copies)),
         PartnerVariant.deleted_at.is_(None),
-        PartnerVariant.price.is_distinct_from(ImportedVariant.seen_price),
+        PartnerVariant.price.is_distinct_from(ImportedVariant.seen_price)
+        | (func.coalesce(PartnerVariant.compare_at_price, 0) != ImportedVariant.seen_compare_at),
     )
     prices, found = Prices(partner), []
     for row, variant in db.session.execute(query):
         copy = copies[row.imported_product_id]
-        new = offer(variant.price, variant.compare_at_price, prices.pricing(copy.source.product_type, copy))
+        pricing = prices.pricing(copy.source.product_type, copy)
+        new = offer(variant.price, variant.compare_at_price, pricing)
+        changes_here = pricing.has_compare_at and row.compare_at != new.kept_compare_at
+        if variant.price == row.seen_price and not changes_here:
+            continue  # their compare-at price alone is another one, and that is nothing to us
         title = f"{copy.source.title}, {variant.title}" if variant.title else copy.source.title
         facts = {"title": title, "before": _text(row.seen_price), "after": _text(variant.price)}
         facts |= {"our_before": _text(row.price), "our_after": _text(new.price), "problem": new.problem}
+        if (variant.compare_at_price or 0) != (row.seen_compare_at or 0):
+            there = {"before": _text(row.seen_compare_at or None), "after": _text(variant.compare_at_price)}
+            here = {"our_before": _text(row.compare_at or None), "our_after": _text(new.compare_at)}
+            facts["compare_at"] = there | here
         rule = rule_of(partner, copy, PRICE)
         found.append(Difference((copy.id, row.id, PRICE), facts, ASK if rule == FOLLOW and new.problem else rule))
     return found
@@ -251,7 +260,7 @@ def _note(row: PartnerChange) -> None:
     source = db.session.get_one(PartnerProduct, copy.partner_product_id)
     if row.field == PRICE:
         ours = db.session.get_one(ImportedVariant, row.imported_variant_id)
-        ours.seen_price = db.session.get_one(PartnerVariant, ours.partner_variant_id).price
+        making.note_seen(ours, db.session.get_one(PartnerVariant, ours.partner_variant_id))
     elif row.field == NEW_VARIANTS:
         copy.seen = {**copy.seen, "variants": sorted({*copy.seen.get("variants", []), *row.facts["variants"]})}
     else:

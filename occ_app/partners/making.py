@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Mapping, Sequence
+from decimal import Decimal
 from functools import cached_property
 from typing import Any
 
@@ -231,7 +232,8 @@ class Maker:
         changed = []
         for ours, variant in db.session.execute(query.order_by(ImportedVariant.id)).all():
             new = self.offer_of(variant, source, copy)
-            if ids is not None or (new.price, new.cost, variant.price) != (ours.price, ours.cost, ours.seen_price):
+            is_new = (new.price, new.cost, new.kept_compare_at) != (ours.price, ours.cost, ours.compare_at)
+            if ids is not None or is_new or variant.price != ours.seen_price:
                 changed.append((ours, variant, new))
         for part in chunks(changed, PER_CALL):
             rows = [repriced(ours, new) for ours, _, new in part]
@@ -239,8 +241,9 @@ class Maker:
             errors = answer.data["productVariantsBulkUpdate"]["userErrors"]
             if errors:
                 raise RuleError(words(errors))
+            catalog_pull.keep_prices(answer.data["productVariantsBulkUpdate"]["productVariants"] or ())
         for ours, variant, new in changed:
-            ours.price, ours.cost, ours.seen_price = new.price, new.cost, variant.price
+            note_prices(ours, variant, new)
 
     # What Shopify has -------------------------------------------------------------------------------------------------------------
 
@@ -282,7 +285,7 @@ class Maker:
         self._map(rows, items, variants)
         for (variant, _), row in zip(wanted, rows, strict=True):
             found = self.offer_of(variant, source, copy)
-            row.price, row.cost, row.seen_price = found.price, found.cost, variant.price
+            note_prices(row, variant, found)
         db.session.commit()
 
     def _items(self, source: PartnerProduct, wanted: Sequence[tuple[PartnerVariant, str]]) -> dict[int, Item]:
@@ -377,6 +380,17 @@ class Maker:
             online = [gid for gid, name in there if name == ONLINE_STORE]
             self._channels = online if chosen is None else [gid for gid in chosen if gid in known]
         return self._channels
+
+
+def note_prices(ours: ImportedVariant, variant: PartnerVariant, new: Offer) -> None:
+    """This is what our variant was given last, and what of theirs that was made from."""
+    ours.price, ours.compare_at, ours.cost = new.price, new.kept_compare_at, new.cost
+    note_seen(ours, variant)
+
+
+def note_seen(ours: ImportedVariant, variant: PartnerVariant) -> None:
+    """What theirs costs now is no news any more."""
+    ours.seen_price, ours.seen_compare_at = variant.price, variant.compare_at_price or Decimal(0)
 
 
 def place_of(partner: Partner) -> Location | None:

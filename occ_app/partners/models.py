@@ -282,9 +282,11 @@ class ImportedVariant(ShopScoped, db.Model):
     variant_gid: Mapped[str | None] = mapped_column(Text)  # ours, from Shopify's answer
     variant_id: Mapped[int | None] = mapped_column(ForeignKey("variant.id"))
     price: Mapped[Decimal | None] = mapped_column(Numeric(14, 2))  # as we set it last, in the merchant's currency
+    compare_at: Mapped[Decimal | None] = mapped_column(Numeric(14, 2))  # 0: none; null: set before this was kept
     cost: Mapped[Decimal | None] = mapped_column(Numeric(14, 2))
     # What they were made from: a change is seen by comparing with the mirror.
     seen_price: Mapped[Decimal | None] = mapped_column(Numeric(14, 2))
+    seen_compare_at: Mapped[Decimal | None] = mapped_column(Numeric(14, 2))  # 0 and null as above
     reflected: Mapped[int] = mapped_column(BigInteger, default=0)
     created_at: Mapped[datetime]
 

@@ -67,6 +67,11 @@ class Offer:
     problem: str | None = None
 
     @property
+    def kept_compare_at(self) -> Decimal:
+        """The compare-at price as it is kept: 0 for none."""
+        return self.compare_at or Decimal(0)
+
+    @property
     def margin(self) -> Decimal | None:
         """Price less cost."""
         return self.price - self.cost if self.price is not None and self.cost is not None else None

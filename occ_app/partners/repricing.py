@@ -35,13 +35,15 @@ PER_PAGE = 50
 
 @dataclass(frozen=True)
 class Repriced:
-    """One imported variant whose price or cost the rules make otherwise. `now`: what customers pay, as last seen in Shopify."""
+    """One imported variant whose price, compare-at price or cost the rules make otherwise. `now`: what customers pay, as last seen in
+    Shopify; `compare_at_now`: what stands crossed out beside it, 0 for nothing, None where that was not read yet."""
 
     id: int
     copy_id: int
     variant_gid: str
     title: str
     now: Decimal | None
+    compare_at_now: Decimal | None
     cost_now: Decimal | None
     their_price: Decimal | None
     rule: Rule
@@ -56,6 +58,11 @@ class Repriced:
     def is_down(self) -> bool:
         """Whether customers would pay less."""
         return self.new.price is not None and self.now is not None and self.new.price < self.now
+
+    @property
+    def has_other_compare_at(self) -> bool:
+        """Whether something else would stand crossed out beside the price."""
+        return self.compare_at_now not in (None, self.new.kept_compare_at)
 
     @property
     def margin_now(self) -> Decimal | None:
@@ -88,6 +95,11 @@ class Preview:
         """How many would fall."""
         return sum(row.is_down for row in self.possible)
 
+    @property
+    def beside(self) -> int:
+        """How many would keep their price and get another compare-at price."""
+        return sum(row.has_other_compare_at and row.new.price == row.now for row in self.possible)
+
 
 def preview(partner: Partner) -> Preview:
     """What setting all prices by the rules would change. The same number of statements for any number of goods."""
@@ -99,14 +111,14 @@ def preview(partner: Partner) -> Preview:
             continue
         own = Rule(found.price_kind, found.price_value) if found.price_kind else None
         rule = own or prices.rule(found.product_type)
-        new = offer(found.their_price, found.compare_at_price, prices.pricing(found.product_type, rule=rule))
-        if (new.price, new.cost) == (found.price, found.cost):
-            continue
+        new = offer(found.their_price, found.their_compare_at, prices.pricing(found.product_type, rule=rule))
         title = f"{found.title}, {found.variant_title}" if found.variant_title else found.title
         now = found.shown_price if found.shown_price is not None else found.price
-        rows.append(
-            Repriced(found.id, found.copy_id, found.variant_gid, title, now, found.cost, found.their_price, rule, new)
-        )
+        compare_at = found.shown_compare_at if found.shown_compare_at is not None else found.compare_at
+        mine = (found.id, found.copy_id, found.variant_gid, title, now, compare_at, found.cost)
+        row = Repriced(*mine, found.their_price, rule, new)
+        if (new.price, new.cost) != (found.price, found.cost) or row.has_other_compare_at:
+            rows.append(row)
     return Preview(rows, compared, len(on_the_way))
 
 
@@ -117,6 +129,7 @@ def _goods(partner: Partner) -> Any:
             ImportedVariant.id,
             ImportedVariant.variant_gid,
             ImportedVariant.price,
+            ImportedVariant.compare_at,
             ImportedVariant.cost,
             ImportedProduct.id.label("copy_id"),
             ImportedProduct.price_kind,
@@ -125,8 +138,9 @@ def _goods(partner: Partner) -> Any:
             PartnerProduct.product_type,
             PartnerVariant.title.label("variant_title"),
             PartnerVariant.price.label("their_price"),
-            PartnerVariant.compare_at_price,
+            PartnerVariant.compare_at_price.label("their_compare_at"),
             Variant.price.label("shown_price"),
+            Variant.compare_at_price.label("shown_compare_at"),
         )
         .join(ImportedVariant.imported_product)
         .join(ImportedVariant.partner_variant)

@@ -10,8 +10,12 @@ import pytest
 
 from devshop import products
 from devshop.world import Store
+from occ_app import clock
+from occ_app.catalog import news
+from occ_app.catalog.models import Variant
 from occ_app.extensions import db
 from occ_app.partners import settings
+from occ_app.partners.models import ImportedProduct, ImportedVariant
 from tests.partners.support import coffee, join, the_partner
 from tests.partners.test_following import pending, rule
 from tests.partners.test_imports import start
@@ -86,6 +90,83 @@ def test_cost_and_compare_at_price_go_along(bench: Bench, roaster: Store) -> Non
     made = next(one for one in bench.store.products.values() if one.title == "Coffee 1").variants[0]
 
     assert (made.price, made.cost, made.compare_at_price) == (Decimal("14.40"), Decimal("9.00"), Decimal("17.28"))
+
+
+def compare_ats(bench: Bench) -> list[str]:
+    """What stands crossed out beside the price, by title."""
+    made = sorted(bench.store.products.values(), key=lambda one: one.title)
+    return [str(one.variants[0].compare_at_price) for one in made]
+
+
+@pytest.fixture
+def on_sale(bench: Bench, roaster: Store) -> Store:
+    """Coffee 1 is on sale at the partner, 10 in place of 12 pounds, and the merchant took that over."""
+    rule(bench, "price", "follow")
+    first = next(one for one in roaster.products.values() if one.title == "Coffee 1")
+    products.update(roaster, first, first.variants[0], {"compare_at_price": "12.00"})
+    bench.settle()
+    return roaster
+
+
+def test_their_compare_at_price_is_followed_as_their_price_is(bench: Bench, on_sale: Store) -> None:
+    assert compare_ats(bench) == ["16.80", "None", "None"]
+    rule(bench, "price", "ask")
+    first = next(one for one in on_sale.products.values() if one.title == "Coffee 1")
+    products.update(on_sale, first, first.variants[0], {"compare_at_price": None})
+    bench.settle()
+    shown = " ".join(bench.open("/partners/1/changes").text.split())
+
+    assert "Compare at 12.00 → none" in shown
+    assert "Compare at 16.80 → none" in shown
+    assert compare_ats(bench) == ["16.80", "None", "None"]
+
+
+def test_another_compare_at_setting_is_shown_and_set_like_another_price(bench: Bench, on_sale: Store) -> None:
+    where = save(bench, compare_at="none")
+    shown = bench.open("/partners/1/prices").text
+    assert where == "/partners/1/prices?saved=1"
+    assert compare_ats(bench) == ["16.80", "None", "None"]
+    for words in ("1 of 3 differ", "1 would get another compare-at price", "compare at £16.80", "compare at none"):
+        assert words in shown
+
+    bench.open("/partners/1/prices", method="POST", data={"all": "1"})
+    bench.settle()
+    assert (compare_ats(bench), shop_prices(bench)) == (["None"] * 3, ["14.00", "28.00", "42.00"])
+    assert "All prices are as your rules say" in bench.open("/partners/1/prices").text
+
+    save(bench, compare_at="follow")
+    rows = json.loads(occ(bench, "partner", "prices", "--shop", DOMAIN, "--json").stdout)
+    assert [(row["compare_at"], row["compare_at_by_rule"]) for row in rows] == [(None, "16.80")]
+    occ(bench, "partner", "reprice", "--shop", DOMAIN, "--all")
+    assert compare_ats(bench) == ["16.80", "None", "None"]
+
+
+def test_without_compare_at_prices_a_change_of_theirs_is_no_news(bench: Bench, on_sale: Store) -> None:
+    save(bench, compare_at="none")
+    first = next(one for one in on_sale.products.values() if one.title == "Coffee 1")
+    products.update(on_sale, first, first.variants[0], {"compare_at_price": "13.00"})
+    bench.settle()
+
+    assert (pending(bench), compare_ats(bench)) == ([], ["16.80", "None", "None"])
+
+
+def test_of_goods_from_before_compare_at_prices_were_kept_shopify_says_what_they_are(
+    bench: Bench, on_sale: Store
+) -> None:
+    with bench.scope():
+        db.session.execute(db.update(ImportedVariant).values(compare_at=None, seen_compare_at=None))
+        db.session.execute(db.update(Variant).values(compare_at_price=None))
+        db.session.commit()
+    save(bench, compare_at="none")
+    assert "All prices are as your rules say" in bench.open("/partners/1/prices").text  # nothing is known to differ
+
+    with bench.scope():
+        for gid in db.session.scalars(db.select(ImportedProduct.product_gid)).all():
+            news.note(str(gid), None, clock.now())
+        db.session.commit()
+    bench.settle()
+
+    assert list(ids(bench)) == ["Coffee 1"]
 
 
 def test_a_rule_of_a_type_touches_that_type_alone(bench: Bench, roaster: Store) -> None:
