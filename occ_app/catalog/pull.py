@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import case, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from occ_app import clock
@@ -179,12 +179,15 @@ def _keep_whole(product_gids: Sequence[str], rows: Sequence[dict[str, Any]], at:
 
 
 def keep(rows: Sequence[dict[str, Any]]) -> int:
-    """These variants are ours as given. One statement."""
+    """These variants are ours as given, their prices where Shopify has them from no earlier than ours. One statement."""
     if not rows:
         return 0
     statement = insert(Variant).values([{"shop_id": current_shop_id(), **row} for row in rows])
     names = [name for name in rows[0] if name != "variant_gid"]
     again = {name: statement.excluded[name] for name in names}
+    is_old = statement.excluded.changed_at < Variant.changed_at  # read before we set a price, and kept after
+    for name in ("price", "compare_at_price", "changed_at"):
+        again[name] = case((is_old, getattr(Variant, name)), else_=statement.excluded[name])
     db.session.execute(statement.on_conflict_do_update(index_elements=["shop_id", "variant_gid"], set_=again))
     return len(rows)
 
@@ -205,15 +208,17 @@ def _row(node: dict[str, Any], at: datetime) -> dict[str, Any]:
         "product_status": product["status"],
         "is_tracked": node["inventoryItem"]["tracked"],
         "is_bundle": node["requiresComponents"],
-        "changed_at": datetime.fromisoformat(node["updatedAt"].replace("Z", "+00:00")),
         "pulled_at": at,
         "deleted_at": None,
     }
 
 
-def _prices(node: dict[str, Any]) -> dict[str, Decimal | None]:
-    price = Decimal(node["price"]) if node["price"] is not None else None
-    return {"price": price, "compare_at_price": Decimal(node["compareAtPrice"] or 0)}
+def _prices(node: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "price": Decimal(node["price"]) if node["price"] is not None else None,
+        "compare_at_price": Decimal(node["compareAtPrice"] or 0),
+        "changed_at": datetime.fromisoformat(node["updatedAt"].replace("Z", "+00:00")),
+    }
 
 
 def keep_prices(nodes: Sequence[dict[str, Any]]) -> None:

@@ -31,22 +31,30 @@ def prices(domain: str, theirs: str | None, as_json: bool) -> None:
         beside = (
             f", compare at {row.compare_at_now or None} -> {row.new.compare_at}" if row.has_other_compare_at else ""
         )
-        click.echo(f"{row.variant_gid} {row.title}: {row.now} -> {row.new.problem or row.new.price}{beside}")
+        click.echo(
+            f"{row.variant_gid} {row.title}: {row.now} -> {row.new.problem or row.new.price}{beside}{', set by hand' if row.is_by_hand else ''}"
+        )
     click.echo(f"{len(found.rows)} of {found.compared} differ.", err=True)
 
 
-def _as_json(row: repricing.Repriced) -> dict[str, str | None]:
+def _as_json(row: repricing.Repriced) -> dict[str, str | bool | None]:
     money = {"price": row.now, "cost": row.cost_now, "price_by_rule": row.new.price, "cost_by_rule": row.new.cost}
     money |= {"compare_at": row.compare_at_now or None, "compare_at_by_rule": row.new.compare_at}
     texts = {name: None if value is None else format(value, "f") for name, value in money.items()}
-    return {"our_variant_gid": row.variant_gid, "title": row.title, **texts, "problem": row.new.problem}
+    return {
+        "our_variant_gid": row.variant_gid,
+        "title": row.title,
+        **texts,
+        "set_by_hand": row.is_by_hand,
+        "problem": row.new.problem,
+    }
 
 
 @partner.command("reprice")
 @with_shop
 @with_partner
 @click.argument("variants", nargs=-1, metavar="[VARIANT_GID...]")
-@click.option("--all", "is_all", is_flag=True, help="All that differ and can be set.")
+@click.option("--all", "is_all", is_flag=True, help="All that differ and can be set, but those set by hand.")
 @says_why
 def reprice(domain: str, theirs: str | None, variants: tuple[str, ...], is_all: bool) -> None:
     """Give imported goods (ids of your own variants) the price that the rules say, and wait until Shopify has it."""

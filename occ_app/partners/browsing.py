@@ -9,11 +9,12 @@ from typing import Any
 
 from sqlalchemy import Select, and_, func, or_, select
 
+from occ_app.catalog.models import Variant
 from occ_app.extensions import db
 from occ_app.partners import models as m
 from occ_app.partners.models import ImportedProduct, ImportedVariant, Partner, PartnerProduct, PartnerVariant
 from occ_app.partners.price_rules import Prices
-from occ_app.partners.prices import Offer, Rule, offer
+from occ_app.partners.prices import Offer, Rule, Shown, margin_percent, offer, shown
 
 PER_PAGE = 50
 STOCKS = ("any", "some", "none")
@@ -198,18 +199,43 @@ def choices(partner: Partner) -> tuple[Sequence[str], Sequence[str]]:
     return found[0], found[1]
 
 
-def variants(
-    product: PartnerProduct, prices: Prices, copy: ImportedProduct | None, rule: Rule | None = None
-) -> list[tuple[PartnerVariant, Offer, bool]]:
-    """The product's living variants, each with its offer and whether it sells here."""
-    query = select(PartnerVariant, ImportedVariant.id).outerjoin(
+@dataclass(frozen=True)
+class VariantRow:
+    """One variant of theirs with what the rules make of it, and what customers see where it sells here."""
+
+    variant: PartnerVariant
+    offer: Offer
+    shown: Shown | None
+
+    @property
+    def price(self) -> Decimal | None:
+        """What customers pay, or would."""
+        return self.shown.price if self.shown and self.shown.price is not None else self.offer.price
+
+    @property
+    def compare_at(self) -> Decimal | None:
+        """What stands crossed out beside it, or would."""
+        return self.shown.compare_at or None if self.shown else self.offer.compare_at
+
+    @property
+    def margin_percent(self) -> Decimal | None:
+        """What that leaves, in per cent."""
+        return None if self.price is None or self.offer.cost is None else margin_percent(self.price, self.offer.cost)
+
+
+def variants(product: PartnerProduct, prices: Prices, copy: ImportedProduct | None) -> list[VariantRow]:
+    """The product's living variants, in their order."""
+    query = select(PartnerVariant, ImportedVariant.id, *m.OF_SHOWN).outerjoin(
         ImportedVariant, ImportedVariant.partner_variant_id == PartnerVariant.id
     )
+    query = query.outerjoin(Variant, Variant.id == ImportedVariant.variant_id)
     query = query.where(PartnerVariant.partner_product_id == product.id, PartnerVariant.deleted_at.is_(None))
-    pricing = prices.pricing(product.product_type, copy, rule)
+    pricing = prices.pricing(product.product_type, copy)
+    found = db.session.execute(query.order_by(PartnerVariant.position, PartnerVariant.id))
+    sells = copy is not None and copy.product_gid is not None
     return [
-        (variant, offer(variant.price, variant.compare_at_price, pricing), number is not None)
-        for variant, number in db.session.execute(query.order_by(PartnerVariant.position, PartnerVariant.id))
+        VariantRow(one, offer(one.price, one.compare_at_price, pricing), shown(*seen) if number and sells else None)
+        for one, number, *seen in found
     ]
 
 

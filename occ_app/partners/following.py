@@ -18,6 +18,7 @@ from sqlalchemy import Select, func, select
 from sqlalchemy.orm import contains_eager
 
 from occ_app import clock
+from occ_app.catalog.models import Variant
 from occ_app.errors import RuleError
 from occ_app.extensions import current_shop_id, db
 from occ_app.logs import tell
@@ -34,7 +35,7 @@ from occ_app.partners.models import (
     PartnerVariant,
 )
 from occ_app.partners.price_rules import Prices
-from occ_app.partners.prices import offer
+from occ_app.partners.prices import Shown, offer, shown
 from occ_app.partners.rules import number_of, sku_for
 from occ_app.shopify.client import Client
 from occ_app.shopify.errors import ShopifyError, ShopifyRefusedError
@@ -83,8 +84,8 @@ def notice(partner: Partner, at: datetime, product_ids: Collection[int] | None =
             continue  # it began with the merchant's rules, so nothing at the partner speaks for or against it
         if difference is None:
             row.settled_at, row.settled_by, row.is_accepted = at, BY_ITSELF, False
-        elif difference.facts != row.facts or (difference.rule == FOLLOW and row.is_accepted is None):
-            row.facts, row.noticed_at = difference.facts, at
+        elif _asked(difference.facts) != _asked(row.facts) or (difference.rule == FOLLOW and row.is_accepted is None):
+            row.facts, row.noticed_at, row.settled_by = difference.facts, at, None
             row.is_accepted = True if difference.rule == FOLLOW else None
     for key, difference in found.items():
         row = PartnerChange(partner_id=partner.id, imported_product_id=key[0], imported_variant_id=key[1], field=key[2])
@@ -95,6 +96,11 @@ def notice(partner: Partner, at: datetime, product_ids: Collection[int] | None =
     if due:
         tasks.ask("partner_changes", current_shop_id())
     return due
+
+
+def _asked(facts: dict[str, Any]) -> dict[str, Any]:
+    """What the question is about: all but what our own price is, which may change without the partner."""
+    return {name: value for name, value in facts.items() if name != "our_before"}
 
 
 def _copies(partner: Partner, product_ids: Collection[int] | None) -> dict[int, ImportedProduct]:
@@ -170,30 +176,35 @@ def _new_variants(partner: Partner, copies: dict[int, ImportedProduct]) -> list[
 
 
 def _of_prices(partner: Partner, copies: dict[int, ImportedProduct]) -> list[Difference]:
-    query = select(ImportedVariant, PartnerVariant).join(ImportedVariant.partner_variant)
-    query = query.where(
+    query = select(ImportedVariant, PartnerVariant, *m.OF_SHOWN).join(ImportedVariant.partner_variant)
+    query = query.outerjoin(Variant, Variant.id == ImportedVariant.variant_id).where(
         ImportedVariant.imported_product_id.in_(list(copies)),
         PartnerVariant.deleted_at.is_(None),
         PartnerVariant.price.is_distinct_from(ImportedVariant.seen_price)
         | (func.coalesce(PartnerVariant.compare_at_price, 0) != ImportedVariant.seen_compare_at),
     )
     prices, found = Prices(partner), []
-    for row, variant in db.session.execute(query):
+    for row, variant, *seen in db.session.execute(query):
+        now = shown(*seen)
         copy = copies[row.imported_product_id]
         pricing = prices.pricing(copy.source.product_type, copy)
         new = offer(variant.price, variant.compare_at_price, pricing)
-        changes_here = pricing.has_compare_at and row.compare_at != new.kept_compare_at
+        changes_here = pricing.has_compare_at and now.compare_at != new.kept_compare_at
         if variant.price == row.seen_price and not changes_here:
             continue  # their compare-at price alone is another one, and that is nothing to us
         title = f"{copy.source.title}, {variant.title}" if variant.title else copy.source.title
         facts = {"title": title, "before": _text(row.seen_price), "after": _text(variant.price)}
-        facts |= {"our_before": _text(row.price), "our_after": _text(new.price), "problem": new.problem}
+        facts |= {"our_before": _text(now.price), "our_after": _text(new.price), "problem": new.problem}
         if (variant.compare_at_price or 0) != (row.seen_compare_at or 0):
             there = {"before": _text(row.seen_compare_at or None), "after": _text(variant.compare_at_price)}
-            here = {"our_before": _text(row.compare_at or None), "our_after": _text(new.compare_at)}
+            here = {"our_before": _text(now.compare_at or None), "our_after": _text(new.compare_at)}
             facts["compare_at"] = there | here
         rule = rule_of(partner, copy, PRICE)
-        found.append(Difference((copy.id, row.id, PRICE), facts, ASK if rule == FOLLOW and new.problem else rule))
+        found.append(
+            Difference(
+                (copy.id, row.id, PRICE), facts, ASK if rule == FOLLOW and (new.problem or now.is_by_hand) else rule
+            )
+        )
     return found
 
 
@@ -210,6 +221,14 @@ def pending(partner: Partner) -> Sequence[PartnerChange]:
         PartnerChange.partner_id == partner.id, PartnerChange.settled_at.is_(None), PartnerChange.is_accepted.is_(None)
     )
     return db.session.scalars(query.order_by(PartnerChange.id.desc()).limit(500)).all()
+
+
+def shown_now(rows: Sequence[PartnerChange]) -> dict[int, Shown]:
+    """Imported variant id -> what customers see now, of the changed prices among these. One statement."""
+    ids = [row.imported_variant_id for row in rows if row.field == PRICE]
+    query = select(ImportedVariant.id, *m.OF_SHOWN).where(ImportedVariant.id.in_(ids))
+    query = query.outerjoin(Variant, Variant.id == ImportedVariant.variant_id)
+    return {number: shown(*seen) for number, *seen in db.session.execute(query)}
 
 
 def pending_count(partner: Partner) -> int:
@@ -286,7 +305,8 @@ def carry(client: Client, partner: Partner) -> int:
     if not by_product:
         return 0
     maker = Maker(client, partner, None)
-    for copy_id, changes in by_product.items():
+    for copy_id, found in by_product.items():
+        changes = _left_alone(found)
         ids = [change.id for change in changes]
         try:
             _carry_product(maker, copy_id, changes)
@@ -301,6 +321,16 @@ def carry(client: Client, partner: Partner) -> int:
             _ask_again(ids, tell("change not carried", error, imported_product=copy_id))
         db.session.commit()
     return len(rows)
+
+
+def _left_alone(changes: Sequence[PartnerChange]) -> list[PartnerChange]:
+    """These without the prices that were changed by hand since a rule said to follow: the merchant is asked about those."""
+    by_rule = [change for change in changes if change.field == PRICE and change.settled_by is None]
+    now = shown_now(by_rule)
+    for change in by_rule:
+        if change.imported_variant_id in now and now[change.imported_variant_id].is_by_hand:
+            change.is_accepted = None
+    return [change for change in changes if change.is_accepted]
 
 
 def _ask_again(ids: Collection[int], problem: str) -> None:

@@ -37,7 +37,7 @@ from occ_app.partners.inputs import (
 )
 from occ_app.partners.models import ImportedProduct, ImportedVariant, ImportRun, Partner, PartnerProduct, PartnerVariant
 from occ_app.partners.price_rules import Prices
-from occ_app.partners.prices import Offer, offer
+from occ_app.partners.prices import Offer, offer, shown
 from occ_app.partners.rules import number_of
 from occ_app.shopify.client import Client
 from occ_app.shopify.errors import ShopifyUnavailableError
@@ -225,12 +225,16 @@ class Maker:
     def set_prices(
         self, copy: ImportedProduct, source: PartnerProduct, ids: Collection[int | None] | None = None
     ) -> None:
-        """Price, compare-at price and cost of these imported variants, or of all of the product, are what the rules say."""
-        query = select(ImportedVariant, PartnerVariant).join(ImportedVariant.partner_variant)
+        """Price, compare-at price and cost of these imported variants are what the rules say; else of all of the product, but for those whose
+        price was changed by hand."""
+        query = select(ImportedVariant, PartnerVariant, *m.OF_SHOWN).join(ImportedVariant.partner_variant)
+        query = query.outerjoin(Variant, Variant.id == ImportedVariant.variant_id)
         query = query.where(ImportedVariant.imported_product_id == copy.id, PartnerVariant.deleted_at.is_(None))
         query = query if ids is None else query.where(ImportedVariant.id.in_(list(ids)))
         changed = []
-        for ours, variant in db.session.execute(query.order_by(ImportedVariant.id)).all():
+        for ours, variant, *seen in db.session.execute(query.order_by(ImportedVariant.id)).all():
+            if ids is None and shown(*seen).is_by_hand:
+                continue
             new = self.offer_of(variant, source, copy)
             is_new = (new.price, new.cost, new.kept_compare_at) != (ours.price, ours.cost, ours.compare_at)
             if ids is not None or is_new or variant.price != ours.seen_price:
@@ -280,12 +284,17 @@ class Maker:
         items = self._items(source, wanted)
         rows = self._imported(copy, wanted, ours, items)
         variants = {
-            one.variant_gid: one for one in db.session.scalars(select(Variant).where(Variant.product_gid == node["id"]))
+            one.variant_gid: one
+            for one in db.session.scalars(
+                select(Variant).where(Variant.product_gid == node["id"]).execution_options(populate_existing=True)
+            )
         }
         self._map(rows, items, variants)
         for (variant, _), row in zip(wanted, rows, strict=True):
             found = self.offer_of(variant, source, copy)
             note_prices(row, variant, found)
+            seen = variants[row.variant_gid or ""]  # of one that was made before a kill: what it was made with then
+            row.price, row.compare_at = seen.price, seen.compare_at_price
         db.session.commit()
 
     def _items(self, source: PartnerProduct, wanted: Sequence[tuple[PartnerVariant, str]]) -> dict[int, Item]:

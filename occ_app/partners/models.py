@@ -298,6 +298,10 @@ class ImportedVariant(ShopScoped, db.Model):
     location: Mapped[Location] = relationship(lazy="raise_on_sql")
 
 
+# What `prices.shown` is made from, in its order. A query that has these joins Variant.
+OF_SHOWN = (ImportedVariant.price, ImportedVariant.compare_at, Variant.price, Variant.compare_at_price)
+
+
 class Reflection(ShopScoped, db.Model):
     """From `at` on the partner's number shows `quantity` units of an order line (fewer than none: shows them no longer).
 

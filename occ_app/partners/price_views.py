@@ -26,8 +26,9 @@ def changes(partner_id: int) -> Response:
 
 
 def _changes(partner: Partner, status: int = 200, refusal: str = "") -> Response:
-    facts = {"partner": partner, "rows": following.pending(partner), "prices": Prices(partner), "refusal": refusal}
-    return page("partners/changes.html", status=status, **facts)
+    rows = following.pending(partner)
+    facts = {"partner": partner, "rows": rows, "prices": Prices(partner), "refusal": refusal}
+    return page("partners/changes.html", status=status, shown=following.shown_now(rows), **facts)
 
 
 @blueprint.post("/changes")
@@ -64,7 +65,8 @@ def set_type(partner_id: int) -> Response:
 
 def after_rules(partner: Partner) -> str | None:
     """Where to look after a rule has changed, if that gives goods in the merchant's shop another price; None where nothing differs."""
-    return f"/partners/{partner.id}/prices?saved=1" if repricing.preview(partner).rows else None
+    found = repricing.preview(partner)
+    return f"/partners/{partner.id}/prices?saved=1" if len(found.rows) > found.by_hand else None
 
 
 @blueprint.get("/types")
@@ -136,7 +138,8 @@ def prices_waiting(partner_id: int) -> Response:
 def prices_note(partner_id: int) -> Response:
     """One line for other pages: how many imported goods are priced otherwise than the rules say."""
     partner = standing.get(partner_id)
-    return page("partners/_prices_note.html", partner=partner, differing=len(repricing.preview(partner).rows))
+    found = repricing.preview(partner)
+    return page("partners/_prices_note.html", partner=partner, differing=len(found.rows), by_hand=found.by_hand)
 
 
 @blueprint.post("/prices")

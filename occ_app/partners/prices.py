@@ -143,6 +143,28 @@ def margin_percent(price: Decimal, cost: Decimal) -> Decimal:
     return ((price - cost) / price * HUNDRED).quantize(Decimal("0.1"), ROUND_HALF_UP)
 
 
+@dataclass(frozen=True)
+class Shown:
+    """What Shopify shows customers. `compare_at`: 0 for none, None where it was not read yet. `is_by_hand`: it is not what we set last, so
+    somebody changed it in Shopify."""
+
+    price: Decimal | None
+    compare_at: Decimal | None
+    is_by_hand: bool = False
+
+
+def shown(
+    set_price: Decimal | None, set_compare_at: Decimal | None, price: Decimal | None, compare_at: Decimal | None
+) -> Shown:
+    """What customers see, from what we set last and what Shopify said last. What Shopify did not say yet is as we set it."""
+    if price is None:
+        return Shown(set_price, set_compare_at)
+    is_other = set_price is not None and price != set_price
+    if compare_at is None:
+        return Shown(price, set_compare_at, is_other)
+    return Shown(price, compare_at, is_other or (set_compare_at is not None and compare_at != set_compare_at))
+
+
 def offer(their_price: Decimal | None, their_compare_at: Decimal | None, pricing: Pricing) -> Offer:
     """Cost, price and compare-at price of one good, or with them why it must not be sold so."""
     if their_price is None:

@@ -27,7 +27,7 @@ from occ_app.partners.models import (
     PartnerVariant,
 )
 from occ_app.partners.price_rules import Prices
-from occ_app.partners.prices import Offer, Rule, margin_percent, offer
+from occ_app.partners.prices import Offer, Rule, margin_percent, offer, shown
 from occ_app.work import tasks
 
 PER_PAGE = 50
@@ -36,7 +36,8 @@ PER_PAGE = 50
 @dataclass(frozen=True)
 class Repriced:
     """One imported variant whose price, compare-at price or cost the rules make otherwise. `now`: what customers pay, as last seen in
-    Shopify; `compare_at_now`: what stands crossed out beside it, 0 for nothing, None where that was not read yet."""
+    Shopify; `compare_at_now`: what stands crossed out beside it, 0 for nothing, None where that was not read yet; `is_by_hand`: somebody
+    changed that in Shopify, and so it stays until the merchant picks it."""
 
     id: int
     copy_id: int
@@ -48,6 +49,7 @@ class Repriced:
     their_price: Decimal | None
     rule: Rule
     new: Offer
+    is_by_hand: bool
 
     @property
     def is_up(self) -> bool:
@@ -86,6 +88,16 @@ class Preview:
         return [row for row in self.rows if row.new.problem is None]
 
     @property
+    def at_once(self) -> Sequence[Repriced]:
+        """Those that are set when all are: not what was changed by hand, which has to be picked."""
+        return [row for row in self.possible if not row.is_by_hand]
+
+    @property
+    def by_hand(self) -> int:
+        """How many were changed by hand."""
+        return sum(row.is_by_hand for row in self.rows)
+
+    @property
     def up(self) -> int:
         """How many would rise."""
         return sum(row.is_up for row in self.possible)
@@ -113,11 +125,10 @@ def preview(partner: Partner) -> Preview:
         rule = own or prices.rule(found.product_type)
         new = offer(found.their_price, found.their_compare_at, prices.pricing(found.product_type, rule=rule))
         title = f"{found.title}, {found.variant_title}" if found.variant_title else found.title
-        now = found.shown_price if found.shown_price is not None else found.price
-        compare_at = found.shown_compare_at if found.shown_compare_at is not None else found.compare_at
-        mine = (found.id, found.copy_id, found.variant_gid, title, now, compare_at, found.cost)
-        row = Repriced(*mine, found.their_price, rule, new)
-        if (new.price, new.cost) != (found.price, found.cost) or row.has_other_compare_at:
+        now = shown(found.price, found.compare_at, found.shown_price, found.shown_compare_at)
+        mine = (found.id, found.copy_id, found.variant_gid, title, now.price, now.compare_at, found.cost)
+        row = Repriced(*mine, found.their_price, rule, new, now.is_by_hand)
+        if (new.price, new.cost) != (row.now, row.cost_now) or row.has_other_compare_at:
             rows.append(row)
     return Preview(rows, compared, len(on_the_way))
 
@@ -172,13 +183,14 @@ def waiting(partner: Partner) -> int:
 
 
 def choose(partner: Partner, ids: Collection[int] | None, *, actor: str, at: datetime) -> int:
-    """These imported variants (None: all that can be) are to have the price that the rules say now. Returns how many.
+    """These imported variants (None: all that can be, and were not changed by hand) are to have the price that the rules say now. Returns
+    how many.
 
     Raises RuleError where there is none, or one must not be sold so; then none is set.
     """
     db.session.scalars(select(Partner.id).where(Partner.id == partner.id).with_for_update()).one()
     found = preview(partner)
-    picked = found.possible if ids is None else [row for row in found.rows if row.id in set(ids)]
+    picked = found.at_once if ids is None else [row for row in found.rows if row.id in set(ids)]
     if not picked:
         raise RuleError("Pick at least one price that is other than your rules say.")
     for row in picked:

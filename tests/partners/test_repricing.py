@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -11,11 +12,12 @@ import pytest
 from devshop import products
 from devshop.world import Store
 from occ_app import clock
-from occ_app.catalog import news
+from occ_app.catalog import news, pull
 from occ_app.catalog.models import Variant
 from occ_app.extensions import db
 from occ_app.partners import settings
-from occ_app.partners.models import ImportedProduct, ImportedVariant
+from occ_app.partners.imports import Choices
+from occ_app.partners.models import ImportedProduct, ImportedVariant, PartnerChange, PartnerProduct
 from tests.partners.support import coffee, join, the_partner
 from tests.partners.test_following import pending, rule
 from tests.partners.test_imports import start
@@ -167,6 +169,115 @@ def test_of_goods_from_before_compare_at_prices_were_kept_shopify_says_what_they
     bench.settle()
 
     assert list(ids(bench)) == ["Coffee 1"]
+
+
+def set_by_hand(bench: Bench, title: str, **fields: str) -> None:
+    """The merchant types another price in Shopify's admin, an hour after the import."""
+    with bench.scope():
+        db.session.execute(db.update(ImportedProduct).values(imported_at=clock.now() - timedelta(hours=1)))
+        db.session.commit()
+    ours = next(one for one in bench.store.products.values() if one.title == title)
+    products.update(bench.store, ours, ours.variants[0], fields)
+    bench.settle()
+
+
+def test_a_price_set_by_hand_is_shown_as_what_it_is(bench: Bench, roaster: Store) -> None:
+    set_by_hand(bench, "Coffee 2", price="25.00")
+    shown = bench.open("/partners/1/prices").text
+
+    for words in ("1 of 3 differ", "Set by hand", "£25.00", "£28.00", "1 set by hand"):
+        assert words in shown
+    assert "Set it" not in shown
+    assert "1 of the goods that you sell has another price than your rules say, 1 set by hand." in bench.open(
+        "/partners/1/prices/note"
+    ).text.replace("\n", "")
+    with bench.scope():
+        number = db.session.scalars(db.select(PartnerProduct.id).where(PartnerProduct.title == "Coffee 2")).one()
+    product = bench.open(f"/partners/1/products/{number}").text
+    for words in ("Set by hand", "<strong>£25.00</strong>", "£28.00 by your rules", "20.0 %"):
+        assert words in product
+
+
+def test_a_price_set_by_hand_stays_until_it_is_picked(bench: Bench, roaster: Store) -> None:
+    set_by_hand(bench, "Coffee 2", price="25.00")
+    assert save(bench, vendor="Northlight") == ""
+    assert save(bench, markup_percent="50") == "/partners/1/prices?saved=1"
+    bench.open("/partners/1/prices", method="POST", data={"all": "1"})
+    bench.settle()
+    assert shop_prices(bench) == ["15.00", "25.00", "45.00"]
+    assert occ(bench, "partner", "reprice", "--shop", DOMAIN, "--all").exit_code == 1
+    rows = json.loads(occ(bench, "partner", "prices", "--shop", DOMAIN, "--json").stdout)
+    assert [(row["title"], row["price"], row["set_by_hand"]) for row in rows] == [("Coffee 2", "25.00", True)]
+
+    bench.open("/partners/1/prices", method="POST", data={"v": [ids(bench)["Coffee 2"]]})
+    bench.settle()
+
+    assert shop_prices(bench) == ["15.00", "30.00", "45.00"]
+    assert "All prices are as your rules say" in bench.open("/partners/1/prices").text
+
+
+@pytest.mark.parametrize("fields", [{"price": "13.00"}, {"compare_at_price": "19.00"}])
+def test_a_price_set_by_hand_is_asked_about_where_others_follow(
+    bench: Bench, roaster: Store, fields: dict[str, str]
+) -> None:
+    rule(bench, "price", "follow")
+    set_by_hand(bench, "Coffee 1", **fields)
+    for product in list(roaster.products.values()):
+        products.update(roaster, product, product.variants[0], {"price": "20.00"})
+    bench.settle()
+    shown = " ".join(bench.open("/partners/1/changes").text.split())
+    assert shop_prices(bench) == [fields.get("price", "14.00"), "28.00", "28.00"]
+    assert f"{fields.get('price', '14.00')} → <strong>28.00</strong>" in shown
+    assert "Set by hand" in shown
+
+    bench.open("/partners/1/changes", method="POST", data={"c": [pending(bench)[0].id], "verb": "accept"})
+    bench.settle()
+    assert shop_prices(bench) == ["28.00"] * 3
+
+    first = next(one for one in roaster.products.values() if one.title == "Coffee 1")
+    products.update(roaster, first, first.variants[0], {"price": "30.00"})
+    bench.settle()
+    assert shop_prices(bench) == ["42.00", "28.00", "28.00"]  # it follows again
+
+
+def test_a_price_set_by_hand_just_before_theirs_is_carried_stays(bench: Bench, roaster: Store) -> None:
+    rule(bench, "price", "follow")
+    first = next(one for one in roaster.products.values() if one.title == "Coffee 1")
+    products.update(roaster, first, first.variants[0], {"price": "20.00"})
+    bench.settle()
+    set_by_hand(bench, "Coffee 1", price="21.00")
+    with bench.scope():  # as if that had not been carried yet
+        change = db.session.scalars(db.select(PartnerChange)).one()
+        change.settled_at, change.settled_by = None, None
+        db.session.commit()
+    bench.settle()
+
+    assert shop_prices(bench) == ["21.00", "28.00", "42.00"]
+    assert len(pending(bench)) == 1
+
+
+def test_importing_again_leaves_a_price_set_by_hand_alone(bench: Bench, roaster: Store) -> None:
+    set_by_hand(bench, "Coffee 1", price="13.00")
+    save(bench, markup_percent="50")
+    start(bench, "Coffee 1", "Coffee 2", choices=Choices())
+    bench.settle()
+
+    assert shop_prices(bench) == ["13.00", "30.00", "42.00"]
+
+
+def test_a_reading_older_than_what_we_set_does_not_bring_the_old_price_back(bench: Bench, roaster: Store) -> None:
+    with bench.scope():
+        before = db.session.scalars(db.select(Variant).where(Variant.product_title == "Coffee 1")).one()
+        names = [column.key for column in Variant.__table__.columns if column.key not in ("id", "shop_id")]
+        row = {name: getattr(before, name) for name in names} | {"changed_at": before.changed_at - timedelta(seconds=1)}
+    save(bench, markup_percent="50")
+    bench.open("/partners/1/prices", method="POST", data={"all": "1"})
+    bench.settle()
+    with bench.scope():
+        pull.keep([row])
+        db.session.commit()
+
+    assert "All prices are as your rules say" in bench.open("/partners/1/prices").text
 
 
 def test_a_rule_of_a_type_touches_that_type_alone(bench: Bench, roaster: Store) -> None:
