@@ -28,6 +28,7 @@ from occ_app.partners.browsing import Filter
 from occ_app.partners.models import CONNECTED, IN_SHOP, ImportedProduct, Partner, PartnerProduct
 from occ_app.partners.price_rules import Prices
 from occ_app.partners.prices import KINDS, Rule, offer, rule_of, with_point
+from occ_app.sync.paging import PER_PAGE, page_number, pages_of
 from occ_app.web import is_fragment, page, row_id, see_other
 from occ_app.work import tasks
 
@@ -369,6 +370,14 @@ def _connected(partner_id: int) -> Partner:
 def pulls(partner_id: int) -> Response:
     """Every reading of the partner: when, of how much, what changed, what it cost, how it ended."""
     partner = standing.get(partner_id)
-    runs = stock.runs(partner)
-    is_at_work = any(run.finished_at is None for run in runs)
-    return page("partners/pulls.html", "partners/_pulls.html", partner=partner, runs=runs, is_at_work=is_at_work)
+    total = stock.count_runs(partner)
+    number = min(page_number(), max(1, -(-total // PER_PAGE)))
+    runs = stock.runs(partner, PER_PAGE, (number - 1) * PER_PAGE)
+    facts = {
+        "partner": partner,
+        "runs": runs,
+        "is_at_work": any(run.finished_at is None for run in runs),
+        "number": number,
+        "pages": pages_of(total, number, f"/partners/{partner.id}/pulls", {}),
+    }
+    return page("partners/pulls.html", "partners/_pulls.html", **facts)

@@ -206,10 +206,15 @@ def to_be_looked_at(at: datetime) -> Sequence[Partner]:
     return db.session.scalars(query.order_by(Partner.id)).all()
 
 
-def runs(partner: Partner, limit: int = 50) -> Sequence[PartnerPull]:
+def runs(partner: Partner, limit: int = 50, offset: int = 0) -> Sequence[PartnerPull]:
     """The partner's last pulls, newest first."""
     query = select(PartnerPull).where(PartnerPull.partner_id == partner.id, PartnerPull.shop_id == current_shop_id())
-    return db.session.scalars(query.order_by(PartnerPull.id.desc()).limit(limit)).all()
+    return db.session.scalars(query.order_by(PartnerPull.id.desc()).limit(limit).offset(offset)).all()
+
+
+def count_runs(partner: Partner) -> int:
+    """How many pulls of the partner are kept."""
+    return db.session.scalar(select(func.count(PartnerPull.id)).where(PartnerPull.partner_id == partner.id)) or 0
 
 
 def forget_old_runs(at: datetime) -> None:

@@ -303,10 +303,15 @@ def count_orders(condition: ColumnElement[bool]) -> int:
     return int(db.session.scalar(select(func.count()).select_from(PartnerOrder).where(condition)) or 0)
 
 
-def batches(limit: int = 50) -> Sequence[PartnerBatch]:
+def batches(limit: int, offset: int = 0) -> Sequence[PartnerBatch]:
     """The log, newest first."""
     query = select(PartnerBatch).options(joinedload(PartnerBatch.partner)).order_by(PartnerBatch.id.desc())
-    return db.session.scalars(query.limit(limit)).all()
+    return db.session.scalars(query.limit(limit).offset(offset)).all()
+
+
+def count_batches() -> int:
+    """How long the log is."""
+    return db.session.scalar(select(func.count(PartnerBatch.id))) or 0
 
 
 # Where a customer's line stands, for people.

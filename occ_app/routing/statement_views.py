@@ -16,6 +16,7 @@ from occ_app.partners import standing
 from occ_app.routing import listing
 from occ_app.routing.context import today
 from occ_app.shops import settings
+from occ_app.sync.paging import PER_PAGE, page_number, pages_of
 from occ_app.web import page
 
 blueprint = Blueprint("partner_statements", __name__, url_prefix="/partner-orders")
@@ -106,7 +107,10 @@ def _begin(day: date) -> datetime:
 @blueprint.get("/log")
 def log() -> Response:
     """Each batch with what it did, how long it took and why it failed."""
-    return page("routing/log.html", rows=listing.batches())
+    total = listing.count_batches()
+    number = min(page_number(), max(1, -(-total // PER_PAGE)))
+    pages = pages_of(total, number, "/partner-orders/log", {})
+    return page("routing/log.html", rows=listing.batches(PER_PAGE, (number - 1) * PER_PAGE), pages=pages)
 
 
 def csv_of(head: list[str], rows: list[list[Any]], name: str) -> Response:

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from devshop.world import Store
+from occ_app import clock
 from occ_app.extensions import db
-from occ_app.partners import settings
-from occ_app.partners.models import ImportedProduct, PartnerProduct, PartnerVariant
+from occ_app.partners import settings, stock
+from occ_app.partners.models import ImportedProduct, PartnerProduct, PartnerPull, PartnerVariant
 from tests.partners.support import coffee, join, the_partner
 from tests.support.bench import DOMAIN, Bench, Statements
 from tests.test_cli import occ
@@ -197,6 +198,28 @@ def test_the_page_takes_the_same_statements_for_any_number_of_products(bench: Be
 @pytest.mark.parametrize("path", ["products/1", "pulls", "changes", "types", "reading"])
 def test_every_page_of_a_partner_opens(bench: Bench, roaster: Store, path: str) -> None:
     assert bench.open(f"/partners/1/{path}").status_code == 200
+
+
+def test_the_readings_go_back_page_by_page(bench: Bench, roaster: Store) -> None:
+    with bench.scope():
+        begun = len(stock.runs(the_partner()))
+        for number in range(begun, 60):
+            fields = {
+                "kind": "nudge",
+                "started_at": clock.now(),
+                "finished_at": clock.now(),
+                "looked_at": 1000 + number,
+            }
+            db.session.add(PartnerPull(partner_id=the_partner().id, **fields))
+        db.session.commit()
+    first, second = (text(bench.open(f"/partners/1/pulls{query}")) for query in ("", "?page=2"))
+
+    assert "1–50 of 60" in first
+    assert 'href="/partners/1/pulls?page=2"' in first
+    assert ("1,059" in first, "1,001" in first) == (True, False)
+    assert "51–60 of 60" in second
+    assert second.count("All products") == 1
+    assert "<html" not in text(bench.open("/partners/1/pulls?page=2", headers=PART))
 
 
 def test_nobody_sees_the_partner_of_another_shop(bench: Bench, roaster: Store) -> None:

@@ -6,10 +6,11 @@ import re
 
 import pytest
 
-from occ_app import wiring
+from occ_app import clock, wiring
 from occ_app.extensions import across_shops, current_shop_id, db
 from occ_app.partners import standing
 from occ_app.partners.models import Partner
+from occ_app.routing.models import PartnerBatch
 from occ_app.work import tasks
 from tests.partners.support import ROASTER
 from tests.routing.support import Trade
@@ -133,6 +134,24 @@ def test_the_pages_lead_from_the_growing_order_to_the_received_one(trade_of_two:
     text(trade, "/partner-orders/statement?since=2026-12-01&until=2026-01-01", 422)
     text(trade, "/partner-orders/delivery", 422, method="POST", data={"batch_hour": "25"})
     text(trade, "/partner-orders/999999", 404)
+
+
+def test_the_log_of_batches_goes_back_page_by_page(trade_of_two: Trade) -> None:
+    with trade_of_two.bench.scope():
+        partner = db.session.scalars(db.select(Partner)).one()
+        at, written = clock.now(), len(trade_of_two.batches())
+        for number in range(written, 60):
+            fields = {"kind": "now", "for_on": at.date(), "started_at": at, "placed": number}
+            db.session.add(PartnerBatch(partner_id=partner.id, **fields))
+        db.session.commit()
+    first = text(trade_of_two, "/partner-orders/log")
+    second = text(trade_of_two, "/partner-orders/log?page=2")
+
+    assert (first.count("<tr>"), second.count("<tr>")) == (51, 11)  # with the heads
+    assert "1–50 of 60" in first
+    assert 'href="/partner-orders/log?page=2"' in first
+    assert "51–60 of 60" in second
+    assert "51–60 of 60" in text(trade_of_two, "/partner-orders/log?page=9")
 
 
 def test_enter_in_a_count_books_what_was_counted_and_not_all_of_it(trade_of_two: Trade) -> None:
