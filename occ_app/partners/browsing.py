@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 
 from occ_app.catalog.models import Variant
 from occ_app.extensions import db
@@ -17,7 +17,7 @@ from occ_app.partners.price_rules import Prices
 from occ_app.partners.prices import Offer, Rule, Shown, margin_percent, offer, shown
 
 PER_PAGE = 50
-STOCKS = ("any", "some", "none")
+STOCKS = ("any", "some", "none", "uncounted")
 SHOWN = ("all", "new", "imported")
 SORTS = ("title", "price", "stock")
 
@@ -90,8 +90,12 @@ def _of(partner: Partner, chosen: Filter) -> Select[PartnerProduct, ImportedProd
         query = query.where(PartnerProduct.product_type == chosen.product_type)
     if chosen.vendor:
         query = query.where(PartnerProduct.vendor == chosen.vendor)
-    if chosen.stock != "any":
-        query = query.where(PartnerProduct.available > 0 if chosen.stock == "some" else PartnerProduct.available <= 0)
+    if chosen.stock == "some":
+        query = query.where(PartnerProduct.available > 0)
+    elif chosen.stock != "any":
+        query = query.where(
+            PartnerProduct.available <= 0, _has_uncounted() if chosen.stock == "uncounted" else ~_has_uncounted()
+        )
     if chosen.shown != "all":
         query = query.where(ImportedProduct.id.is_(None) if chosen.shown == "new" else ImportedProduct.id.is_not(None))
     if chosen.least is not None:
@@ -99,6 +103,16 @@ def _of(partner: Partner, chosen: Filter) -> Select[PartnerProduct, ImportedProd
     if chosen.most is not None:
         query = query.where(PartnerProduct.least_price <= chosen.most)
     return query
+
+
+def _has_uncounted() -> ColumnElement[bool]:
+    """Whether the partner does not count some of the product."""
+    query = select(PartnerVariant.id).where(
+        PartnerVariant.partner_product_id == PartnerProduct.id,
+        PartnerVariant.available.is_(None),
+        PartnerVariant.deleted_at.is_(None),
+    )
+    return query.correlate(PartnerProduct).exists()
 
 
 def _plain(text: str) -> str:
@@ -154,16 +168,7 @@ def rows(
     }.get(chosen.sort, (PartnerProduct.title,))
     query = _of(partner, chosen).order_by(*order, PartnerProduct.id).limit(PER_PAGE).offset((page - 1) * PER_PAGE)
     prices = prices or Prices(partner)
-    is_uncounted = (
-        select(PartnerVariant.id)
-        .where(
-            PartnerVariant.partner_product_id == PartnerProduct.id,
-            PartnerVariant.available.is_(None),
-            PartnerVariant.deleted_at.is_(None),
-        )
-        .exists()
-    )
-    found = db.session.execute(query.add_columns(is_uncounted))
+    found = db.session.execute(query.add_columns(_has_uncounted()))
     return [priced(product, copy, prices, rule, is_uncounted=bool(flag)) for product, copy, flag in found]
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from devshop import products
 from devshop.world import Store
 from occ_app import clock
 from occ_app.extensions import db
@@ -90,6 +91,21 @@ def test_what_is_not_counted_and_what_has_no_price_is_called_so(bench: Bench, ro
 
     assert "not counted" in text(bench.open("/partners/1/products?q=Coffee+7"))
     assert "No price" in text(bench.open("/partners/1/products?q=Coffee+8"))
+
+
+@pytest.mark.parametrize(("stock_of", "found"), [("none", ["Coffee 7"]), ("uncounted", ["Coffee 8"])])
+def test_none_in_stock_and_not_counted_are_looked_for_apart(
+    bench: Bench, roaster: Store, stock_of: str, found: list[str]
+) -> None:
+    theirs = next(one for one in roaster.products.values() if one.title == "Coffee 8")
+    products.update(roaster, theirs, theirs.variants[0], {"tracked": False})
+    bench.settle()
+    path = "/partners/1/products"
+    shown = text(bench.open(f"{path}?stock={stock_of}"))
+
+    assert re.findall(r'aria-label="Select (Coffee \d+)"', shown) == found
+    assert ("not counted" in shown) == (stock_of == "uncounted")
+    assert " of 59<" in text(bench.open(f"{path}?stock=some"))  # of 61 with the bundle
 
 
 def test_picks_of_other_pages_stay_and_all_of_them_are_imported(bench: Bench, roaster: Store) -> None:
