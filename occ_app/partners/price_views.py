@@ -28,17 +28,21 @@ def changes(partner_id: int) -> Response:
 def _changes(partner: Partner, status: int = 200, refusal: str = "") -> Response:
     rows = following.pending(partner)
     facts = {"partner": partner, "rows": rows, "prices": Prices(partner), "refusal": refusal}
-    return page("partners/changes.html", status=status, shown=following.shown_now(rows), **facts)
+    return page("partners/changes.html", status=status, shown=following.shown_now(rows), picked=_picked("c"), **facts)
+
+
+def _picked(name: str) -> list[int]:
+    """The ids whose boxes are ticked."""
+    return [number for number in map(row_id, request.values.getlist(name)[:MOST_PICKED]) if number]
 
 
 @blueprint.post("/changes")
 def settle_changes(partner_id: int) -> Response:
     """The picked changes are taken over or declined."""
     partner = standing.get(partner_id)
-    ids = [number for number in map(row_id, request.form.getlist("c")[:MOST_PICKED]) if number]
     is_accepted = request.form.get("verb") == "accept"
     try:
-        following.settle(partner, ids, is_accepted=is_accepted, actor=g.user, at=clock.now())
+        following.settle(partner, _picked("c"), is_accepted=is_accepted, actor=g.user, at=clock.now())
     except RuleError as error:
         db.session.rollback()
         return _changes(standing.get(partner_id), 422, str(error))
@@ -102,7 +106,7 @@ def prices(partner_id: int) -> Response:
 def _prices(partner: Partner, status: int = 200, refusal: str = "") -> Response:
     found = repricing.preview(partner)
     last = max(1, -(-len(found.rows) // repricing.PER_PAGE))
-    number = min(last, max(1, request.args.get("page", 1, int)))
+    number = min(last, max(1, request.values.get("page", 1, int)))
     begin = (number - 1) * repricing.PER_PAGE
     here = f"/partners/{partner.id}/prices"
     facts = {
@@ -118,6 +122,8 @@ def _prices(partner: Partner, status: int = 200, refusal: str = "") -> Response:
         },
         "ours": Prices(partner).ours,
         "is_saved": "saved" in request.args,
+        "number": number,
+        "picked": _picked("v"),
         "refusal": refusal,
     }
     return page("partners/prices.html", status=status, **facts)
@@ -146,9 +152,8 @@ def prices_note(partner_id: int) -> Response:
 def set_prices(partner_id: int) -> Response:
     """The picked goods, or all, are to have the price that the rules say."""
     partner = standing.get(partner_id)
-    picked = [number for number in map(row_id, request.form.getlist("v")[:MOST_PICKED]) if number]
     try:
-        repricing.choose(partner, None if request.form.get("all") else picked, actor=g.user, at=clock.now())
+        repricing.choose(partner, None if request.form.get("all") else _picked("v"), actor=g.user, at=clock.now())
     except RuleError as error:
         db.session.rollback()
         return _prices(standing.get(partner_id), 422, str(error))

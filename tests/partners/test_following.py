@@ -79,6 +79,35 @@ def test_a_price_change_is_asked_about_and_taken_over_with_the_margin_kept(bench
     assert pending(bench) == []
 
 
+@pytest.mark.parametrize("page", ["changes?c=", "prices?page=1&v="])
+def test_enter_in_a_box_decides_nothing_and_leaves_it_ticked(bench: Bench, roaster: Store, page: str) -> None:
+    products.update(roaster, theirs(roaster), theirs(roaster).variants[0], {"price": "12.00"})
+    bench.settle()
+    path = page.split("?")[0]
+    shown = bench.open(f"/partners/1/{path}").text
+    (form,) = re.findall(r'<form class="index" method="post".*?</form>', shown, re.S)
+    first = re.findall(r"<button[^>]*>", form)[0]
+    ((name, number),) = re.findall(r'name="([cv])" value="(\d+)" aria', form)
+    again = bench.open(f"/partners/1/{page}{number}").text
+
+    assert 'formmethod="get"' in first
+    assert f'name="{name}" value="{number}" checked' in again
+    assert (len(pending(bench)), ours(bench).variants[0].price) == (1, Decimal("14.00"))
+
+
+def test_a_refusal_leaves_what_is_ticked(bench: Bench, roaster: Store) -> None:
+    with bench.scope():
+        settings.put(the_partner(), "minimum_margin_percent", "50")
+        db.session.commit()
+    products.update(roaster, theirs(roaster), theirs(roaster).variants[0], {"price": "12.00"})
+    bench.settle()
+    (change,) = pending(bench)
+    form = {"c": [change.id], "verb": "accept"}
+    refused = bench.open("/partners/1/changes", method="POST", data=form)
+
+    assert (refused.status_code, f'value="{change.id}" checked' in refused.text) == (422, True)
+
+
 def test_a_declined_change_is_not_asked_about_again(bench: Bench, roaster: Store) -> None:
     products.update(roaster, theirs(roaster), theirs(roaster).variants[0], {"price": "12.00"})
     bench.settle()
