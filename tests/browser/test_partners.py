@@ -25,9 +25,9 @@ def finds_nothing(tab: Page, where: Page | Frame, name: str) -> None:
         assert where.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
 
 
-def in_admin(tab: Page, stack: Stack, path: str) -> Frame:
+def in_admin(tab: Page, stack: Stack, path: str, store: str = ROASTER) -> Frame:
     """A page of ours in the roaster's admin."""
-    tab.goto(f"{stack.devshop}/store/{ROASTER}/apps/occ-inventory-hub-dev{path}")
+    tab.goto(f"{stack.devshop}/store/{store}/apps/occ-inventory-hub-dev{path}")
     tab.frame_locator("#app").locator("h1").first.wait_for()
     return next(frame for frame in tab.frames if frame.url.startswith(stack.app))
 
@@ -57,6 +57,36 @@ def test_a_business_joins_by_the_link_of_a_merchant(chromium: Browser, stack: St
     eventually(lambda: "Harbour Beans" in open_app(desk, stack, "/partners").content())
     merchant.close()
     partner.close()
+
+
+def test_stopping_to_supply_is_asked_about_first(chromium: Browser, stack: Stack) -> None:
+    store = "quay-leaves"
+    stack.post("/_devshop/shops", {"domain": f"{store}.myshopify.com", "name": "Quay Leaves", "currency": "GBP"})
+    context = chromium.new_context(viewport={"width": 1440, "height": 1000}, bypass_csp=True)
+    tab = context.new_page()
+    tab.goto(stack.occ("partner", "invite", "--shop", SHOP, "--name", "Quay Leaves").strip())
+    tab.get_by_label("Your store’s address").fill(store)
+    tab.get_by_role("button", name="Continue to Shopify").click()
+    tab.get_by_role("button", name="Install").click()
+    expect(tab.get_by_role("heading", name=re.compile("You supply .* now"))).to_be_visible()
+    page = in_admin(tab, stack, "/supplies", store)
+    dialog = page.get_by_role("dialog")
+    page.get_by_role("button", name=re.compile("^Stop supplying .+")).click()
+    expect(dialog.get_by_role("button", name="Keep supplying")).to_be_focused()
+    finds_nothing(tab, page, "stop")
+    stop, keep = (dialog.get_by_role("button", name=name, exact=True) for name in ("Stop supplying", "Keep supplying"))
+    shades = [one.evaluate("one => getComputedStyle(one).backgroundColor") for one in (stop, keep)]
+    tab.keyboard.press("Enter")
+    expect(dialog).not_to_be_visible()
+    expect(page.get_by_text("Supplying", exact=True)).to_be_visible()
+
+    page.get_by_role("button", name=re.compile("^Stop supplying .+")).click()
+    stop.click()
+    expect(page.get_by_text("You ended it.")).to_be_visible()
+    context.close()
+
+    assert shades[0] == "rgb(199, 10, 36)"  # what cannot be undone looks like it
+    assert shades[1] != shades[0]
 
 
 @pytest.mark.parametrize("name", ["list", "settings", "invitation", "supplies", "join"])
