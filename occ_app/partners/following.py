@@ -195,10 +195,9 @@ def _of_prices(partner: Partner, copies: dict[int, ImportedProduct]) -> list[Dif
         title = f"{copy.source.title}, {variant.title}" if variant.title else copy.source.title
         facts = {"title": title, "before": _text(row.seen_price), "after": _text(variant.price)}
         facts |= {"our_before": _text(now.price), "our_after": _text(new.price), "problem": new.problem}
-        if (variant.compare_at_price or 0) != (row.seen_compare_at or 0):
+        if (variant.compare_at_price or 0) != (row.seen_compare_at or 0) or now.compare_at != new.kept_compare_at:
             there = {"before": _text(row.seen_compare_at or None), "after": _text(variant.compare_at_price)}
-            here = {"our_before": _text(now.compare_at or None), "our_after": _text(new.compare_at)}
-            facts["compare_at"] = there | here
+            facts["compare_at"] = there | {"our_after": _text(new.compare_at)}
         rule = rule_of(partner, copy, PRICE)
         found.append(
             Difference(
