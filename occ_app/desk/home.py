@@ -14,7 +14,7 @@ from occ_app.catalog.models import PRODUCT, Item, Mapping
 from occ_app.desk.exceptions import count_open, open_cases
 from occ_app.extensions import db
 from occ_app.orders.models import Order
-from occ_app.partners import supplies
+from occ_app.partners import joining, supplies
 from occ_app.stock.models import Lot
 from occ_app.sync.models import LINKED, SyncRun, SyncState
 from occ_app.sync.words import local
@@ -29,12 +29,15 @@ def home() -> Response:
     """What is true, what needs you, what runs next; the steps of setting up until they are done."""
     if "own" not in request.args and supplies.only_supplies(g.shop_id):
         return see_other("/supplies")
-    steps = _steps()
+    steps, waiting = _steps(), joining.waiting_for(g.shop_domain, clock.now())
+    if waiting and "own" not in request.args and not has_items():
+        return see_other("/supplies")
     if not all(step["done"] for step in steps):
-        return page("desk/setup.html", "desk/_setup.html", steps=steps, pull=pull.newest())
+        return page("desk/setup.html", "desk/_setup.html", steps=steps, pull=pull.newest(), waiting=waiting)
     facts = {
         "metrics": _metrics(),
         "number": count_open(),
+        "waiting": waiting,
         "cases": open_cases(limit=3),
         "runs": _runs(),
         "now": local(clock.now()),
@@ -56,10 +59,14 @@ def sync_all() -> Response:
     return see_other("/activity")
 
 
+def has_items() -> bool:
+    """Whether the shop keeps stock of anything of its own."""
+    return db.session.scalar(select(Item.id).where(Item.kind == PRODUCT).limit(1)) is not None
+
+
 def _steps() -> list[dict[str, Any]]:
     """What a new shop does first, in order, with what is done."""
     place = pull.default_location()
-    has_items = db.session.scalar(select(Item.id).where(Item.kind == PRODUCT).limit(1)) is not None
     has_lots = db.session.scalar(select(Lot.id).join(Item).where(Item.kind == PRODUCT).limit(1)) is not None
     has_mappings = db.session.scalar(select(Mapping.id).limit(1)) is not None
     is_linked = (
@@ -76,7 +83,7 @@ def _steps() -> list[dict[str, Any]]:
         {
             "title": "Your items",
             "words": "What you keep stock of, one by one or as CSV",
-            "done": has_items,
+            "done": has_items(),
             "path": "/products/new",
             "do": "Add an item",
         },

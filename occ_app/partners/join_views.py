@@ -99,7 +99,9 @@ def start(token: str) -> Response:
         if not hmac.compare_digest(request.cookies.get(SEEN, "").encode(), _mark(token).encode()):
             return _seen(token, _ask(token, invited, RuleError(LOOK_FIRST), given))
         if config.partner_link == "install":
-            return _to_install_page(invited, given)
+            url = joining.begin_install(config, invited, given, at)
+            db.session.commit()
+            return Response("", 303, {"Location": url})
         way = joining.begin(config, invited, given, at)
     except EndedInvitationError as error:
         return _message(410, "This invitation cannot be used", str(error))
@@ -118,13 +120,6 @@ def start(token: str) -> Response:
         samesite="Lax",
     )
     return response
-
-
-def _to_install_page(invited: Invited, given: str) -> Response:
-    """Shopify's own install page; the business says yes in its admin afterwards. A store's address is only used where it is known."""
-    domain = invitations.domain_of(invited.invitation.bound_domain or given)
-    joining.check_store(invited, domain)
-    return Response("", 303, {"Location": grant.install_url(_config(), domain)})
 
 
 @blueprint.get(grant.CALLBACK_PATH)

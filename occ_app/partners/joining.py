@@ -30,6 +30,8 @@ from occ_app.shops.models import Shop, ShopToken
 
 NEEDED = ("read_products", "read_inventory", "read_locations", "read_orders", "write_draft_orders")
 NOT_YOURS = "This link is for another store. Ask whoever sent it for one of your own."
+INSTALL_LONGEST = timedelta(hours=1)  # between our page and the first look into the app, by Shopify's install page
+NO_BROWSER = ""  # the browser of who went to the install page: no callback brings them back
 MOST_STARTS, PER = 20, timedelta(minutes=1)  # of one link
 KEPT = timedelta(days=1)
 BUSY = "This link was tried very often just now. Wait a minute, then go on."
@@ -54,23 +56,37 @@ class Way:
 
 def begin(config: Config, invited: Invited, text: str, at: datetime) -> Way:
     """The store that `text` names is on its way to Shopify's permission page. Raises RuleError where it may not use the link."""
+    state, browser = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
+    domain = _note_attempt(invited, text, _hash(state), _hash(browser), at, grant.LONGEST)
+    return Way(grant.permission_url(config, domain, _scopes_for(domain), state), browser)
+
+
+def begin_install(config: Config, invited: Invited, text: str, at: datetime) -> str:
+    """The store that `text` names is on its way to Shopify's install page, whose address this is; the invitation waits in its admin for an
+    hour, or as long as it is good where it is bound to the store. Raises RuleError where it may not use the link."""
+    nobody = _hash(secrets.token_urlsafe(32))
+    return grant.install_url(config, _note_attempt(invited, text, nobody, NO_BROWSER, at, INSTALL_LONGEST))
+
+
+def _note_attempt(
+    invited: Invited, text: str, state_hash: str, browser_hash: str, at: datetime, longest: timedelta
+) -> str:
     invitation, merchant = invited.invitation, invited.merchant
     domain = invitations.domain_of(invitation.bound_domain or text)
     check_store(invited, domain)
-    state, browser = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
     with shop_scope(merchant.id):
         _check_pace(invitation, at)
         attempt = JoinAttempt(
-            state_hash=_hash(state),
-            browser_hash=_hash(browser),
+            state_hash=state_hash,
+            browser_hash=browser_hash,
             invitation_id=invitation.id,
             domain=domain,
             created_at=at,
-            expires_at=at + grant.LONGEST,
+            expires_at=at + longest,
         )
         db.session.add(attempt)
         db.session.flush()
-    return Way(grant.permission_url(config, domain, _scopes_for(domain), state), browser)
+    return domain
 
 
 def _check_pace(invitation: Invitation, at: datetime) -> None:
@@ -194,10 +210,13 @@ def missing_of(partner_shop: Shop) -> list[str]:
 
 
 def waiting_for(domain: str, at: datetime) -> list[Invited]:
-    """Open invitations that are bound to that store, from whomever."""
+    """Open invitations that are bound to that store, from whomever, or that it came by within the hour."""
     with across_shops():
+        came_by = select(JoinAttempt.invitation_id).where(
+            JoinAttempt.domain == domain, JoinAttempt.browser_hash == NO_BROWSER, JoinAttempt.expires_at > at
+        )
         query = select(Invitation).where(
-            Invitation.bound_domain == domain,
+            (Invitation.bound_domain == domain) | (Invitation.bound_domain.is_(None) & Invitation.id.in_(came_by)),
             Invitation.used_at.is_(None),
             Invitation.revoked_at.is_(None),
             Invitation.expires_at > at,

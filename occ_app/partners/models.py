@@ -85,7 +85,8 @@ class Invitation(ShopScoped, db.Model):
 
 
 class JoinAttempt(ShopScoped, db.Model):
-    """Somebody followed an invitation and was sent to Shopify. Bound to that browser and that store; ends by its first callback."""
+    """Somebody followed an invitation and was sent to Shopify. Bound to that browser and that store; ends by its first callback.
+    Of Shopify's install page, from which nobody is sent back, it is bound to the store alone."""
 
     __tablename__ = "join_attempt"
 

@@ -429,7 +429,8 @@ def test_by_managed_install_the_bound_invitation_waits_in_the_admin(
 ) -> None:
     bound = invite(bench, ROASTER)
     assert browser.start(bound).headers["Location"].startswith("http://127.0.0.1:9290/admin/oauth/install?")
-    bench.install(roaster)
+    oauth.install(roaster)
+    assert bench.open("/", roaster).headers["Location"] == "/supplies"
     assert "would like to sell your products" in bench.open("/supplies", roaster).text
 
     with bench.scope():
@@ -454,6 +455,41 @@ def test_by_managed_install_an_unbound_link_is_pasted_in_the_admin(bench: Bench,
     assert bench.open("/supplies/accept", other, method="POST", data={"token": token}).status_code == 422
 
     assert partners() == [(ROASTER, "connected")]
+
+
+@pytest.mark.usefixtures("managed")
+@pytest.mark.parametrize("is_bound", [True, False])
+def test_by_managed_install_the_first_load_shows_the_invitation(
+    bench: Bench, browser: Browser, roaster: Store, is_bound: bool
+) -> None:
+    path = invite(bench, ROASTER if is_bound else "")
+    assert "There this invitation waits for your yes" in browser.open(path).text
+    browser.start(path)
+    oauth.install(roaster)
+    assert bench.open("/", roaster).headers["Location"].startswith("/supplies")
+    assert "Ten minutes" in bench.open("/?own=1", roaster).text
+    shown = bench.open("/supplies", roaster).text
+    ((number),) = re.findall(r'name="invitation" value="(\d+)"', shown)
+    bench.open("/supplies/accept", roaster, method="POST", data={"invitation": number})
+
+    assert partners() == [(ROASTER, "connected")]
+
+
+@pytest.mark.usefixtures("managed")
+def test_an_invitation_by_link_waits_in_the_store_that_came_by_it_alone_and_for_an_hour(
+    bench: Bench, browser: Browser, roaster: Store
+) -> None:
+    browser.start(invite(bench))
+    bench.install(other := bench.add_store("second-roaster.myshopify.com"))
+    oauth.install(roaster)
+    assert "would like to sell" not in bench.open("/supplies", other).text
+    assert "would like to sell" in bench.open("/supplies", roaster).text
+
+    with across_shops():
+        db.session.execute(db.update(JoinAttempt).values(expires_at=clock.now()))
+        db.session.commit()
+
+    assert "would like to sell" not in bench.open("/supplies", roaster).text
 
 
 @pytest.mark.usefixtures("managed")
