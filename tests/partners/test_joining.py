@@ -18,9 +18,11 @@ from flask import Flask
 from devshop import oauth
 from devshop.world import Store, World
 from occ_app import clock, wiring
+from occ_app.catalog.models import Item
 from occ_app.extensions import across_shops, db
 from occ_app.partners import invitations, joining
 from occ_app.partners.models import Invitation, JoinAttempt, Partner
+from occ_app.shops import install
 from occ_app.shops.models import Shop, ShopToken
 from tests.partners.support import ROASTER
 from tests.support.bench import DOMAIN, Bench
@@ -473,6 +475,18 @@ def test_by_managed_install_the_first_load_shows_the_invitation(
     bench.open("/supplies/accept", roaster, method="POST", data={"invitation": number})
 
     assert partners() == [(ROASTER, "connected")]
+
+
+def test_home_of_a_store_with_items_of_its_own_tells_of_an_invitation(bench: Bench, roaster: Store) -> None:
+    bench.install(roaster)
+    theirs = install.find(ROASTER)
+    with bench.scope(theirs):
+        db.session.add(Item(sku="OWN", name="Own", created_at=clock.now()))
+        db.session.commit()
+    assert "would like to sell" not in bench.open("/", roaster).text
+    invite(bench, ROASTER)
+
+    assert "would like to sell your products" in bench.open("/", roaster).text
 
 
 @pytest.mark.usefixtures("managed")

@@ -143,6 +143,19 @@ def test_another_compare_at_setting_is_shown_and_set_like_another_price(bench: B
     assert compare_ats(bench) == ["16.80", "None", "None"]
 
 
+def test_a_question_about_a_price_tells_what_becomes_of_the_compare_at_price(bench: Bench, on_sale: Store) -> None:
+    rule(bench, "price", "ask")
+    save(bench, compare_at="none")
+    first = next(one for one in on_sale.products.values() if one.title == "Coffee 1")
+    products.update(on_sale, first, first.variants[0], {"price": "11.00"})
+    bench.settle()
+    shown = " ".join(bench.open("/partners/1/changes").text.split())
+
+    assert "14.00 → <strong>15.40</strong>" in shown
+    assert shown.count("Compare at") == 1  # theirs is as it was
+    assert "Compare at 16.80 → none" in shown
+
+
 def test_without_compare_at_prices_a_change_of_theirs_is_no_news(bench: Bench, on_sale: Store) -> None:
     save(bench, compare_at="none")
     first = next(one for one in on_sale.products.values() if one.title == "Coffee 1")
