@@ -7,7 +7,7 @@ product; copies of partners' products are read by themselves, ten minutes from n
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0022"
+revision = "0021"
 down_revision = "0020"
 
 MONEY = sa.Numeric(14, 2)
