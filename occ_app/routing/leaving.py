@@ -85,7 +85,9 @@ def may_exist(at: datetime) -> ColumnElement[bool]:
     """Orders that may exist all the same, of partners that are back; each is looked for, again after an hour where there was no answer."""
     is_back = PartnerOrder.partner_id.in_(select(Partner.id).where(Partner.state == CONNECTED))
     is_due = PartnerOrder.looked_at.is_(None) | ~PartnerOrder.looked_at.between(at - LOOK_EVERY, at)
-    return (PartnerOrder.state == CANCELLED) & PartnerOrder.cause.is_not(None) & is_back & is_due
+    was_tried = PartnerOrder.draft_gid.is_not(None) & PartnerOrder.complete_tried_at.is_not(None)
+    in_doubt = was_tried & PartnerOrder.order_gid.is_(None) & PartnerOrder.cause.is_not(None)
+    return (PartnerOrder.state == CANCELLED) & in_doubt & is_back & is_due
 
 
 def look_for(of: Context, order: PartnerOrder) -> None:

@@ -142,10 +142,11 @@ def _drop_gone(of: Context, order: PartnerOrder, rows: Sequence[PartnerLine], dr
     if gone:
         orders.tell(order, clock.now(), "Lines taken off", cause)
     order.sent = taken_off(order.sent, missing)
-    if order.sent is None or rules.same(draft.lines, lines_of(order.sent)):
+    kept = rules.without(draft.lines, (order.sent or {}).get("off", ()))
+    if order.sent is None or rules.same(kept, lines_of(order.sent)):
         return
-    if order.theirs is None or not rules.same(order.theirs["lines"], draft.lines):
-        changed(of, order, draft.lines, draft.at, is_overwritten=True)
+    if order.theirs is None or not rules.same(order.theirs["lines"], kept):
+        changed(of, order, kept, draft.at, is_overwritten=True)
 
 
 def taken_off(sent: dict[str, Any] | None, gids: Collection[str]) -> dict[str, Any] | None:

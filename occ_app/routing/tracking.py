@@ -145,8 +145,9 @@ def _parcels(client: Client, order: PartnerOrder, placed: Placed) -> None:
 
 
 def _fees(order: PartnerOrder) -> set[str]:
-    """What stands for the fees that the partner put on the order."""
-    return {str(gid) for gid, _, _ in order.extra if rules.is_fee(gid)}
+    """What stands for the fees that the partner put on the order, also for those that it has taken off since."""
+    lines = [*order.extra, *(order.sent or {"lines": []})["lines"]]
+    return {str(gid) for gid, _, _ in lines if rules.is_fee(gid)}
 
 
 def numbers_of(tracking: Sequence[dict[str, Any]]) -> list[str]:

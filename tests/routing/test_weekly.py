@@ -528,6 +528,7 @@ def test_a_fee_is_paid_and_shown_as_such_and_counts_as_no_unit(weekly: Trade) ->
     weekly.look()
 
     assert weekly.orders()[0].state == "ordered"  # none of the goods has left
+    assert "0 units sent" in weekly.bench.open(f"/partner-orders/{number}").get_data(as_text=True)
     file = weekly.bench.open("/partner-orders/statement?as=csv").get_data(as_text=True).splitlines()
     row = dict(zip(file[0].split(","), file[1].split(","), strict=True))
     assert [row[name] for name in ("units", "ordered", "fees", "to_pay")] == ["2", "20.00", "4.50", "24.50"]
