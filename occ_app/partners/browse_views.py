@@ -75,7 +75,7 @@ def save_rate(partner_id: int) -> Response:
     try:
         if not given.strip():
             raise RuleError("Give a number, such as 0.86.")
-        standing.set_up(partner, {"exchange_rate": with_point(given)})
+        standing.say_rate(partner, with_point(given))
     except RuleError as error:
         db.session.rollback()
         words = str(error).removeprefix("exchange_rate: ")

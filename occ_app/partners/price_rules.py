@@ -37,8 +37,7 @@ class Prices:
         """What one unit of their currency is in ours; None where it is another one and the merchant has not said."""
         if self.theirs == self.ours:
             return Decimal(1)
-        given = settings.get(self.partner, "exchange_rate")
-        return Decimal(given) if given else None
+        return settings.rate(self.partner, self.theirs, self.ours)
 
     def rule(self, product_type: str, copy: ImportedProduct | None = None) -> Rule:
         """The rule that holds for a product of that type, or for this copy."""

@@ -121,6 +121,7 @@ SETTINGS: dict[str, Setting] = {
 }
 
 
+RATE_OF = "rate_of"  # which currencies the rate is of, beside the settings that people make: "EUR>GBP"
 # What makes a price out of theirs.
 OF_PRICES = (
     "price_rule",
@@ -143,6 +144,12 @@ def get(partner: Partner, name: str) -> Any:
 def number(partner: Partner, name: str) -> Decimal:
     """The value of a setting that is a number with decimals."""
     return Decimal(get(partner, name))
+
+
+def rate(partner: Partner, theirs: str, ours: str) -> Decimal | None:
+    """What one unit of their currency is in ours, as it was given for these two; None where it was not."""
+    given = get(partner, "exchange_rate")
+    return Decimal(given) if given and partner.settings.get(RATE_OF) in (None, f"{theirs}>{ours}") else None
 
 
 def put(partner: Partner, name: str, text: str) -> None:

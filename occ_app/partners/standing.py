@@ -120,12 +120,26 @@ def set_up(partner: Partner, values: Mapping[str, str]) -> None:
         raise RuleError(f"There is no location {place} in your store.", field="location")
     changed = {name for name, value in settings.everything(partner).items() if value != before[name]}
     db.session.flush()
+    if "exchange_rate" in changed:
+        _note_currencies(partner)
     if changed:
         targets.refresh(goods.item_ids_of(partner))
     if changed & OF_DRAFTS:
         tasks.ask("partner_goods", partner.shop_id)
     if changed & OF_CHANGES:
         following.notice(partner, clock.now())
+
+
+def say_rate(partner: Partner, text: str) -> None:
+    """What one unit of their currency is in ours is that, of the currencies that both sell in now. Raises RuleError."""
+    set_up(partner, {"exchange_rate": text})
+    _note_currencies(partner)
+
+
+def _note_currencies(partner: Partner) -> None:
+    theirs = db.session.get(Shop, partner.partner_shop_id) if partner.partner_shop_id else None
+    ours = db.session.get_one(Shop, partner.shop_id)
+    settings.keep(partner, settings.RATE_OF, f"{theirs.currency}>{ours.currency}" if theirs else None)
 
 
 def follow(partner: Partner, at: datetime) -> None:

@@ -31,5 +31,5 @@ class Rates:
             return amount
         if currency != self.currency(partner):
             return None
-        given = settings.get(partner, "exchange_rate")
-        return amount * Decimal(given) if given else None
+        rate = settings.rate(partner, currency, shop().currency)
+        return amount * rate if rate is not None else None

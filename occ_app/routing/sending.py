@@ -96,7 +96,9 @@ def _refused(of: Context, order: PartnerOrder, content: dict[str, Any], outcome:
 
 
 def _mend(of: Context, order: PartnerOrder, content: dict[str, Any], problems: Sequence[Problem]) -> Collection[str]:
-    """Lines that Shopify refused need a person. Returns of which variants they are: without them the rest can go."""
+    """Lines that Shopify refused need a person; what the partner had added itself is left out. Returns of which variants they are: without
+    them the rest can go.
+    """
     refused: dict[str, str] = {}
     for path, message in problems:
         numbers = [int(part) for part in path if part.isdigit()]
@@ -106,6 +108,13 @@ def _mend(of: Context, order: PartnerOrder, content: dict[str, Any], problems: S
         if row.state == CREATED and row.quantity and row.partner_variant.variant_gid in refused:
             orders.fail(row, f"{of.partner.name}: {refused[row.partner_variant.variant_gid]}")
             of.count("failed", 1)
+    added = [row for row in order.extra if row[0] in refused]
+    if added:
+        order.extra = [row for row in order.extra if row[0] not in refused]
+        units = rules.units(sum(int(row[2]) for row in added))
+        orders.tell(
+            order, clock.now(), f"Left out {units} that {of.partner.name} had added: Shopify refuses them there"
+        )
     return refused.keys()
 
 

@@ -12,7 +12,7 @@ from devshop import products
 from devshop.world import Store
 from occ_app import clock
 from occ_app.extensions import db
-from occ_app.partners import settings, stock
+from occ_app.partners import catalogue, settings, stock
 from occ_app.partners.models import ImportedProduct, PartnerProduct, PartnerPull, PartnerVariant
 from tests.partners.support import coffee, join, the_partner
 from tests.support.bench import DOMAIN, Bench, Statements
@@ -182,6 +182,25 @@ def test_the_rate_is_asked_for_once_and_makes_prices(bench: Bench) -> None:
     assert "1 EUR counts as 0.86 GBP" in shown
     assert "£12.04" in shown  # 10.00 x 0.86 x 1.4
     assert "sells in EUR" not in shown
+
+
+def test_a_rate_is_of_the_currencies_that_it_was_given_for(bench: Bench) -> None:
+    bench.install()
+    store = join(bench, currency="EUR")
+    coffee(store, 1)
+    bench.settle()
+    bench.open("/partners/1/rate", method="POST", data={"rate": "0.86"})
+    store.currency = "JPY"
+    with bench.scope():
+        catalogue.want(the_partner(), clock.now())
+        db.session.commit()
+    bench.settle()
+    asked = text(bench.open("/partners/1/products"))
+
+    bench.open("/partners/1/rate", method="POST", data={"rate": "0.86"})
+
+    assert ("sells in JPY, you in GBP" in asked, "counts as 0.86" in asked) == (True, False)
+    assert "1 JPY counts as 0.86 GBP" in text(bench.open("/partners/1/products"))
 
 
 def test_a_wrong_rule_of_a_type_and_no_change_picked_are_told_on_their_pages(bench: Bench, roaster: Store) -> None:

@@ -568,6 +568,24 @@ def test_a_fee_that_came_as_a_variant_was_deleted_is_kept(weekly: Trade, is_hear
     assert weekly.exceptions()["partner_lines"]["causes"] == ["Northlight Coffee no longer has it"]
 
 
+def test_a_variant_that_the_partner_added_and_then_deleted_stops_nothing(weekly: Trade) -> None:
+    weekly.buy("C-1", 2)
+    weekly.send()
+    store = weekly.stores[ROASTER]
+    drafts.edit(store, weekly.drafts()[0], {"add": [{"sku": "C-3", "quantity": 4}]})
+    weekly.bench.settle()
+    decide(weekly, "partner_order", "theirs")
+    with weekly.bench.world.silence():
+        products.delete_variant(store, store.variant("C-3"))
+    weekly.buy("C-2", 1)
+    weekly.send()
+    weekly.to_cutoff()
+
+    assert [weekly.held(order) for order in weekly.theirs()] == [{"C-1": 2, "C-2": 1}]
+    assert weekly.orders()[0].extra == []
+    assert "partner_lines" not in weekly.exceptions()
+
+
 def test_a_deleted_variant_stops_only_its_own_lines(weekly: Trade) -> None:
     weekly.buy("C-1", 3)
     weekly.buy("C-2", 2)
