@@ -717,11 +717,11 @@ def set_clock() -> None:
 # Upward calls ---------------------------------------------------------------------------------------------------------------------
 
 
-def _stock_changed(item_ids: set[int]) -> None:
+def _stock_changed(item_ids: set[int], is_typed: bool) -> None:
     backorders.fill(item_ids)
     backorders.tell(item_ids)
     wholesale.fill(item_ids)
-    targets.refresh(item_ids)
+    targets.refresh(item_ids, let=targets.NONE_FALL if is_typed else targets.ALL_FALL)
     replan.note(item_ids, clock.now())
 
 

@@ -9,7 +9,7 @@ from flask import Blueprint, Response, g, request
 from sqlalchemy import select
 
 from occ_app import clock
-from occ_app.b2b import leaving, levels
+from occ_app.b2b import levels
 from occ_app.b2b.channel_pages import whole
 from occ_app.catalog.models import PRODUCT, Item
 from occ_app.errors import RuleError
@@ -89,7 +89,7 @@ def take_out(day_id: int) -> Response:
     try:
         item = named_item(values["item"])
         units = whole(values["quantity"], "quantity", least=1)
-        leaving.take_out(markets.get(day_id), item, units, actor=g.user, at=clock.now())
+        markets.take_out(markets.get(day_id), item, units, actor=g.user, at=clock.now())
     except RuleError as error:
         db.session.rollback()
         return _one(markets.get(day_id), 422, errors={error.field: str(error)}, values=values)
@@ -107,7 +107,7 @@ def close(day_id: int) -> Response:
             line.item_id: (_counted(values, f"back-{line.item_id}"), _counted(values, f"sold-{line.item_id}"))
             for line in day.lines
         }
-        missing = leaving.close(day, counted, actor=g.user, at=clock.now())
+        missing = markets.close(day, counted, actor=g.user, at=clock.now())
     except RuleError as error:
         db.session.rollback()
         return _one(markets.get(day_id), 422, errors={error.field: str(error)}, values=values)
@@ -144,7 +144,7 @@ def give_away() -> Response:
         item = named_item(values["item"])
         units = whole(values["quantity"], "quantity", least=1)
         facts = {"actor": g.user, "at": clock.now()}
-        leaving.give_away(item, values["channel"], units, values["purpose"], **facts)
+        markets.give_away(item, levels.location().id, values["channel"], units, values["purpose"], **facts)
     except RuleError as error:
         db.session.rollback()
         return _samples(422, errors={error.field: str(error)}, values=values)

@@ -23,7 +23,7 @@ from occ_app.catalog.models import PRODUCT, Item
 from occ_app.errors import NotFoundError, RuleError
 from occ_app.extensions import current_shop_id, db
 from occ_app.shops import settings
-from occ_app.stock import ledger
+from occ_app.stock import ledger, lots
 from occ_app.stock.ledger import Move
 from occ_app.stock.models import Lot, StockMove
 from occ_app.stock.rules import COMMITTED, RELEASED, Holding, take
@@ -294,8 +294,7 @@ def _book_takes(
         for line in order.lines
         for n, part in enumerate(parts.get(line.item_id, ()))
     ]
-    with targets.free_to_fall():
-        ledger.book(moves, actor=actor, at=at)
+    ledger.book(moves, actor=actor, at=at)
 
 
 def _taking(line: WholesaleLine, order: WholesaleOrder, step: str, n: int, part: tuple[Holding, int]) -> Move:
@@ -400,10 +399,9 @@ def cancel(order: WholesaleOrder, *, actor: str, at: datetime) -> WholesaleOrder
         item = db.session.get_one(Item, taken.item_id)
         is_split = targets.mode_of(item, targets.shop()) == "allocation"
         home = taken.from_place if is_split or not taken.from_place.startswith("allocated:") else RELEASED
+        places = COMMITTED, lots.place_back(taken, home)
         source = _next(taken.source, "back")
-        moves.append(
-            Move(item.id, taken.lot_id, taken.location_id, COMMITTED, home, taken.quantity, "order_restock", source)
-        )
+        moves.append(Move(item.id, taken.lot_id, taken.location_id, *places, taken.quantity, "order_restock", source))
     order.state, order.cancelled_at = CANCELLED, at
     waited = any(line.waits for line in order.lines)
     for line in order.lines:
@@ -424,8 +422,8 @@ def lots_of_all(orders: Sequence[WholesaleOrder]) -> dict[int, list[tuple[Lot | 
     """The same of many orders; two statements, however many."""
     taken = taken_of(line for order in orders if order.state in (CONFIRMED, SHIPPED) for line in order.lines)
     ids = {move.lot_id for move in taken if move.lot_id}
-    lots = {lot.id: lot for lot in db.session.scalars(select(Lot).where(Lot.id.in_(ids)))} if ids else {}
+    known = {lot.id: lot for lot in db.session.scalars(select(Lot).where(Lot.id.in_(ids)))} if ids else {}
     found: dict[int, list[tuple[Lot | None, int]]] = {}
     for move in taken:
-        found.setdefault(int(move.source.split(":")[1]), []).append((lots.get(move.lot_id or 0), move.quantity))
+        found.setdefault(int(move.source.split(":")[1]), []).append((known.get(move.lot_id or 0), move.quantity))
     return found

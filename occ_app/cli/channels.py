@@ -7,7 +7,7 @@ from datetime import date, datetime
 import click
 
 from occ_app import clock
-from occ_app.b2b import leaving, levels, splitting
+from occ_app.b2b import levels, splitting
 from occ_app.catalog.models import PRODUCT, Item
 from occ_app.cli.lots import allocation
 from occ_app.cli.shared import ACTOR, occ, of_shop, says_why, with_item, with_shop
@@ -190,7 +190,7 @@ def market_open(domain: str, name: str, day: datetime | None) -> None:
 def market_out(domain: str, day_id: int, sku: str, units: int) -> None:
     """Units go out to the market."""
     with of_shop(domain):
-        leaving.take_out(markets.get(day_id), _item(sku), units, actor=ACTOR, at=clock.now())
+        markets.take_out(markets.get(day_id), _item(sku), units, actor=ACTOR, at=clock.now())
 
 
 @market.command("close")
@@ -208,7 +208,7 @@ def market_close(domain: str, day_id: int, counts: tuple[str, ...]) -> None:
             if not (said.isascii() and back.isdigit() and sold.isdigit() and len(said) < 20):
                 raise RuleError(f"{text!r} is no count. Give SKU=BACK,SOLD, such as CB-BAR=7,12.")
             counted[_item(sku).id] = (int(back), int(sold))
-        missing = leaving.close(markets.get(day_id), counted, actor=ACTOR, at=clock.now())
+        missing = markets.close(markets.get(day_id), counted, actor=ACTOR, at=clock.now())
     click.echo(f"{missing} missing")
 
 
@@ -222,4 +222,4 @@ def market_close(domain: str, day_id: int, counts: tuple[str, ...]) -> None:
 def give(domain: str, sku: str, channel: str, purpose: str, units: int) -> None:
     """Units leave as samples, or are used in the house."""
     with of_shop(domain):
-        leaving.give_away(_item(sku), channel, units, purpose, actor=ACTOR, at=clock.now())
+        markets.give_away(_item(sku), levels.location().id, channel, units, purpose, actor=ACTOR, at=clock.now())

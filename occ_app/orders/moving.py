@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 
 from occ_app.catalog.models import PARTNER as PARTNER_GOODS
 from occ_app.catalog.models import Item, Mapping
 from occ_app.extensions import db
 from occ_app.orders.models import OrderLine
 from occ_app.orders.rules import LOST, RESTOCKED, RETURNED, SHIPPED, TAKEN, Step
-from occ_app.stock import ledger
+from occ_app.stock import ledger, lots
 from occ_app.stock.ledger import Move
 from occ_app.stock.models import StockMove
 from occ_app.stock.rules import BACKORDER, COMMITTED, CORRECTION, COUNTED, PARTNER, RELEASED, take
@@ -31,8 +31,7 @@ def moves_of(line: OrderLine, mapping: Mapping, step: Step, booking: int) -> lis
     if (step.flow == RESTOCKED and step.change > 0) or (step.flow == TAKEN and step.change < 0):
         return _give_back(line, mapping, units, source)
     if step.flow == RETURNED and step.change > 0:
-        place = _place_for_returns(mapping)
-        return _from_outside(line, mapping, units, SHIPPED_PLACE, place, "order_return", source)
+        return _from_outside(line, mapping, units, SHIPPED_PLACE, None, "order_return", source)
     if step.flow in (SHIPPED, LOST) and step.change < 0:
         origin = SHIPPED_PLACE if step.flow == SHIPPED else CORRECTION
         return _from_outside(
@@ -116,36 +115,59 @@ def _give_back(line: OrderLine, mapping: Mapping, units: int, source: str) -> li
                 f"{source}:short",
             )
         )
-    place = _place_for_returns(mapping)
     for n, (lot_id, given) in enumerate(_committed_parts(line, mapping, units - from_short, skip_short=from_short)):
         moves.append(
             Move(
-                mapping.item_id, lot_id, mapping.location_id, COMMITTED, place, given, "order_restock", f"{source}:{n}"
+                mapping.item_id,
+                lot_id,
+                mapping.location_id,
+                COMMITTED,
+                _place_back(line, mapping, lot_id),
+                given,
+                "order_restock",
+                f"{source}:{n}",
             )
         )
     return moves
 
 
 def _from_outside(
-    line: OrderLine, mapping: Mapping, units: int, origin: str, place: str, reason: str, source: str
+    line: OrderLine, mapping: Mapping, units: int, origin: str, place: str | None, reason: str, source: str
 ) -> list[Move]:
-    """Units of the line come back from a virtual place, into the lots they left by, the last to leave first."""
+    """Units of the line come back from a virtual place, into the lots they left by, the last to leave first; with no `place` for sale, if
+    their lot may be sold."""
     moves: list[Move] = []
     for n, (lot_id, there) in enumerate(units_of_line(line, origin)):
         given = min(units, there)
         if given:
             units -= given
             moves.append(
-                Move(mapping.item_id, lot_id, mapping.location_id, origin, place, given, reason, f"{source}:{n}")
+                Move(
+                    mapping.item_id,
+                    lot_id,
+                    mapping.location_id,
+                    origin,
+                    place or _place_back(line, mapping, lot_id),
+                    given,
+                    reason,
+                    f"{source}:{n}",
+                )
             )
     if units:  # it left before anybody counted, so no lot is known
-        moves.append(Move(mapping.item_id, None, mapping.location_id, origin, place, units, reason, f"{source}:old"))
+        to = place or _place_back(line, mapping, None)
+        moves.append(Move(mapping.item_id, None, mapping.location_id, origin, to, units, reason, f"{source}:old"))
     return moves
 
 
-def _place_for_returns(mapping: Mapping) -> str:
+def _place_back(line: OrderLine, mapping: Mapping, lot_id: int | None) -> str:
+    """Where units of the lot that the line gives back stand."""
     counted = COUNTED[mode_of(db.session.get_one(Item, mapping.item_id), shop())]
-    return counted[-1] if counted else RELEASED
+    usual = counted[-1] if counted else RELEASED
+    if lot_id is None:
+        return usual
+    taken = _moves_of(line).where(StockMove.lot_id == lot_id, StockMove.to_place == COMMITTED)
+    last = db.session.scalars(taken.order_by(StockMove.id.desc()).limit(1)).first()
+    return lots.place_back(last, usual) if last is not None else usual
 
 
 def _committed_parts(
@@ -167,10 +189,8 @@ def _committed_parts(
 
 def units_of_line(line: OrderLine, place: str) -> list[tuple[int | None, int]]:
     """(lot, units) that the moves of this line have put to `place` and left there, lots with numbers first."""
-    prefix = f"order_line:{line.line_number}:"
-    query = select(StockMove).where(StockMove.source.startswith(prefix, autoescape=True)).order_by(StockMove.id)
     there: dict[int | None, int] = {}
-    for move in db.session.scalars(query):
+    for move in db.session.scalars(_moves_of(line).order_by(StockMove.id)):
         if move.to_place == place:
             there[move.lot_id] = there.get(move.lot_id, 0) + move.quantity
         if move.from_place == place:
@@ -178,6 +198,11 @@ def units_of_line(line: OrderLine, place: str) -> list[tuple[int | None, int]]:
     return sorted(
         ((lot, units) for lot, units in there.items() if units > 0), key=lambda pair: (pair[0] is None, pair[0] or 0)
     )
+
+
+def _moves_of(line: OrderLine) -> Select[tuple[StockMove]]:
+    prefix = f"order_line:{line.line_number}:"
+    return select(StockMove).where(StockMove.source.startswith(prefix, autoescape=True))
 
 
 def is_partners_goods(mapping: Mapping) -> bool:

@@ -64,7 +64,7 @@ def keep_whole(partner: Partner, read_at: datetime) -> None:
 def refresh_goods(condition: ColumnElement[bool]) -> None:
     """Something other than a number changed of these partner variants (they were deleted, their product is no longer sold): targets follow."""
     query = select(ImportedVariant.item_id).join(ImportedVariant.partner_variant).where(condition)
-    targets.refresh(db.session.scalars(query))
+    targets.refresh(db.session.scalars(query), let=targets.ALL_FALL)
 
 
 def _imported(condition: ColumnElement[bool]) -> list[ImportedVariant]:
@@ -83,7 +83,7 @@ def _follow(imported: Collection[ImportedVariant], shown_until: Mapping[int, dat
             by_item[reflection.item_id].reflected += reflection.quantity
             reflection.shown_at = shown_until[reflection.item_id]
     db.session.flush()
-    targets.refresh(by_item)
+    targets.refresh(by_item, let=targets.ALL_FALL)
     goods.tell_missing(by_item, at)
 
 

@@ -62,7 +62,7 @@ def put(partner: Partner, state: str, by: str | None, reason: str | None, at: da
         partner.next_try_at, partner.cause, partner.tries = None, None, 0
     db.session.flush()
     if before != state:
-        targets.refresh(goods.item_ids_of(partner))
+        targets.refresh(goods.item_ids_of(partner), let=targets.ALL_FALL)
     tell(partner)
 
 

@@ -23,8 +23,9 @@ from occ_app.extensions import current_shop_id, db
 from occ_app.stock.models import Balance, Lot, StockMove
 from occ_app.stock.rules import REASONS, RELEASED, VIRTUAL_PLACES, Holding, is_place
 
-_listeners: list[Callable[[set[int]], None]] = []
+_listeners: list[Callable[[set[int], bool], None]] = []
 _release_listeners: list[Callable[[set[tuple[int, int]]], None]] = []
+TYPED = ("correction", "count")  # what somebody says is there, not what somebody did with units
 USES = ("reserve", "consume", "release")  # what nobody may do with units of a recalled lot
 
 
@@ -55,8 +56,9 @@ class Difference:
     moves: int
 
 
-def after_booking(listener: Callable[[set[int]], None]) -> None:
-    """`listener` is called with the ids of the items whose stock changed, within the transaction that changed it."""
+def after_booking(listener: Callable[[set[int], bool], None]) -> None:
+    """`listener` is called with the ids of the items whose stock changed, and whether a number was only typed; within the transaction that
+    changed it."""
     if listener not in _listeners:
         _listeners.append(listener)
 
@@ -97,13 +99,13 @@ def book(moves: Sequence[Move], *, actor: str, at: datetime) -> None:
     released = {(m.item_id, m.location_id) for m in moves if m.to_place == RELEASED and m.reason != "allocate"}
     for listener in _release_listeners if released else ():
         listener(released)
-    changed({move.item_id for move in moves})
+    changed({move.item_id for move in moves}, is_typed=all(move.reason in TYPED for move in moves))
 
 
-def changed(item_ids: set[int]) -> None:
+def changed(item_ids: set[int], *, is_typed: bool = False) -> None:
     """Whoever must know has been told that what may be sold of these items is another number: units moved, or a lot was frozen."""
     for listener in _listeners:
-        listener(item_ids)
+        listener(item_ids, is_typed)
 
 
 def _refuse_recalled(moves: Sequence[Move]) -> None:

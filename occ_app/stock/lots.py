@@ -16,7 +16,7 @@ from occ_app.extensions import current_shop_id, db
 from occ_app.shops import settings
 from occ_app.shops.models import Shop
 from occ_app.stock import ledger, quality, workflow
-from occ_app.stock.models import Balance, Lot
+from occ_app.stock.models import Balance, Lot, StockMove
 from occ_app.stock.rules import (
     COMPLETED,
     IN_REVIEW,
@@ -236,6 +236,29 @@ def places_of(lot: Lot) -> dict[str, int]:
         .group_by(Balance.place)
     )
     return {place: int(units) for place, units in db.session.execute(query) if place in LOT_PLACES or ":" in place}
+
+
+def place_back(taken: StockMove, usual: str) -> str:
+    """Where units that somebody took by that move stand when they come back: at `usual`, unless their lot may not be sold any more.
+
+    On hold where the rest of the lot is, or where it was thrown away since; before review where none of it has been reviewed.
+    """
+    if taken.lot_id is None:
+        return usual
+    here = Balance.lot_id == taken.lot_id, Balance.location_id == taken.location_id, Balance.quantity > 0
+    there = set(db.session.scalars(select(Balance.place).where(*here)))
+    is_for_sale = any(place == RELEASED or place.startswith("allocated:") for place in there)
+    if not is_for_sale and not there.intersection(_STEPS) and (ON_HOLD in there or _is_scrapped_since(taken)):
+        return ON_HOLD
+    if taken.from_place in _STEPS and (taken.from_place in there or not is_for_sale):
+        return taken.from_place
+    return usual
+
+
+def _is_scrapped_since(taken: StockMove) -> bool:
+    thrown = StockMove.to_place == SCRAP, StockMove.id > taken.id
+    found = select(StockMove.id).where(StockMove.lot_id == taken.lot_id, *thrown).limit(1)
+    return db.session.scalar(found) is not None
 
 
 def _standing(lot: Lot, to_place: str, from_place: str | None, location_id: int | None) -> list[Balance]:

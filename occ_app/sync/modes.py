@@ -134,6 +134,8 @@ def apply_setting(shop: Shop, name: str, text: str) -> None:
     db.session.flush()
     if name in ("sync_mode", "time_zone"):
         targets.refresh_all("Mode changed" if name == "sync_mode" else "Time zone changed")
+    if name in ("guard_percent", "guard_units"):
+        targets.judge_anew()
 
 
 def set_mode_of_item(item: Item, mode: str | None) -> None:

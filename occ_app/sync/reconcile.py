@@ -22,7 +22,7 @@ from occ_app.sync.answers import PullOrders
 from occ_app.sync.corrections import correction_moves
 from occ_app.sync.models import SyncRun, SyncState
 from occ_app.sync.rules import Reading, explanation, first_write, is_foreign, next_try
-from occ_app.sync.targets import choose_state, is_mirrored, lock_states, mode_of, refresh_all, shop
+from occ_app.sync.targets import NEW_ONES_FALL, choose_state, is_mirrored, lock_states, mode_of, refresh_all, shop
 from occ_app.work import tasks
 
 LOOK_AGAIN = timedelta(seconds=5)
@@ -39,7 +39,7 @@ def reconcile(client: Client, pull_orders: PullOrders, mapping_ids: Sequence[int
     """
     answers.settle_open(client, pull_orders)
     if mapping_ids is None:
-        refresh_all()
+        refresh_all(let=NEW_ONES_FALL)
     run = SyncRun(kind=m.RECONCILE, started_at=clock.now())
     db.session.add(run)
     db.session.commit()

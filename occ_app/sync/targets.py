@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import date, datetime
 
 from sqlalchemy import ColumnElement, select
@@ -26,7 +24,10 @@ TermsSource = Callable[[Collection[int]], dict[tuple[int, int], list[Term]]]
 _sources: dict[str, TermsSource] = {}
 Held = dict[tuple[int, int], list[Holding]]
 _listeners: list[Callable[[Collection[int] | None, Held | None], None]] = []
-_free_to_fall: ContextVar[bool] = ContextVar("free_to_fall", default=False)
+
+# Which lower numbers go out by themselves, whatever the guard or manual approval would ask: what is gone, or must not be sold, is not for
+# sale while somebody thinks about it. A number that falls by a rule or by typing only is a plan, and may wait.
+NONE_FALL, NEW_ONES_FALL, ALL_FALL = "none", "new", "all"
 
 
 def shop() -> Shop:
@@ -94,27 +95,17 @@ def after_refresh(listener: Callable[[Collection[int] | None, Held | None], None
         _listeners.append(listener)
 
 
-def refresh(item_ids: Iterable[int], why: str | None = None) -> None:
+def refresh(item_ids: Iterable[int], why: str | None = None, *, let: str = NONE_FALL) -> None:
     """The targets of these items' mappings are right, and a push is asked for where one is due. Two statements, whatever their number.
 
-    `why`: what changed them, in plain words, where no stock move tells.
+    `why`: what changed them, in plain words, where no stock move tells. `let`: ALL_FALL where units moved.
     """
     ids = sorted(set(item_ids))
     if ids:
         living = select(Mapping.id).where(Mapping.item_id.in_(ids), Mapping.ended_at.is_(None))
-        held = _recompute(SyncState.mapping_id.in_(living), why, ids)
+        held = _recompute(SyncState.mapping_id.in_(living), why, let, ids)
         for listener in _listeners:
             listener(ids, held)
-
-
-@contextmanager
-def free_to_fall() -> Iterator[None]:
-    """Units are sold elsewhere in the block: a lower number waits neither for the guard nor for approval. It is no plan, it is so."""
-    token = _free_to_fall.set(True)
-    try:
-        yield
-    finally:
-        _free_to_fall.reset(token)
 
 
 def is_waiting(item_id: int) -> bool:
@@ -143,14 +134,17 @@ def lock_states(item_ids: Iterable[int]) -> None:
     db.session.execute(query.with_for_update())
 
 
-def refresh_all(why: str | None = None) -> None:
-    """All targets of the shop are right: lots expire, and days begin, with no other event. `why`: as for `refresh`."""
-    _recompute(SyncState.mapping_id.in_(select(Mapping.id).where(Mapping.ended_at.is_(None))), why)
+def refresh_all(why: str | None = None, *, let: str = NONE_FALL) -> None:
+    """All targets of the shop are right: lots expire, and days begin, with no other event. `why`: as for `refresh`; `let`: NEW_ONES_FALL where
+    only time has passed."""
+    _recompute(SyncState.mapping_id.in_(select(Mapping.id).where(Mapping.ended_at.is_(None))), why, let)
     for listener in _listeners:
         listener(None, None)
 
 
-def _recompute(condition: ColumnElement[bool], why: str | None, item_ids: Collection[int] | None = None) -> Held:
+def _recompute(
+    condition: ColumnElement[bool], why: str | None, let: str, item_ids: Collection[int] | None = None
+) -> Held:
     """Returns what is held of these items, or of those with states: read when the states are locked, as whoever had them may just have sold."""
     db.session.flush()
     of = shop()
@@ -167,9 +161,11 @@ def _recompute(condition: ColumnElement[bool], why: str | None, item_ids: Collec
         units = sellable(summands)
         before = state.target
         state.sellable, state.target = units, target([(units, mapping.units_per_variant)])
-        falls = state.expected is not None and state.target < state.expected
-        if falls and (_free_to_fall.get() or any(term.name == "recalled" for term in summands)):
-            state.approved_target = state.target  # sold or recalled: the lower number waits for nobody's approval
+        is_let = let == ALL_FALL or (let == NEW_ONES_FALL and state.target < before)
+        is_let = is_let or any(term.name == "recalled" for term in summands)
+        falls_freely = is_let and state.expected is not None and state.target < state.expected
+        if falls_freely:
+            state.approved_target = state.target
         elif state.approved_target != state.target:
             state.approved_target = (
                 None  # the answer was about another number; should that one come back, it is asked about anew
@@ -179,7 +175,7 @@ def _recompute(condition: ColumnElement[bool], why: str | None, item_ids: Collec
         is_news = state.target != before
         if is_news:
             state.why = why or state.why
-        is_asked_anew = (is_news and mode in PUSHED_BY_ITSELF) or (falls and _free_to_fall.get())
+        is_asked_anew = (is_news and mode in PUSHED_BY_ITSELF) or falls_freely
         if is_asked_anew and state.state == AWAITING_APPROVAL and not state.is_held:
             _ask_anew(state)
         choose_state(state, mode)
@@ -202,6 +198,18 @@ def _ask_anew(state: SyncState) -> None:
     """
     state.state, state.cause, state.is_held = LINKED, None, False
     desk.withdraw(desk.GUARD, desk.subject_of(state.mapping_id), clock.now(), remedy="another number came")
+
+
+def judge_anew() -> None:
+    """The limit is another one: what waits because its step was too big is judged by the new one, with the next push."""
+    query = select(SyncState).where(SyncState.state == AWAITING_APPROVAL, SyncState.cause == approvals.TOO_BIG)
+    waiting = list(db.session.scalars(query.order_by(SyncState.mapping_id).with_for_update()))
+    for state in waiting:
+        _ask_anew(state)
+    if waiting:
+        db.session.flush()
+        approvals.follow(waiting, clock.now())
+        tasks.ask("push", shop().id)
 
 
 def choose_state(state: SyncState, mode: str) -> None:

@@ -20,6 +20,8 @@ from occ_app.stock import ledger
 from occ_app.stock.rules import Holding, sellable, terms
 from tests.simulation.steps import Life
 
+# After these a lower number may be one that somebody has planned or typed, which the guard asks about.
+PLANS = {"mode", "safety", "mapped_anew", "decided", "answered", "edited_by_hand", "damaged"}
 SETTLED_KINDS = ("link", "guard", "ambiguous", "drift")
 
 
@@ -213,6 +215,8 @@ def _number(session: Session, life: Life, mapped: Mapped, kinds: set[str], stric
         found.append(f"(b) {mapped.sku} has an open drift, and there is none")
     if "drift" in kinds and not life.hands.get((mapped.sku, mapped.place)):
         found.append(f"(b) {mapped.sku} has an open drift, and nobody has touched it in Shopify")
+    if "guard" in kinds and "drift" not in kinds and shown > max(0, right) and not life.done & PLANS:
+        found.append(f"(b) {mapped.sku} sells {shown} of {right} while somebody is asked, and units moved, no rule")
     if mapped.state == "linked" and mapped.is_pushed and not kinds and max(0, shown) != max(0, right):
         found.append(f"(b) {mapped.sku} shows {shown}, right is {right}, and nothing says so")
     return found

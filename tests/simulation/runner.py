@@ -66,7 +66,7 @@ def plan(seed: int) -> Plan:
     start, zone = rng.choice(STARTS)
     rule = rng.choice(("ask", "ask", "hub", "shopify"))
     stocks = (rng.choice((3, 8, 20, 60)), rng.choice((2, 10, 30)))
-    fails_alone, link, guard = rng.random() < 0.5, rng.choice(("hub", "shopify")), rng.choice((1_000_000, 1_000_000, 4))
+    fails_alone, link, guard = rng.random() < 0.5, rng.choice(("hub", "shopify")), rng.choice((1_000_000, 4, 4))
     shape = Shape(start, zone, rule, stocks, fails_alone, link, guard, rng.random() < 0.3)
     return Plan(seed, shape, tuple(draw(rng) for _ in range(LENGTH)))
 

@@ -76,6 +76,7 @@ class Life:
     # (SKU, location's number) -> (when, change made in Shopify by hand)
     hands: dict[tuple[str, int], list[tuple[datetime, int]]] = field(default_factory=dict)
     violations: list[str] = field(default_factory=list)
+    done: set[str] = field(default_factory=set)  # kinds of steps that came
 
     @property
     def bench(self) -> Any:
@@ -133,6 +134,7 @@ def draw(rng: Random) -> Step:
 def do(life: Life, taken: Step) -> None:
     """The step happens. What the app or Shopify refuses, they refuse; what kills the process, kills it."""
     function = STEPS[taken.kind][2]
+    life.done.add(taken.kind)
 
     def act() -> str | None:
         try:
