@@ -18,6 +18,7 @@ from occ_app.logs import tell
 from occ_app.shopify.errors import ShopifyUnavailableError
 
 MOST_TRIES = 8
+TRIES_LEFT = 3  # an outage, however long, leaves so many for errors of its own
 KEPT = timedelta(days=30)
 PER_DELETE = 5000
 PERSONAL = "customers/"  # topics whose payload names a customer: it is gone as soon as nothing more is done with it
@@ -122,7 +123,7 @@ def _failed(delivery_id: int, cause: str, is_for_now: bool) -> None:
     """Tried again later, ever more seldom; parked after the last try, unless it is only that Shopify does not answer for now."""
     query = select(Delivery.tries, Delivery.topic).where(Delivery.id == delivery_id).with_for_update()
     tries, topic = db.session.execute(query).one()
-    tries = min(tries + 1, MOST_TRIES - 1 if is_for_now else MOST_TRIES)
+    tries = min(tries + 1, MOST_TRIES - TRIES_LEFT if is_for_now else MOST_TRIES)
     values: dict[str, Any] = {"tries": tries, "cause": cause}
     values["next_try_at"] = clock.now() + timedelta(seconds=min(3600, 10 * 3 ** (tries - 1)))
     if tries >= MOST_TRIES:

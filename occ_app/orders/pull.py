@@ -79,8 +79,11 @@ def pull_for_link(client: Client, variant_gids: Sequence[str]) -> None:
 
 
 def pull_open(client: Client, variant_gids: Sequence[str]) -> int:
-    """Every order that still has something to ship has been read and booked, so that a first link knows what is committed."""
-    open_, _ = _changed(client, "fulfillment_status:unfulfilled status:open")
+    """Every order that still has something to ship has been read and booked, so that a first link knows what is committed.
+
+    Asked for by what they are not: partly shipped, held, scheduled and archived ones are among them, whatever Shopify files those under.
+    """
+    open_, _ = _changed(client, "-status:cancelled -fulfillment_status:fulfilled -fulfillment_status:shipped")
     waiting = booking.book_waiting(variant_gids, clock.now())
     return read_and_book(client, [*dict.fromkeys([*open_, *waiting])])
 

@@ -16,8 +16,9 @@ from occ_app import clock
 from occ_app.extensions import across_shops, db
 from occ_app.inbox import working
 from occ_app.inbox.models import Delivery
+from occ_app.shopify.errors import ShopifyUnavailableError
 from occ_app.shops.models import PrivacyRequest
-from occ_app.wiring import readiness, sweep
+from occ_app.wiring import TOPICS, readiness, sweep
 from tests.support.bench import DOMAIN, Bench, Statements
 from tests.support.settings import SECRET
 
@@ -193,6 +194,32 @@ def test_a_delivery_that_fails_waits_longer_each_time_then_parks_and_stops_no_ot
     page = bench.open("/activity?view=parked").get_data(as_text=True)
     assert "Try again" in page
     assert shop.domain == DOMAIN
+
+
+def test_an_outage_however_long_leaves_tries_for_a_failure_of_its_own(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.install()
+    post(bench.app, b'{"no_id": true}', Webhook_Id="bad")
+
+    def fails(delivery: Delivery, payload: object) -> None:
+        raise ShopifyUnavailableError("Shopify does not answer.")
+
+    def tried(times: int) -> str:
+        for _ in range(times):
+            with across_shops():
+                bad = db.session.scalars(db.select(Delivery).where(Delivery.webhook_id == "bad")).one()
+                bad.next_try_at = clock.now()
+                db.session.commit()
+            bench.drain()
+        with across_shops():
+            return db.session.scalars(db.select(Delivery.state).where(Delivery.webhook_id == "bad")).one()
+
+    with monkeypatch.context() as outage:
+        outage.setitem(TOPICS, "orders/create", fails)
+        assert tried(12) == "waiting"
+
+    assert [tried(2), tried(1)] == ["waiting", "parked"]
 
 
 @pytest.mark.parametrize(
