@@ -12,6 +12,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from occ_app.catalog.models import PRODUCT, Item, Mapping
 from occ_app.extensions import db
+from occ_app.searching import contains
 from occ_app.shops import settings
 from occ_app.stock import allocations
 from occ_app.stock.channel_models import AllocationRule
@@ -104,8 +105,7 @@ def items(view: str, q: str, location_id: int, *, limit: int, offset: int) -> tu
     """One page of items, and how many there are in all."""
     where = [*_conditions(view, location_id)]
     if q:
-        like = f"%{q.replace('%', '').replace('_', '')}%"
-        where.append(or_(Item.name.ilike(like), Item.sku.ilike(like)))
+        where.append(contains(q, Item.name, Item.sku))
     total = db.session.scalar(select(func.count()).select_from(Item).where(*where)) or 0
     query = select(Item).where(*where).order_by(Item.name, Item.id).limit(limit).offset(offset)
     return rows(db.session.scalars(query).all(), location_id), total

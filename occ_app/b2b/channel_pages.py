@@ -7,7 +7,7 @@ from datetime import date
 from typing import Any
 
 from flask import Blueprint, Response, g, request
-from sqlalchemy import select
+from sqlalchemy import func, or_, select
 
 from occ_app import clock
 from occ_app.b2b import channel_lists as lists
@@ -337,9 +337,7 @@ def log_file() -> Response:
 def _filters() -> tuple[Item | None, str, str]:
     channel, cause, q = (request.args.get(name, "").strip()[:100] for name in ("channel", "cause", "q"))
     known = {*channels.names(), RELEASED}
-    query = select(Item).where(
-        Item.kind == PRODUCT, (Item.sku == q) | Item.name.ilike(q.replace("%", "").replace("_", "\\_"))
-    )
+    query = select(Item).where(Item.kind == PRODUCT, or_(Item.sku == q, func.lower(Item.name) == func.lower(q)))
     item = db.session.scalar(query.order_by(Item.id).limit(1)) if q else None
     if q and item is None:
         return Item(id=-1), channel if channel in known else "", cause if cause in lists.CAUSES else ""

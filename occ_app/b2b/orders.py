@@ -22,6 +22,7 @@ from occ_app.b2b.models import CANCELLED, CONFIRMED, DRAFT, SHIPPED, Customer, W
 from occ_app.catalog.models import PRODUCT, Item
 from occ_app.errors import NotFoundError, RuleError
 from occ_app.extensions import current_shop_id, db
+from occ_app.searching import contains
 from occ_app.shops import settings
 from occ_app.stock import ledger, lots
 from occ_app.stock.ledger import Move
@@ -196,9 +197,8 @@ def find(
 
 def matches(text: str) -> ColumnElement[bool]:
     """The condition that an order's number, reference or customer contains the text."""
-    like = f"%{text.replace('%', '').replace('_', '')}%"
-    customers = select(Customer.id).where(Customer.name.ilike(like) | Customer.reference.ilike(like))
-    mine = WholesaleOrder.number.ilike(like) | WholesaleOrder.reference.ilike(like)
+    customers = select(Customer.id).where(contains(text, Customer.name, Customer.reference))
+    mine = contains(text, WholesaleOrder.number, WholesaleOrder.reference)
     return mine | WholesaleOrder.customer_id.in_(customers)
 
 

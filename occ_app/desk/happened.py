@@ -17,6 +17,7 @@ from occ_app.catalog.models import Item, Mapping
 from occ_app.extensions import db
 from occ_app.inbox.models import Delivery
 from occ_app.orders.models import Order, OrderLine
+from occ_app.searching import contains
 from occ_app.sync import models as m
 from occ_app.sync import undo
 from occ_app.sync.models import PushLine, PushUndo, SyncRun
@@ -86,12 +87,8 @@ def _older(query: Select[Any], column: Any, before: int | None, limit: int) -> S
     return query.where(column < before) if before is not None else query
 
 
-def _like(q: str) -> str:
-    return f"%{q.replace('%', '').replace('_', '')}%"
-
-
 def _runs(q: str, before: int | None, limit: int) -> list[Entry]:
-    query = select(SyncRun).where(SyncRun.cause.ilike(_like(q))) if q else select(SyncRun)
+    query = select(SyncRun).where(contains(q, SyncRun.cause)) if q else select(SyncRun)
     runs = list(db.session.scalars(_older(query, SyncRun.id, before, limit)))
     can_undo = _undoable([run.id for run in runs if run.kind == m.PUSH])
     return [_run(run, run.id in can_undo) for run in runs]
@@ -134,8 +131,7 @@ def _pushes(q: str, before: int | None, limit: int) -> list[Entry]:
         select(PushLine, Item).join(Mapping, Mapping.id == PushLine.mapping_id).join(Item, Item.id == Mapping.item_id)
     )
     if q:
-        like = _like(q)
-        query = query.where(or_(Item.name.ilike(like), Item.sku.ilike(like), PushLine.why.ilike(like)))
+        query = query.where(contains(q, Item.name, Item.sku, PushLine.why))
     rows = [(row[0], row[1]) for row in db.session.execute(_older(query, PushLine.id, before, limit))]
     return pushes(rows)
 
@@ -171,9 +167,8 @@ def _push(line: PushLine, item: Item, asked: PushUndo | None, can_undo: bool) ->
 def _orders(q: str, before: int | None, limit: int) -> list[Entry]:
     query = select(Order).options(selectinload(Order.lines))
     if q:
-        like = _like(q)
-        sold = exists().where(OrderLine.order_id == Order.id, OrderLine.title.ilike(like))
-        query = query.where(or_(Order.name.ilike(like), sold))
+        sold = exists().where(OrderLine.order_id == Order.id, contains(q, OrderLine.title))
+        query = query.where(or_(contains(q, Order.name), sold))
     return [_order(order) for order in db.session.scalars(_older(query, Order.id, before, limit))]
 
 
@@ -201,7 +196,7 @@ def _order(order: Order) -> Entry:
 def _deliveries(q: str, before: int | None, limit: int) -> list[Entry]:
     query = select(Delivery).where(Delivery.shop_id == g.shop_id)
     if q:
-        query = query.where(Delivery.topic.ilike(_like(q)))
+        query = query.where(contains(q, Delivery.topic))
     return [_delivery(row) for row in db.session.scalars(_older(query, Delivery.id, before, limit))]
 
 

@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Any
 
 from flask import Blueprint, Response, request
-from sqlalchemy import or_, select
+from sqlalchemy import select
 from sqlalchemy.orm import joinedload, selectinload
 
 from occ_app.b2b import orders as wholesale
@@ -19,6 +19,7 @@ from occ_app.errors import NotFoundError
 from occ_app.extensions import db
 from occ_app.orders.models import Order
 from occ_app.production import recall
+from occ_app.searching import contains
 from occ_app.stock import lots
 from occ_app.stock.models import Lot
 from occ_app.web import page, see_other
@@ -47,9 +48,8 @@ def search() -> Response:
 
 
 def _alike(q: str) -> Sequence[Lot]:
-    like = f"%{q.replace('%', '').replace('_', '')}%"
     query = select(Lot).join(Item, Item.id == Lot.item_id).options(joinedload(Lot.item))
-    found = query.where(or_(Lot.lot_number.ilike(like), Item.name.ilike(like), Item.sku.ilike(like)))
+    found = query.where(contains(q, Lot.lot_number, Item.name, Item.sku))
     return db.session.scalars(found.order_by(Lot.id.desc()).limit(20)).all()
 
 

@@ -15,6 +15,7 @@ from occ_app.partners import models as m
 from occ_app.partners.models import ImportedProduct, ImportedVariant, Partner, PartnerProduct, PartnerVariant
 from occ_app.partners.price_rules import Prices
 from occ_app.partners.prices import Offer, Rule, Shown, margin_percent, offer, shown
+from occ_app.searching import contains
 
 PER_PAGE = 50
 STOCKS = ("any", "some", "none", "uncounted")
@@ -80,12 +81,11 @@ def _of(partner: Partner, chosen: Filter) -> Select[PartnerProduct, ImportedProd
     query = query.where(PartnerProduct.partner_id == partner.id, PartnerProduct.deleted_at.is_(None))
     query = query.where((PartnerProduct.status == "ACTIVE") | ImportedProduct.id.is_not(None))
     if chosen.q:
-        like = f"%{_plain(chosen.q)}%"
         by_sku = select(PartnerVariant.partner_product_id).where(
             PartnerVariant.partner_id == partner.id,
-            or_(PartnerVariant.sku.ilike(like), PartnerVariant.barcode.ilike(like)),
+            contains(chosen.q, PartnerVariant.sku, PartnerVariant.barcode),
         )
-        query = query.where(or_(PartnerProduct.title.ilike(like), PartnerProduct.id.in_(by_sku)))
+        query = query.where(or_(contains(chosen.q, PartnerProduct.title), PartnerProduct.id.in_(by_sku)))
     if chosen.product_type:
         query = query.where(PartnerProduct.product_type == chosen.product_type)
     if chosen.vendor:
@@ -113,11 +113,6 @@ def _has_uncounted() -> ColumnElement[bool]:
         PartnerVariant.deleted_at.is_(None),
     )
     return query.correlate(PartnerProduct).exists()
-
-
-def _plain(text: str) -> str:
-    """Text to look for, without signs that mean something to LIKE."""
-    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
 
 
 def count(partner: Partner, chosen: Filter) -> int:

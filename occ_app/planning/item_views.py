@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from flask import Blueprint, Response, request
-from sqlalchemy import func, or_, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import joinedload
 from werkzeug.datastructures import MultiDict
 
@@ -17,7 +17,8 @@ from occ_app.planning import item_rules, overview, replan, words
 from occ_app.planning.models import ItemPlan
 from occ_app.planning.setting_views import event_from_form
 from occ_app.production import forms
-from occ_app.production.views import asked, like, pages_of
+from occ_app.production.views import asked, pages_of
+from occ_app.searching import contains
 from occ_app.web import page, see_other
 
 blueprint = Blueprint("item_plan", __name__)
@@ -35,7 +36,7 @@ def index() -> Response:
         .options(joinedload(ItemPlan.item))
     )
     if q:
-        query = query.where(or_(Item.name.ilike(like(q)), Item.sku.ilike(like(q))))
+        query = query.where(contains(q, Item.name, Item.sku))
     total = db.session.scalar(select(func.count()).select_from(query.subquery())) or 0
     rows = db.session.scalars(
         query.order_by(ItemPlan.cover.asc().nulls_last(), Item.name, Item.id)

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from flask import Blueprint, Response, g, request
-from sqlalchemy import func, or_, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import joinedload
 
 from occ_app import clock
@@ -16,7 +16,8 @@ from occ_app.extensions import db
 from occ_app.production import costs, forms, formulas, rules, units
 from occ_app.production.formulas import MOST_LINES, NewLine, unit_of
 from occ_app.production.models import Formula, FormulaLine
-from occ_app.production.views import asked, like, pages_of
+from occ_app.production.views import asked, pages_of
+from occ_app.searching import contains
 from occ_app.web import MOST_ID, page, row_id, see_other
 
 blueprint = Blueprint("formulas", __name__)
@@ -31,7 +32,7 @@ def index() -> Response:
     q, number = asked()
     query = select(Formula).join(Item, Item.id == Formula.item_id).where(Formula.is_current, Item.archived_at.is_(None))
     if q:
-        query = query.where(or_(Item.name.ilike(like(q)), Item.sku.ilike(like(q))))
+        query = query.where(contains(q, Item.name, Item.sku))
     total = db.session.scalar(select(func.count()).select_from(query.subquery())) or 0
     shown = query.options(joinedload(Formula.item)).order_by(Item.name, Item.id)
     found = db.session.scalars(shown.limit(PER_PAGE).offset((number - 1) * PER_PAGE)).all()

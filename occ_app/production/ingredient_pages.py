@@ -6,7 +6,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from flask import Blueprint, Response, g, request
-from sqlalchemy import func, or_, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import joinedload
 
 from occ_app import clock
@@ -25,7 +25,8 @@ from occ_app.production.models import (
     RunOutput,
     RunReservation,
 )
-from occ_app.production.views import asked, like, pages_of
+from occ_app.production.views import asked, pages_of
+from occ_app.searching import contains
 from occ_app.stock import lots
 from occ_app.stock.models import Balance, Lot, StockMove
 from occ_app.stock.rules import LOT_PLACES, ON_HOLD, RELEASED, RESERVED
@@ -62,7 +63,7 @@ def index() -> Response:
     today = forms.today()
     query = select(Item).where(Item.kind == INGREDIENT, Item.archived_at.is_(None))
     if q:
-        query = query.where(or_(Item.name.ilike(like(q)), Item.sku.ilike(like(q))))
+        query = query.where(contains(q, Item.name, Item.sku))
     if view == "low":
         query = query.where(Item.reorder_point.is_not(None), _available(today) <= Item.reorder_point)
     if view == "expiring":

@@ -7,7 +7,7 @@ from typing import Any
 
 from babel.numbers import format_currency
 from flask import Blueprint, Response, g, request
-from sqlalchemy import func, or_, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import joinedload
 
 from occ_app import clock
@@ -31,6 +31,7 @@ from occ_app.production.models import (
     RunOutput,
     RunReservation,
 )
+from occ_app.searching import contains
 from occ_app.stock.models import Lot
 from occ_app.web import page, row_id, see_other
 
@@ -102,11 +103,6 @@ def asked() -> tuple[str, int]:
     return request.args.get("q", "").strip()[:100], min(100_000, max(1, request.args.get("page", 1, int)))
 
 
-def like(q: str) -> str:
-    """The search as a pattern."""
-    return f"%{q.replace('%', '').replace('_', '')}%"
-
-
 # The list -----------------------------------------------------------------------------------------------------------------------------
 
 
@@ -122,7 +118,7 @@ def index() -> Response:
         .options(joinedload(ProductionRun.item))
     )
     if q:
-        query = query.where(or_(ProductionRun.number.ilike(like(q)), Item.name.ilike(like(q)), Item.sku.ilike(like(q))))
+        query = query.where(contains(q, ProductionRun.number, Item.name, Item.sku))
     total = db.session.scalar(select(func.count()).select_from(query.subquery())) or 0
     order = (ProductionRun.planned_on.nulls_last(), ProductionRun.id) if view == "open" else (ProductionRun.id.desc(),)
     found = db.session.scalars(query.order_by(*order).limit(PER_PAGE).offset((number - 1) * PER_PAGE)).all()

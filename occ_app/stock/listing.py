@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, Select, func, or_, select
 
 from occ_app.catalog.models import PRODUCT, Item, Mapping, Variant
 from occ_app.extensions import db
+from occ_app.searching import contains
 from occ_app.stock.models import Balance, Lot, StockMove
 from occ_app.stock.rules import COMPLETED, IN_REVIEW, LOT_PLACES, ON_HOLD, PACKAGED, RELEASED
 
@@ -106,8 +107,7 @@ def find(
     if condition is not None:
         query = query.where(condition)
     if q:
-        like = f"%{q.replace('%', '').replace('_', '')}%"
-        query = query.where(or_(Lot.lot_number.ilike(like), Item.name.ilike(like), Item.sku.ilike(like)))
+        query = query.where(contains(q, Lot.lot_number, Item.name, Item.sku))
     total = db.session.scalar(select(func.count()).select_from(query.subquery())) or 0
     by_expiry = sort == "expires" or view == "expiring"
     order = (Lot.expires_on.asc().nulls_last(), Lot.id) if by_expiry else (Lot.id.desc(),)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from flask import Blueprint, Response, g, request
-from sqlalchemy import String, cast, func, or_, select, update
+from sqlalchemy import String, cast, func, select, update
 from sqlalchemy.orm import joinedload
 
 from occ_app import clock
@@ -12,6 +12,7 @@ from occ_app.catalog import pull
 from occ_app.catalog.models import PRODUCT, Item, Mapping, Variant
 from occ_app.errors import RuleError
 from occ_app.extensions import db
+from occ_app.searching import contains
 from occ_app.sync import link
 from occ_app.sync.models import SyncState
 from occ_app.sync.paging import PER_PAGE, page_number, pages_of, search_text
@@ -53,10 +54,7 @@ def _mapped_rows(q: str, number: int) -> tuple[list[SyncState], int]:
         .where(Mapping.ended_at.is_(None))
     )
     if q:
-        like = f"%{q.replace('%', '').replace('_', '')}%"
-        query = query.where(
-            or_(Item.name.ilike(like), Item.sku.ilike(like), Variant.sku.ilike(like), Variant.product_title.ilike(like))
-        )
+        query = query.where(contains(q, Item.name, Item.sku, Variant.sku, Variant.product_title))
     total = db.session.scalar(select(func.count()).select_from(query.subquery())) or 0
     loaded = query.options(
         joinedload(SyncState.mapping).options(
@@ -109,15 +107,9 @@ def pull_again() -> Response:
 def find_variants() -> Response:
     """Variants that a search finds, to choose from."""
     q = search_text()
-    like = f"%{q.replace('%', '').replace('_', '')}%"
     query = select(Variant).where(
         Variant.deleted_at.is_(None),
-        or_(
-            Variant.product_title.ilike(like),
-            Variant.sku.ilike(like),
-            Variant.barcode.ilike(like),
-            cast(Variant.title, String).ilike(like),
-        ),
+        contains(q, Variant.product_title, Variant.sku, Variant.barcode, cast(Variant.title, String)),
     )
     found = db.session.scalars(query.order_by(Variant.product_title, Variant.id).limit(20)).all() if q else []
     return page("sync/_variants.html", variants=found, q=q)

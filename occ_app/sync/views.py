@@ -15,6 +15,7 @@ from occ_app.catalog import pull
 from occ_app.catalog.models import INGREDIENT, LONGEST_SHELF_LIFE, Item, Location, Mapping, Variant
 from occ_app.errors import NotFoundError, RuleError
 from occ_app.extensions import db
+from occ_app.searching import contains
 from occ_app.shops import settings
 from occ_app.stock import ledger
 from occ_app.stock.lots import MOST_UNITS
@@ -91,10 +92,7 @@ def _product_query():  # type: ignore[no-untyped-def]
 def _product_rows(view: str, q: str, sort: str, number: int) -> tuple[list[dict[str, Any]], int]:
     query, rank = _product_query()
     if q:
-        like = f"%{q.replace('%', '').replace('_', '')}%"
-        query = query.where(
-            or_(Item.name.ilike(like), Item.sku.ilike(like), Variant.barcode.ilike(like), Variant.sku.ilike(like))
-        )
+        query = query.where(contains(q, Item.name, Item.sku, Variant.barcode, Variant.sku))
     if view == "attention":
         query = query.where(rank < 3)
     if view == "unmapped":
