@@ -279,7 +279,7 @@ def _why(item: Item, state: SyncState | None) -> dict[str, Any]:
         "elsewhere": physical,
         "place": place,
         "mode": targets.mode_of(item, g.shop),
-        "moves": _moves(item.id, term or ""),
+        "moves": _moves(item.id, place.id if place else 0, term or ""),
     }
 
 
@@ -291,8 +291,8 @@ def _belongs(holding: Any, term: str, counted: tuple[str, ...], today: Any) -> b
     return holding.place == term
 
 
-def _moves(item_id: int, term: str) -> list[StockMove]:
-    query = select(StockMove).where(StockMove.item_id == item_id)
+def _moves(item_id: int, location_id: int, term: str) -> list[StockMove]:
+    query = select(StockMove).where(StockMove.item_id == item_id, StockMove.location_id == location_id)
     if term not in ("expired", "recalled", "safety_stock"):
         query = query.where(or_(StockMove.from_place == term, StockMove.to_place == term))
     return list(db.session.scalars(query.order_by(StockMove.id.desc()).limit(15)))

@@ -29,6 +29,21 @@ def test_a_box_is_counted_in_boxes_in_every_column_with_its_pieces_beside(bench:
     assert row(bench, "BAR").endswith("Released only 20 122 pieces 20 0")
 
 
+def test_a_number_is_explained_by_the_moves_of_its_own_location(bench: Bench) -> None:
+    shop_floor = bench.store.add_location("Market Street")
+    bench.product("A", 0)
+    bench.install()
+    item_id = bench.item("A")
+    bench.lot("A", 7)
+    bench.lot("A", 55, where=shop_floor)
+    here, there = bench.map("A", "hub"), bench.map("A", "hub", where=shop_floor)
+    pages = [bench.open(f"/products/{item_id}?mapping={mapping_id}").text for mapping_id in (here, there)]
+    moves = [text.split('<ol class="timeline">')[1].split("</ol>")[0] for text in pages]
+
+    assert ["55 " in text for text in moves] == [False, True]
+    assert ["7 " in text for text in moves] == [True, False]
+
+
 def test_a_partners_goods_are_what_the_partner_has(bench: Bench) -> None:
     bench.install()
     bench.item("SOAP", kind=PARTNER)
