@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from urllib.parse import urlencode
 
 from flask import Blueprint, Response, g, request
@@ -27,6 +28,7 @@ blueprint = Blueprint("activity", __name__)
 VIEWS = {"all": happened.KINDS, **{kind: (kind,) for kind in happened.KINDS}, "parked": ()}
 PER_PAGE = 50
 MOST_LINES = 5000  # of a file
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 COLUMNS = ("at", "kind", "what", "state", "cause", "details", "change", "shopify_before", "shopify_after")
 
 
@@ -45,7 +47,7 @@ def index() -> Response:
 @blueprint.get("/activity.csv")
 def export() -> Response:
     """The same as a file, the newest lines at most."""
-    found = happened.page(VIEWS[_view()], search_text(), {}, MOST_LINES)
+    found = happened.page(VIEWS[_view()], search_text(), None, MOST_LINES)
     rows = [
         (e.at.isoformat(), e.kind, e.what, e.state[0], e.cause, e.more, e.change, *(e.shopify or (None, None)))
         for e in found.entries
@@ -58,15 +60,18 @@ def _view() -> str:
     return request.args.get("view", "all") if request.args.get("view") in VIEWS else "all"
 
 
-def _before() -> dict[str, int]:
-    """Where the page begins, as `run-12.push-345`; what makes no sense is left out."""
-    parts = [part.partition("-") for part in request.args.get("before", "")[:200].split(".")]
-    known = {kind: row_id(text) for kind, _, text in parts if kind in happened.KINDS}
-    return {kind: number for kind, number in known.items() if number is not None}
+def _before() -> happened.Mark | None:
+    """The line after which the page begins, as `1763740800000000-push-345`; None where that makes no sense."""
+    since, _, rest = request.args.get("before", "")[:100].partition("-")
+    kind, _, number = rest.partition("-")
+    known = row_id(number)
+    if known is None or kind not in happened.KINDS or not (since.isascii() and since.isdigit() and len(since) <= 17):
+        return None
+    return happened.Mark(EPOCH + timedelta(microseconds=int(since)), kind, known)
 
 
-def _written(before: dict[str, int]) -> str:
-    return ".".join(f"{kind}-{number}" for kind, number in sorted(before.items()))
+def _written(mark: happened.Mark) -> str:
+    return f"{(mark.at - EPOCH) // timedelta(microseconds=1)}-{mark.kind}-{mark.id}"
 
 
 @blueprint.get("/activity/pushes/<int:line_id>/undo")

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import Any
 
 from flask import g
-from sqlalchemy import Select, exists, or_, select
+from sqlalchemy import ColumnElement, Select, exists, func, or_, select, tuple_
 from sqlalchemy.orm import aliased, selectinload
 
-from occ_app import clock
 from occ_app.catalog.models import Item, Mapping
 from occ_app.extensions import db
 from occ_app.inbox.models import Delivery
@@ -32,6 +32,10 @@ PUSH_STATES = {
     m.AMBIGUOUS: ("Unclear", "warning"),
 }
 RUN_WORDS = {m.PUSH: "Sent", m.UNDO: "Took back", m.RECONCILE: "Compared"}
+PROMPT = timedelta(minutes=5)  # an order is booked as somebody buys; much later it is booked because it was changed
+LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+SENT = func.coalesce(PushLine.settled_at, PushLine.created_at)
+ORDERED = func.coalesce(Order.booked_at, Order.due_at, Order.placed_at, Order.news_of)
 DELIVERY_TONES = {"done": "success", "waiting": "info", "parked": "critical"}
 
 
@@ -58,38 +62,54 @@ class Entry:
 
 
 @dataclass(frozen=True)
+class Mark:
+    """A line's place in the history: by its moment, then its kind, then its id."""
+
+    at: datetime
+    kind: str
+    id: int
+
+    @property
+    def key(self) -> tuple[datetime, int, int]:
+        """What is newer has the greater one."""
+        return self.at, -KINDS.index(self.kind), self.id
+
+
+@dataclass(frozen=True)
 class Page:
-    """Some lines, and where the next page begins (kind -> the last id that was shown); None where nothing is left."""
+    """Some lines, and the last of them, after which the next page begins; None where nothing is left."""
 
     entries: Sequence[Entry]
-    older: dict[str, int] | None = field(default=None)
+    older: Mark | None = field(default=None)
 
 
-def page(kinds: Sequence[str], q: str, before: dict[str, int], limit: int) -> Page:
+def page(kinds: Sequence[str], q: str, before: Mark | None, limit: int) -> Page:
     """`limit` lines of these kinds that hold `q`, older than `before`. A fixed number of statements, whatever their number."""
-    found = [_READERS[kind](q, before.get(kind), limit + 1) for kind in kinds]
-    merged = list(_take(heapq.merge(*found, key=lambda entry: entry.at, reverse=True), limit + 1))
-    if len(merged) <= limit:
-        return Page(merged)
-    shown, older = merged[:limit], dict(before)
-    for entry in shown:
-        older[entry.kind] = entry.id
-    return Page(shown, older)
+    found = [_READERS[kind](q, before, limit + 1) for kind in kinds]
+    merged = list(islice(heapq.merge(*found, key=lambda entry: _mark(entry).key, reverse=True), limit + 1))
+    return Page(merged[:limit], _mark(merged[limit - 1]) if len(merged) > limit else None)
 
 
-def _take(entries: Iterator[Entry], limit: int) -> Iterator[Entry]:
-    for _, entry in zip(range(limit), entries, strict=False):
-        yield entry
+def _mark(entry: Entry) -> Mark:
+    return Mark(entry.at, entry.kind, entry.id)
 
 
-def _older(query: Select[Any], column: Any, before: int | None, limit: int) -> Select[Any]:
-    query = query.order_by(column.desc()).limit(limit)
-    return query.where(column < before) if before is not None else query
+def _older(
+    query: Select[Any], kind: str, moment: ColumnElement[datetime], row_id: Any, before: Mark | None, limit: int
+) -> Select[Any]:
+    """The newest `limit` rows of the kind that come after `before`."""
+    query = query.order_by(moment.desc(), row_id.desc()).limit(limit)
+    if before is None:
+        return query
+    if kind == before.kind:
+        return query.where(tuple_(moment, row_id) < tuple_(before.at, before.id))
+    comes_later = KINDS.index(kind) > KINDS.index(before.kind)
+    return query.where(moment <= before.at if comes_later else moment < before.at)
 
 
-def _runs(q: str, before: int | None, limit: int) -> list[Entry]:
+def _runs(q: str, before: Mark | None, limit: int) -> list[Entry]:
     query = select(SyncRun).where(contains(q, SyncRun.cause)) if q else select(SyncRun)
-    runs = list(db.session.scalars(_older(query, SyncRun.id, before, limit)))
+    runs = list(db.session.scalars(_older(query, RUN, SyncRun.started_at, SyncRun.id, before, limit)))
     can_undo = _undoable([run.id for run in runs if run.kind == m.PUSH])
     return [_run(run, run.id in can_undo) for run in runs]
 
@@ -126,13 +146,13 @@ def _undoable(run_ids: Sequence[int]) -> set[int]:
     return set(db.session.scalars(query)) if run_ids else set()
 
 
-def _pushes(q: str, before: int | None, limit: int) -> list[Entry]:
+def _pushes(q: str, before: Mark | None, limit: int) -> list[Entry]:
     query = (
         select(PushLine, Item).join(Mapping, Mapping.id == PushLine.mapping_id).join(Item, Item.id == Mapping.item_id)
     )
     if q:
         query = query.where(contains(q, Item.name, Item.sku, PushLine.why))
-    rows = [(row[0], row[1]) for row in db.session.execute(_older(query, PushLine.id, before, limit))]
+    rows = [(row[0], row[1]) for row in db.session.execute(_older(query, PUSH, SENT, PushLine.id, before, limit))]
     return pushes(rows)
 
 
@@ -164,12 +184,12 @@ def _push(line: PushLine, item: Item, asked: PushUndo | None, can_undo: bool) ->
     )
 
 
-def _orders(q: str, before: int | None, limit: int) -> list[Entry]:
+def _orders(q: str, before: Mark | None, limit: int) -> list[Entry]:
     query = select(Order).options(selectinload(Order.lines))
     if q:
         sold = exists().where(OrderLine.order_id == Order.id, contains(q, OrderLine.title))
         query = query.where(or_(contains(q, Order.name), sold))
-    return [_order(order) for order in db.session.scalars(_older(query, Order.id, before, limit))]
+    return [_order(order) for order in db.session.scalars(_older(query, ORDER, ORDERED, Order.id, before, limit))]
 
 
 def _order(order: Order) -> Entry:
@@ -179,7 +199,7 @@ def _order(order: Order) -> Entry:
     state = ("Waits for mapping", "warning") if waits else ("On its way", "info") if order.due_at else state
     lines = ", ".join(f"{line.quantity} × {line.title}" for line in order.lines[:3])
     rest = len(order.lines) - 3
-    moment = order.booked_at or order.due_at or order.placed_at or order.news_of or clock.now()
+    moment = order.booked_at or order.due_at or order.placed_at or order.news_of or LONG_AGO
     return Entry(
         ORDER,
         order.id,
@@ -188,16 +208,36 @@ def _order(order: Order) -> Entry:
         state,
         more=f"{', '.join(waits)}: not mapped" if waits else lines + (f" and {rest} more" if rest > 0 else ""),
         path=f"/trace/orders/{order.id}" if order.name else "",
-        cause=order.cause or ("Order cancelled" if order.cancelled_at else "Somebody bought"),
+        cause=order.cause or _came_to_pass(order),
         change=-taken,
     )
 
 
-def _deliveries(q: str, before: int | None, limit: int) -> list[Entry]:
+def _came_to_pass(order: Order) -> str:
+    """Why the order was booked last, as far as its state tells."""
+    if order.cancelled_at:
+        return "Order cancelled"
+    if any(line.restocked or line.lost or line.returned for line in order.lines):
+        return "Order changed"
+    if order.fulfillment_status == "FULFILLED":
+        return "Order fulfilled"
+    if order.booked_at is None or order.placed_at is None or order.booked_at - order.placed_at < PROMPT:
+        return "Somebody bought"
+    return "Bought earlier" if _is_as_bought(order, order.placed_at) else "Order changed"
+
+
+def _is_as_bought(order: Order, placed_at: datetime) -> bool:
+    return order.changed_at is not None and order.changed_at - placed_at < PROMPT
+
+
+def _deliveries(q: str, before: Mark | None, limit: int) -> list[Entry]:
     query = select(Delivery).where(Delivery.shop_id == g.shop_id)
     if q:
         query = query.where(contains(q, Delivery.topic))
-    return [_delivery(row) for row in db.session.scalars(_older(query, Delivery.id, before, limit))]
+    return [
+        _delivery(row)
+        for row in db.session.scalars(_older(query, DELIVERY, Delivery.received_at, Delivery.id, before, limit))
+    ]
 
 
 def _delivery(row: Delivery) -> Entry:

@@ -127,7 +127,7 @@ def _metrics() -> dict[str, Any]:
         ).select_from(inner)
     ).one()
     midnight = local(clock.now()).replace(hour=0, minute=0, second=0, microsecond=0)
-    orders = db.session.scalar(select(func.count()).select_from(Order).where(Order.booked_at >= midnight)) or 0
+    orders = db.session.scalar(select(func.count()).select_from(Order).where(Order.placed_at >= midnight)) or 0
     return {
         "total": total,
         "right": agreeing,

@@ -27,6 +27,7 @@ class Delivery(db.Model):
         CheckConstraint("state IN ('waiting', 'done', 'ignored', 'parked')", name="state_known"),
         Index("ix_delivery_due", "shop_id", "next_try_at", postgresql_where=text("state = 'waiting'")),
         Index("ix_delivery_recent", "shop_id", "id"),
+        Index("ix_delivery_received", "shop_id", "received_at", "id"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)

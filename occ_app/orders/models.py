@@ -22,6 +22,7 @@ class Order(ShopScoped, db.Model):
         UniqueConstraint("shop_id", "order_gid"),
         Index("ix_customer_order_due", "shop_id", postgresql_where=text("due_at IS NOT NULL")),
         Index("ix_customer_order_recent", "shop_id", "placed_at"),
+        Index("ix_customer_order_booked", "shop_id", text("coalesce(booked_at, due_at, placed_at, news_of)"), "id"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)

@@ -118,7 +118,10 @@ class SyncRun(ShopScoped, db.Model):
     """One push or reconciliation, with what it cost. `points`: Shopify's actual query cost."""
 
     __tablename__ = "sync_run"
-    __table_args__ = (Index("ix_sync_run_recent", "shop_id", "id"),)
+    __table_args__ = (
+        Index("ix_sync_run_recent", "shop_id", "id"),
+        Index("ix_sync_run_started", "shop_id", "started_at", "id"),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     kind: Mapped[str] = mapped_column(Text)
@@ -142,6 +145,7 @@ class PushLine(ShopScoped, db.Model):
     __tablename__ = "push_line"
     __table_args__ = (
         Index("ix_push_line_mapping", "mapping_id", "id"),
+        Index("ix_push_line_sent", "shop_id", text("coalesce(settled_at, created_at)"), "id"),
         Index("ix_push_line_open", "shop_id", postgresql_where=text("state IN ('waiting', 'ambiguous')")),
     )
 

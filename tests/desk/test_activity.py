@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import csv
 import io
+import re
+from datetime import timedelta
 
 import pytest
 
 from occ_app import clock
 from occ_app.catalog.models import Mapping
 from occ_app.extensions import db
+from occ_app.inbox.models import Delivery
 from occ_app.orders.models import Order
 from occ_app.shops.models import Shop
 from occ_app.stock import lots
 from occ_app.sync import modes
 from occ_app.sync.models import PushLine, SyncRun
-from tests.support.bench import Bench, Statements
+from tests.support.bench import DOMAIN, Bench, Statements
 
 
 @pytest.fixture
@@ -99,6 +102,77 @@ def test_pages_show_every_line_once_and_take_as_many_statements(shop: Bench) -> 
 
     assert taken[120] <= taken[30] <= 14
     assert shown == len(listed) > 150
+
+
+def moments(bench: Bench, view: str) -> list[str]:
+    """The moments of all lines of the view, page by page, as they stand there."""
+    found, path = [], f"/activity?view={view}"
+    for _ in range(20):
+        text = bench.open(path).get_data(as_text=True)
+        found += re.findall(r'<time datetime="([^"]+)"', text.split("<tbody>")[1].split("</tbody>")[0])
+        if 'disabled aria-label="Older"' in text or 'aria-label="Older"' not in text:
+            break
+        path = text.split('aria-label="Older"')[0].rsplit('href="', 1)[1].split('"')[0].replace("&amp;", "&")
+    return found
+
+
+@pytest.mark.parametrize("view", ["all", "order", "push", "run", "delivery"])
+def test_every_page_is_newest_first(shop: Bench, view: str) -> None:
+    now = clock.now()
+    with shop.scope():
+        for n in range(60):  # the older the row, the newer what happened to it; three at a time
+            at = now + timedelta(minutes=n // 3 * (-1 if n % 2 else 1))
+            db.session.add(Order(order_gid=f"gid://x/{n}", name=f"#{n}", placed_at=now, booked_at=at))
+            db.session.add(SyncRun(kind="reconcile", started_at=at, finished_at=at))
+            delivery = {"shop_id": 1, "shop_domain": DOMAIN, "topic": "x/y", "webhook_id": f"w{n}", "body": b"{}"}
+            db.session.add(Delivery(state="done", received_at=at, next_try_at=at, **delivery))
+        line = db.session.scalars(db.select(PushLine).order_by(PushLine.id)).first()
+        assert line is not None
+        line.settled_at = now + timedelta(hours=1)
+        db.session.commit()
+    found = moments(shop, view)
+
+    assert len(found) >= (2 if view == "push" else 60)
+    assert found == sorted(found, reverse=True)
+
+
+def test_an_order_that_changes_later_says_so(shop: Bench) -> None:
+    changed, shipped = shop.sell_in("A", 1), shop.sell_in("A", 2)
+    shop.settle()
+    before = shop.open("/activity?view=order").get_data(as_text=True)
+    with shop.scope():
+        for order in db.session.scalars(db.select(Order)):
+            order.placed_at = clock.now() - timedelta(days=3)
+            order.fulfillment_status = "FULFILLED" if order.name == shipped.name else ""
+        db.session.commit()
+    text = shop.open("/activity?view=order").get_data(as_text=True)
+    rows = [text.split(f"Order {order.name}<")[1].split("</tr>")[0] for order in (changed, shipped)]
+
+    assert before.count("Somebody bought") == 2
+    assert "Order changed" in rows[0]
+    assert "Order fulfilled" in rows[1]
+    assert "Somebody bought" not in text
+
+
+def test_home_counts_orders_on_the_day_they_were_placed(shop: Bench) -> None:
+    shop.sell_in("A", 1)
+    shop.sell_in("A", 2)
+    shop.settle()
+    with shop.scope():
+        first = db.session.scalars(db.select(Order).order_by(Order.id)).first()
+        assert first is not None
+        first.placed_at = clock.now() - timedelta(days=3)  # it is booked anew today, as an edit or a fulfilment does
+        db.session.commit()
+    text = shop.open("/home/metrics").get_data(as_text=True)
+
+    assert text.split("Orders placed today</span><b>")[1].startswith("1<")
+
+
+def test_beyond_the_oldest_line_nothing_is_older(shop: Bench) -> None:
+    text = shop.open("/activity?before=1000-run-1").get_data(as_text=True)
+
+    assert "Nothing is older" in text
+    assert "Nothing has happened" not in text
 
 
 def test_a_push_is_taken_back_on_its_page(shop: Bench) -> None:

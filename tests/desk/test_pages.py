@@ -23,6 +23,7 @@ PATHS = [
     "/activity",
     "/activity.csv",
     "/activity?view=run&before=run-9.x-1.push-99999999999&q=a%25_",
+    "/activity?before=99999999999999999-push-1",
     "/activity?view=push",
     "/activity?view=order",
     "/activity?view=delivery",
