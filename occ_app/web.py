@@ -10,7 +10,7 @@ from itertools import chain
 from typing import Any
 from urllib.parse import urlencode
 
-from flask import Flask, Response, current_app, g, redirect, render_template, request
+from flask import Flask, Response, abort, current_app, g, redirect, render_template, request
 from htmx_flask import Htmx
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import IntegerConverter, Map
@@ -25,6 +25,7 @@ PUBLIC = ("inbox", "health", "static", "auth", "join", "api")
 PROBLEMS_AT = ("/api/", "/sync/")  # other systems speak there: what is not found is told as a problem, not as a page
 ASSETS = ("static",)
 LAUNCH = ("embedded", "host", "shop", "locale")  # where in the admin a document stands
+OF_THE_ADMIN = (*LAUNCH, "id_token", "session", "timestamp", "hmac")  # what Shopify's admin adds to an address
 
 
 class RowId(IntegerConverter):
@@ -82,6 +83,14 @@ def see_other(path: str) -> Response:
         launch = urlencode({name: request.args[name] for name in LAUNCH if name in request.args})
         path += ("&" if "?" in path else "?") + launch if launch else ""
     return redirect(path, 303)  # type: ignore[return-value]
+
+
+def stay_within(total: int, number: int, per_page: int) -> None:
+    """Nothing where a list of `total` rows has a page `number`; else whoever looks lands on its last page."""
+    last = max(1, -(-total // per_page))
+    if number > last and request.method == "GET":
+        asked = {name: text for name, text in request.args.items() if name not in OF_THE_ADMIN}
+        abort(see_other(f"{request.path}?{urlencode({**asked, 'page': last})}"))
 
 
 def start(app: Flask, admit: Callable[[Config], Response | None]) -> None:

@@ -208,6 +208,11 @@ def log(item_id: int | None, channel: str, cause: str, *, limit: int, offset: in
     return [Change(*row[:-1]) for row in db.session.execute(query)]
 
 
+def count_log(item_id: int | None, channel: str, cause: str) -> int:
+    """How many changes that is."""
+    return db.session.scalar(select(func.count()).select_from(_log(item_id, channel, cause))) or 0
+
+
 def log_rows(item_id: int | None, channel: str, cause: str) -> Iterator[list[Any]]:
     """The log as lines of a file; see LOG_COLUMNS."""
     found = log(item_id, channel, cause, limit=MOST_LINES_OF_A_FILE)

@@ -25,7 +25,7 @@ from occ_app.stock.splits import Wanted
 from occ_app.sync import link
 from occ_app.sync.modes import states_of_item
 from occ_app.sync.paging import PER_PAGE, page_number, pages_of, search_text
-from occ_app.web import page, row_id, see_other
+from occ_app.web import page, row_id, see_other, stay_within
 
 blueprint = Blueprint("channels", __name__)
 KINDS = {"none": "Nothing", "fixed": "Units", "share": "Percent", "rest": "The rest"}
@@ -313,6 +313,8 @@ def log() -> Response:
     item, channel, cause = _filters()
     number = page_number()
     found = lists.log(item.id if item else None, channel, cause, limit=PER_PAGE + 1, offset=(number - 1) * PER_PAGE)
+    if not found and number > 1:
+        stay_within(lists.count_log(item.id if item else None, channel, cause), number, PER_PAGE)
     q = search_text()
     facts = {
         "rows": found[:PER_PAGE],

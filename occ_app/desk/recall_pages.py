@@ -19,7 +19,7 @@ from occ_app.production import recall
 from occ_app.production.models import OUTCOMES, Recall, RecallLot
 from occ_app.production.trace import among, made_from
 from occ_app.stock.models import Lot
-from occ_app.web import page, row_id, see_other
+from occ_app.web import page, row_id, see_other, stay_within
 
 blueprint = Blueprint("recalls", __name__)
 PER_PAGE = 50
@@ -35,6 +35,7 @@ def index() -> Response:
     number = min(100_000, max(1, request.args.get("page", 1, int)))
     query = _of_view(view)
     total = db.session.scalar(select(func.count()).select_from(query.subquery())) or 0
+    stay_within(total, number, PER_PAGE)
     found = db.session.scalars(query.order_by(Recall.id.desc()).limit(PER_PAGE).offset((number - 1) * PER_PAGE)).all()
     last = min(total, number * PER_PAGE)
     pages = {

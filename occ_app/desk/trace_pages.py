@@ -22,7 +22,7 @@ from occ_app.production import recall
 from occ_app.searching import contains
 from occ_app.stock import lots
 from occ_app.stock.models import Lot
-from occ_app.web import page, see_other
+from occ_app.web import page, see_other, stay_within
 
 blueprint = Blueprint("trace", __name__)
 PER_PAGE = 50
@@ -141,6 +141,7 @@ def sales_shown(lot_ids: Iterable[int], path: str) -> dict[str, Any]:
     view = request.args.get("view", "") if request.args.get("view") in VIEWS else ""
     number = min(100_000, max(1, request.args.get("page", 1, int)))
     sales, total = trace.page_of_sales(lot_ids, only=view, limit=PER_PAGE, offset=(number - 1) * PER_PAGE)
+    stay_within(total, number, PER_PAGE)
     to = f"{path}?view={view}&page=".__add__
     last = min(total, number * PER_PAGE)
     pages = {

@@ -19,7 +19,7 @@ from occ_app.planning import buying, history, overview, purchases, replan, sugge
 from occ_app.planning.models import Suggestion
 from occ_app.production import forms, units
 from occ_app.production.formulas import unit_of
-from occ_app.web import is_fragment, page, row_id, see_other
+from occ_app.web import is_fragment, page, row_id, see_other, stay_within
 
 blueprint = Blueprint("planning", __name__)
 PER_PAGE = 50
@@ -96,6 +96,7 @@ def _said(row: Suggestion, on: date, plan: buying.MaterialPlan) -> dict[str, Any
 
 
 def _pages(total: int, number: int, path: str) -> dict[str, Any]:
+    stay_within(total, number, PER_PAGE)
     last = min(total, number * PER_PAGE)
     return {
         "first": (number - 1) * PER_PAGE + 1 if total else 0,

@@ -18,7 +18,7 @@ from occ_app.production.models import COMPLETED, ProductionRun, RunOutput
 from occ_app.stock import listing
 from occ_app.stock.models import Balance, CheckResult, Lot, LotDecision
 from occ_app.stock.rules import ON_HOLD, SCRAP
-from occ_app.web import page
+from occ_app.web import page, stay_within
 
 blueprint = Blueprint("history", __name__)
 PER_PAGE = 50
@@ -154,6 +154,7 @@ def _pages(item_id: int, total: int, number: int) -> dict[str, Any]:
     def to(other: int) -> str:
         return f"/products/{item_id}/history?{urlencode({'page': other})}"
 
+    stay_within(total, number, PER_PAGE)
     first, last = (number - 1) * PER_PAGE + 1 if total else 0, min(total, number * PER_PAGE)
     previous, following = to(number - 1) if number > 1 else None, to(number + 1) if last < total else None
     return {"first": first, "last": last, "total": total, "previous": previous, "next": following}

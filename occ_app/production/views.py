@@ -33,7 +33,7 @@ from occ_app.production.models import (
 )
 from occ_app.searching import contains
 from occ_app.stock.models import Lot
-from occ_app.web import page, row_id, see_other
+from occ_app.web import page, row_id, see_other, stay_within
 
 blueprint = Blueprint("production", __name__)
 PER_PAGE = 50
@@ -87,7 +87,8 @@ def unit_of_item(item: Item) -> str:
 
 
 def pages_of(total: int, number: int, path: str) -> dict[str, Any]:
-    """Where one is in a long list; `path` ends in `&` or `?`."""
+    """Where one is in a long list; `path` ends in `&` or `?`. Whoever asks for a page after the last lands on the last."""
+    stay_within(total, number, PER_PAGE)
     last = min(total, number * PER_PAGE)
     return {
         "first": (number - 1) * PER_PAGE + 1 if total else 0,

@@ -362,6 +362,15 @@ def customers(condition: ColumnElement[bool], limit: int = 50, offset: int = 0) 
     ]
 
 
+def count_customers() -> int:
+    """How many orders of customers have partners' goods."""
+    still_owed = PartnerLine.quantity - PartnerLine.short - PartnerLine.damaged
+    query = select(func.count(OrderLine.order_id.distinct())).join(
+        PartnerLine, PartnerLine.order_line_id == OrderLine.id
+    )
+    return db.session.scalar(query.where(PartnerLine.state != CANCELLED, still_owed > 0)) or 0
+
+
 # Statements -------------------------------------------------------------------------------------------------------------------------
 
 

@@ -243,8 +243,7 @@ def customers() -> Response:
     rows = listing.customers(
         PartnerOrder.id.is_not(None) | PartnerOrder.id.is_(None), PER_PAGE, (number - 1) * PER_PAGE
     )
-    total = (number - 1) * PER_PAGE + len(rows) + (1 if len(rows) == PER_PAGE else 0)
-    pages = pages_of(total, number, "/partner-orders/customers", {})
+    pages = pages_of(listing.count_customers(), number, "/partner-orders/customers", {})
     return page("routing/customers.html", rows=rows, pages=pages)
 
 

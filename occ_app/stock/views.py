@@ -19,7 +19,7 @@ from occ_app.stock import listing, lots, quality, workflow
 from occ_app.stock.models import Lot
 from occ_app.stock.rules import COMPLETED, IN_REVIEW, LOT_PLACES, ON_HOLD, PACKAGED, RELEASED
 from occ_app.stock.workflow import Workflow
-from occ_app.web import is_fragment, page, row_id, see_other
+from occ_app.web import is_fragment, page, row_id, see_other, stay_within
 
 blueprint = Blueprint("lots", __name__)
 PER_PAGE = 50
@@ -59,6 +59,11 @@ def _list(status: int = 200, toast: str | None = None, left_out: tuple[str, ...]
     places = _to_review(way)
     bounds = {"limit": PER_PAGE, "offset": (number - 1) * PER_PAGE}
     rows, total = listing.find(view, q, sort or "", review_places=places, today=day, days=days, **bounds)
+    stay_within(total, number, PER_PAGE)
+    if total and not rows:  # what was done to the last page's lots left none of them in the view
+        number = -(-total // PER_PAGE)
+        bounds["offset"] = (number - 1) * PER_PAGE
+        rows, _ = listing.find(view, q, sort or "", review_places=places, today=day, days=days, **bounds)
     costs = None
     if view == "expiring":
         costs = listing.expiring_at_cost(day, days)

@@ -8,6 +8,8 @@ from urllib.parse import urlencode
 
 from flask import request
 
+from occ_app.web import stay_within
+
 PER_PAGE = 50
 
 
@@ -23,7 +25,8 @@ class Pages:
 
 
 def pages_of(total: int, number: int, path: str, query: dict[str, Any]) -> Pages:
-    """The pages of a list of `total` rows, seen at page `number` (from 1)."""
+    """The pages of a list of `total` rows, seen at page `number` (from 1). Whoever asks for one after the last lands on the last."""
+    stay_within(total, number, PER_PAGE)
 
     def to(other: int) -> str:
         return f"{path}?{urlencode({**{k: v for k, v in query.items() if v}, 'page': other})}"

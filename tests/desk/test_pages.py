@@ -43,7 +43,7 @@ PATHS = [
 @pytest.mark.parametrize("path", PATHS)
 def test_a_page_of_an_empty_shop_says_something(bench: Bench, path: str) -> None:
     bench.install()
-    answer = bench.open(path)
+    answer = bench.open(path, follow_redirects=True)
 
     assert answer.status_code == 200
     assert answer.get_data(as_text=True).strip()
