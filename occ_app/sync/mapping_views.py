@@ -1,15 +1,18 @@
-"""Mapping: what is suggested, what is mapped, the pull of variants."""
+"""Mapping: what is suggested, what is mapped, an item mapped by hand to any variant at any location, the pull of variants."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from urllib.parse import urlencode
+
 from flask import Blueprint, Response, g, request
-from sqlalchemy import String, cast, func, select, update
+from sqlalchemy import Select, String, cast, func, select, update
 from sqlalchemy.orm import joinedload
 
 from occ_app import clock
 from occ_app.catalog import mapping as mappings
 from occ_app.catalog import pull
-from occ_app.catalog.models import PRODUCT, Item, Mapping, Variant
+from occ_app.catalog.models import PRODUCT, Item, Location, Mapping, Variant
 from occ_app.errors import RuleError
 from occ_app.extensions import db
 from occ_app.searching import contains
@@ -22,6 +25,7 @@ from occ_app.work import tasks
 
 blueprint = Blueprint("mapping", __name__)
 DRIFT_RULES = {"ask": "Ask me", "hub": "Set Shopify back", "shopify": "Book it here"}
+MOST_FOUND = 20  # what a search offers to choose from
 
 
 @blueprint.get("/mapping")
@@ -30,19 +34,42 @@ def mapping() -> Response:
     view = request.args.get("view", "suggested") if request.args.get("view") in ("suggested", "mapped") else "suggested"
     q, number = search_text(), page_number()
     shown, total = _mapped_rows(q, number) if view == "mapped" else ([], 0)
+    chosen = _chosen_item() if view == "suggested" else None
+    is_asked = view == "suggested" and chosen is None  # which mappings we would make
     return page(
         "sync/mapping.html",
         view=view,
         q=q,
-        suggestions=mappings.suggestions() if view == "suggested" else [],
+        suggestions=mappings.suggestions() if is_asked else [],
         mapped=shown,
         pages=pages_of(total, number, "/mapping", {"view": view, "q": q}),
         counts=_mapping_counts(),
         pull=pull.newest(),
         place=pull.default_location(),
-        unmapped=_unmapped_items() if view == "suggested" else [],
+        places=pull.locations() if view == "suggested" else [],
+        location=request.args.get("location", ""),
+        unmapped=_unmapped_items() if is_asked else [],
+        chosen=chosen,
+        sold_as=_sold_as(chosen) if chosen else [],
         drift_rules=DRIFT_RULES,
     )
+
+
+def _chosen_item() -> Item | None:
+    """The product that the address names, to be mapped by hand."""
+    item_id = row_id(request.args.get("item", ""))
+    return db.session.scalar(_products().where(Item.id == item_id)) if item_id else None
+
+
+def _products() -> Select[tuple[Item]]:
+    return select(Item).where(Item.kind == PRODUCT, Item.archived_at.is_(None))
+
+
+def _sold_as(item: Item) -> Sequence[Variant]:
+    """Variants that sell the item at some location: the likeliest ones to sell it at another."""
+    mapped = select(Mapping.variant_id).where(Mapping.item_id == item.id, Mapping.ended_at.is_(None))
+    query = select(Variant).where(Variant.id.in_(mapped), Variant.deleted_at.is_(None))
+    return db.session.scalars(query.order_by(Variant.product_title, Variant.id).limit(MOST_FOUND)).all()
 
 
 def _mapped_rows(q: str, number: int) -> tuple[list[SyncState], int]:
@@ -75,12 +102,7 @@ def _mapping_counts() -> dict[str, int]:
 
 def _unmapped_items() -> list[Item]:
     mapped = select(Mapping.item_id).where(Mapping.ended_at.is_(None))
-    query = (
-        select(Item)
-        .where(Item.kind == PRODUCT, Item.archived_at.is_(None), Item.id.not_in(mapped))
-        .order_by(Item.name)
-        .limit(PER_PAGE)
-    )
+    query = _products().where(Item.id.not_in(mapped)).order_by(Item.name).limit(PER_PAGE)
     return list(db.session.scalars(query))
 
 
@@ -111,17 +133,32 @@ def find_variants() -> Response:
         Variant.deleted_at.is_(None),
         contains(q, Variant.product_title, Variant.sku, Variant.barcode, cast(Variant.title, String)),
     )
-    found = db.session.scalars(query.order_by(Variant.product_title, Variant.id).limit(20)).all() if q else []
+    found = db.session.scalars(query.order_by(Variant.product_title, Variant.id).limit(MOST_FOUND)).all() if q else []
     return page("sync/_variants.html", variants=found, q=q)
+
+
+@blueprint.get("/mapping/items")
+def find_items() -> Response:
+    """Products that a search finds, mapped or not, to choose from."""
+    q = request.args.get("sku", "").strip()[:100]
+    query = _products().where(contains(q, Item.name, Item.sku))
+    return page(
+        "sync/_items.html", items=db.session.scalars(query.order_by(Item.name, Item.id).limit(MOST_FOUND)).all()
+    )
 
 
 @blueprint.post("/mapping")
 def make_mappings() -> Response:
-    """The chosen pairs are mapped at the default location; each asks which side is right, unless that was chosen too."""
+    """The chosen pairs are mapped at the chosen location; each asks which side is right, unless that was chosen too."""
     pairs = [pair.partition(":")[::2] for pair in request.form.getlist("pair")[:500]]
-    if request.form.get("item") and request.form.get("variant"):
+    by_hand = _named_item() if "sku" in request.form else None
+    if by_hand:
+        if not request.form.get("variant"):
+            raise RuleError("Find a variant first, then press it.", field="variant")
+        pairs.append((str(by_hand.id), request.form.get("variant", "")))
+    elif request.form.get("item") and request.form.get("variant"):
         pairs.append((request.form["item"], request.form["variant"]))
-    place, choice = pull.default_location(), request.form.get("first_link", "")
+    place, choice = _place(), request.form.get("first_link", "")
     ids = [(row_id(item), row_id(variant)) for item, variant in pairs]
     if not ids or any(None in pair for pair in ids):
         raise RuleError("Tick the mappings to make.")
@@ -139,7 +176,29 @@ def make_mappings() -> Response:
             state.mapping = made
             link.choose(state, choice, clock.now())
     db.session.commit()
-    return see_other("/mapping?view=mapped")
+    return see_other(f"/mapping?{urlencode({'view': 'mapped', **({'q': by_hand.sku[:100]} if by_hand else {})})}")
+
+
+def _named_item() -> Item:
+    """The product whose SKU was typed, or chosen from the list. Raises RuleError."""
+    sku = request.form.get("sku", "").strip()
+    if not sku:
+        raise RuleError("Give the item's SKU, or choose it from the list.", field="sku")
+    item = db.session.scalar(_products().where(Item.sku == sku))
+    if item is None:
+        raise RuleError(f"There is no item with the SKU {sku[:100]}. Choose it from the list.", field="sku")
+    return item
+
+
+def _place() -> Location | None:
+    """The location that was chosen, which is switched on; none was: the default one. Raises RuleError."""
+    text = request.form.get("location", "")
+    if not text:
+        return pull.default_location()
+    place = next((place for place in pull.locations() if str(place.id) == text), None)
+    if place is None:
+        raise RuleError("That location is switched off in Shopify, or gone. Load the page again.", field="location")
+    return place
 
 
 @blueprint.post("/mapping/<int:mapping_id>/end")

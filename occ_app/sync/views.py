@@ -221,13 +221,13 @@ def product(item_id: int) -> Response:
     return page("sync/product.html", item=item, state=chosen, states=states, **facts)
 
 
-def _unsold(item: Item, states: Sequence[SyncState]) -> list[tuple[str, int]]:
-    """Locations where units could be sold but no variant is mapped, as (name, units): they are on sale nowhere."""
+def _unsold(item: Item, states: Sequence[SyncState]) -> list[tuple[Location, int]]:
+    """Locations where units could be sold but no variant is mapped, with the units: they are on sale nowhere."""
     selling = {state.mapping.location_id for state in states}
     left = {at: held for (_, at), held in ledger.holdings([item.id]).items() if at not in selling}
     units = {at: sellable(targets.equation(item, held, g.shop)) for at, held in left.items()}
     places = db.session.scalars(select(Location).where(Location.id.in_(units)).order_by(Location.name))
-    return [(place.name, units[place.id]) for place in places if units[place.id] > 0]
+    return [(place, units[place.id]) for place in places if units[place.id] > 0]
 
 
 def _claims(item: Item) -> list[tuple[Location, explain.Claims]]:
