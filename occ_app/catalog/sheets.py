@@ -22,27 +22,45 @@ LONGEST_CELL = 500
 
 @dataclass(frozen=True)
 class Line:
-    """One record of a file: the number of the line on which it begins (the header is 1) and its cells by column, stripped."""
+    """One record of a file: the number of the line on which it begins (the header is 1) and its cells by column, stripped.
+
+    `flaw`: why it is no record of this file, and its cells are empty then; `take_all` names it among the others that are bad.
+    """
 
     number: int
     cells: dict[str, str]
+    flaw: str = ""
 
 
 def read(data: bytes, columns: Sequence[str], required: Sequence[str]) -> list[Line]:
-    """The lines of a CSV file. Raises BadFileError where it is no UTF-8 CSV, or has unknown, double or missing columns."""
+    """The lines of a CSV file, at least one. Raises BadFileError where it is no UTF-8 CSV, or has unknown, double or missing columns."""
     if len(data) > MOST_BYTES:
         raise BadFileError([BadLine(1, f"The file is larger than {MOST_BYTES // 1024 // 1024} MB. Split it.")])
     try:
-        rows = _records(data.decode("utf-8-sig"))
+        text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise BadFileError([BadLine(1, "The file is not UTF-8. Save it as 'CSV UTF-8'.")]) from error
+    _check_separator(text)
+    rows = _records(text)
     if not rows:
         raise BadFileError([BadLine(1, f"The file is empty. Its first line names the columns: {', '.join(columns)}.")])
     header = [cell.strip() for cell in rows[0][1]]
     _check_header(header, columns, required)
     if len(rows) > MOST_LINES:
         raise BadFileError([BadLine(rows[MOST_LINES][0], f"The file has more than {MOST_LINES:,} lines. Split it.")])
-    return _lines(header, rows[1:])
+    lines = _lines(header, rows[1:])
+    if not lines:
+        raise BadFileError([BadLine(1, "The file has no lines below its header.")])
+    return lines
+
+
+def _check_separator(text: str) -> None:
+    """Spreadsheets of many countries write semicolons and still call it CSV."""
+    first = text.lstrip("\r\n").split("\n", 1)[0]
+    for sign, name in ((";", "semicolons"), ("\t", "tabs")):
+        if sign in first and "," not in first:
+            words = f"The file is separated by {name}. Save it with commas between the cells, then choose it again."
+            raise BadFileError([BadLine(1, words)])
 
 
 def _records(text: str) -> list[tuple[int, list[str]]]:
@@ -74,28 +92,33 @@ def _check_header(header: Sequence[str], columns: Sequence[str], required: Seque
 
 
 def _lines(header: Sequence[str], rows: Iterable[tuple[int, list[str]]]) -> list[Line]:
-    lines, bad = [], []
+    empty = dict.fromkeys(header, "")
+    lines = []
     for number, row in rows:
         if not any(cell.strip() for cell in row):
             continue
-        if len(row) != len(header):
-            bad.append(BadLine(number, f"It has {len(row)} cells, the header has {len(header)}."))
-        elif any(len(cell) > LONGEST_CELL for cell in row):
-            bad.append(BadLine(number, f"A cell is longer than {LONGEST_CELL} characters."))
-        elif any("\x00" in cell for cell in row):
-            bad.append(BadLine(number, "A cell holds a zero byte."))
-        else:
-            lines.append(Line(number, {name: plain_cell(cell.strip()) for name, cell in zip(header, row, strict=True)}))
-    if bad:
-        raise BadFileError(bad)
+        flaw = _flaw(header, row)
+        cells = {name: plain_cell(cell.strip()) for name, cell in zip(header, row, strict=True)} if not flaw else empty
+        lines.append(Line(number, cells, flaw))
     return lines
 
 
+def _flaw(header: Sequence[str], row: Sequence[str]) -> str:
+    if len(row) != len(header):
+        return f"It has {len(row)} cells, the header has {len(header)}."
+    if any(len(cell) > LONGEST_CELL for cell in row):
+        return f"A cell is longer than {LONGEST_CELL} characters."
+    return "A cell holds a zero byte." if any("\x00" in cell for cell in row) else ""
+
+
 def take_all(lines: Sequence[Line], take: Callable[[Line], None]) -> None:
-    """`take` has been called for every line. Raises BadFileError naming every line that it refused with a RuleError."""
+    """`take` has been called for every line that is a record. Raises BadFileError naming every other line, and every one that `take` refused
+    with a RuleError."""
     bad = []
     for line in lines:
         try:
+            if line.flaw:
+                raise RuleError(line.flaw)
             take(line)
         except RuleError as error:
             bad.append(BadLine(line.number, str(error)))

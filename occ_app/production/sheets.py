@@ -13,7 +13,7 @@ from sqlalchemy.orm import joinedload
 from occ_app import clock
 from occ_app.catalog import items as new_items
 from occ_app.catalog import pull
-from occ_app.catalog.models import INGREDIENT, Item
+from occ_app.catalog.models import INGREDIENT, PARTNER, Item
 from occ_app.catalog.sheets import Line, read, take_all, whole, write
 from occ_app.errors import BadFileError, BadLine, RuleError
 from occ_app.extensions import current_shop_id, db
@@ -48,6 +48,8 @@ def take_ingredients(data: bytes, actor: str, at: datetime) -> int:
             raise RuleError(f"The code {code} stands twice in the file.")
         seen.add(code)
         item = known.get(code)
+        if item is not None and item.kind == PARTNER:
+            raise RuleError(f"{code} are goods of a partner. Give the ingredient another code.")
         if item is not None and item.kind != INGREDIENT:
             raise RuleError(f"{code} is a product. Give the ingredient another code.")
         row = rows.get(item.id) if item else None

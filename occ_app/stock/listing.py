@@ -160,10 +160,10 @@ def _rank(place: str) -> tuple[int, str]:
 
 
 def made_of(lot_ids: Sequence[int]) -> dict[int, int]:
-    """Lot id -> units that it was made with: the move that its making names."""
-    sources = [f"lot:{lot_id}:made" for lot_id in lot_ids]
-    query = select(StockMove.lot_id, StockMove.quantity).where(StockMove.source.in_(sources))
-    return {lot_id: units for lot_id, units in db.session.execute(query) if lot_id is not None}
+    """Lot id -> units that it was made with: the moves that its making names, one for each place where it began."""
+    made = StockMove.lot_id.in_(list(lot_ids)) & StockMove.source.like("lot:%:made%")
+    query = select(StockMove.lot_id, func.sum(StockMove.quantity)).where(made).group_by(StockMove.lot_id)
+    return {lot_id: int(units) for lot_id, units in db.session.execute(query) if lot_id is not None}
 
 
 def prices_of(item_ids: Iterable[int]) -> dict[int, Decimal]:

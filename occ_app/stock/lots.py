@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -125,8 +126,9 @@ def check(
 
 
 def make_all(lots: Sequence[NewLot], *, actor: str, at: datetime) -> None:
-    """All of these lots stand where they were said to, by one booking."""
+    """All of these lots stand where they were said to, by one booking. Several of them may be parts of one lot: they have the same row."""
     ledger.lock(new.lot.item_id for new in lots)
+    moves = []
     try:
         with db.session.begin_nested():
             db.session.add_all(new.lot for new in lots)
@@ -134,12 +136,17 @@ def make_all(lots: Sequence[NewLot], *, actor: str, at: datetime) -> None:
         if "uq_lot_" not in str(error.orig):
             raise
         raise RuleError(TAKEN.format(lots[0].lot.lot_number), field="lot_number") from error
-    ledger.book([_made(new) for new in lots], actor=actor, at=at)
+    parts = Counter[int]()
+    for new in lots:
+        moves.append(_made(new, parts[new.lot.id]))
+        parts[new.lot.id] += 1
+    ledger.book(moves, actor=actor, at=at)
 
 
-def _made(new: NewLot) -> ledger.Move:
+def _made(new: NewLot, part: int) -> ledger.Move:
+    """`part` counts from 0: a lot that begins at several places has a move for each."""
     lot, reason = new.lot, {OPENING: "opening", SUPPLIER: "receive"}.get(new.from_place, "production")
-    source = f"lot:{lot.id}:made"
+    source = f"lot:{lot.id}:made:{part}" if part else f"lot:{lot.id}:made"
     return ledger.Move(lot.item_id, lot.id, new.location_id, new.from_place, new.place, new.quantity, reason, source)
 
 

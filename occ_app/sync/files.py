@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -13,7 +13,17 @@ from sqlalchemy.orm import joinedload
 from occ_app.catalog import items as new_items
 from occ_app.catalog import mapping as mappings
 from occ_app.catalog import pull
-from occ_app.catalog.models import LONGEST_SHELF_LIFE, PRODUCT, SYNC_MODES, Item, Location, Mapping, Variant
+from occ_app.catalog.models import (
+    INGREDIENT,
+    LONGEST_SHELF_LIFE,
+    PARTNER,
+    PRODUCT,
+    SYNC_MODES,
+    Item,
+    Location,
+    Mapping,
+    Variant,
+)
 from occ_app.catalog.sheets import Line, day, read, take_all, whole, write
 from occ_app.errors import RuleError
 from occ_app.extensions import db
@@ -59,6 +69,10 @@ def _take_items(data: bytes, actor: str, at: datetime) -> int:
         if sku in seen:
             raise RuleError(f"The SKU {sku} stands twice in the file.")
         seen.add(sku)
+        if sku in known and known[sku].kind == PARTNER:
+            raise RuleError(
+                f"{sku} are goods of a partner. Change them with the partner's goods; leave the line out here."
+            )
         if sku in known and known[sku].kind != PRODUCT:
             raise RuleError(f"{sku} is an ingredient. Give the product another SKU, or import it with the ingredients.")
         values = _item_values(line)
@@ -97,21 +111,32 @@ def _give_items() -> str:
     return write(ITEMS, ([getattr(item, name) for name in ITEMS] for item in items))
 
 
+def _product(items: dict[str, Item], sku: str) -> Item:
+    """The product of that SKU. Raises RuleError, also where the SKU is an ingredient's or that of a partner's goods."""
+    item = items.get(sku)
+    if item is None:
+        raise RuleError(f"There is no item {sku!r}. Import items first.")
+    if item.kind == PARTNER:
+        raise RuleError(f"{sku} are goods of a partner: the partner keeps their stock. Leave the line out.")
+    if item.kind == INGREDIENT:
+        raise RuleError(f"There is no item {sku!r} among the products, it is an ingredient. Leave the line out.")
+    return item
+
+
 def _take_lots(data: bytes, actor: str, at: datetime) -> int:
     lines = read(data, LOTS, ("lot_number", "item_sku", "quantity"))
-    items = {item.sku: item for item in db.session.scalars(select(Item).where(Item.kind == PRODUCT))}
+    items = {item.sku: item for item in db.session.scalars(select(Item))}
     places = {place.location_gid: place for place in db.session.scalars(select(Location))}
     default = pull.default_location()
     today = targets.today(targets.shop())
     taken = lots.taken_numbers(line.cells["lot_number"] for line in lines)
     new: list[lots.NewLot] = []
+    parts: dict[str, list[lots.NewLot]] = {}  # a lot may stand at several places: a line for each
 
     def take(line: Line) -> None:
-        item = items.get(line.cells["item_sku"])
-        if item is None:
-            raise RuleError(f"There is no item {line.cells['item_sku']!r}. Import items first.")
+        item = _product(items, line.cells["item_sku"])
         number = _text(line, "lot_number", needed=True)
-        lot = lots.check(
+        part = lots.check(
             item,
             whole(line, "quantity", least=1) or 0,
             location_id=_location(line, places, default).id,
@@ -125,12 +150,25 @@ def _take_lots(data: bytes, actor: str, at: datetime) -> int:
         )
         if number in taken:
             raise RuleError(lots.TAKEN.format(number))
-        taken.add(number)
-        new.append(lot)
+        same = parts.setdefault(number, [])
+        new.append(_part_of(same[0], same, part) if same else part)
+        same.append(new[-1])
 
     take_all(lines, take)
     lots.make_all(new, actor=actor, at=at)
     return len(lines)
+
+
+def _part_of(first: lots.NewLot, same: Sequence[lots.NewLot], part: lots.NewLot) -> lots.NewLot:
+    """More units of the lot `first`, whose parts so far are `same`. Raises RuleError where they cannot be of that lot."""
+    number = part.lot.lot_number
+    if part.lot.item_id != first.lot.item_id:
+        raise RuleError(f"{number} is another item's lot above. Give another number.")
+    if (part.lot.made_on, part.lot.expires_on) != (first.lot.made_on, first.lot.expires_on):
+        raise RuleError(f"{number} has other days above. One lot is made on one day and expires on one.")
+    if any((other.location_id, other.place) == (part.location_id, part.place) for other in same):
+        raise RuleError(f"{number} stands twice in the file at the same place. Add the units up in one line.")
+    return replace(part, lot=first.lot)
 
 
 def _place(line: Line) -> str:
@@ -172,7 +210,7 @@ def _give_lots() -> str:
 
 def _take_mappings(data: bytes, actor: str, at: datetime) -> int:
     lines = read(data, MAPPINGS, ("item_sku",))
-    items = {item.sku: item for item in db.session.scalars(select(Item).where(Item.kind == PRODUCT))}
+    items = {item.sku: item for item in db.session.scalars(select(Item))}
     places = {place.location_gid: place for place in db.session.scalars(select(Location))}
     default = pull.default_location()
     variants = _variants(lines)
@@ -183,8 +221,8 @@ def _take_mappings(data: bytes, actor: str, at: datetime) -> int:
 
     def take(line: Line) -> None:
         item = items.get(line.cells["item_sku"])
-        if item is None:
-            raise RuleError(f"There is no item {line.cells['item_sku']!r}. Import items first.")
+        if item is None or item.kind == INGREDIENT:
+            item = _product(items, line.cells["item_sku"])
         variant, location = _variant(line, variants), _location(line, places, default)
         if (variant.id, location.id) in seen:
             raise RuleError(
@@ -199,6 +237,10 @@ def _take_mappings(data: bytes, actor: str, at: datetime) -> int:
                 "Unmap it first, then map it anew."
             )
         if existing is None or existing.item_id != item.id:
+            if item.kind == PARTNER:
+                raise RuleError(
+                    f"{item.sku} are goods of a partner: they are mapped when they are imported. Leave the line out."
+                )
             existing = mappings.check(item, variant, location, existing, units_per_variant=units, at=at)
             new.append(existing)
         _choice(line), _yes(line, "sync_enabled")
@@ -224,8 +266,8 @@ def _units(line: Line, existing: Mapping | None) -> int:
 
 
 def _apply(line: Line, state: SyncState, at: datetime) -> None:
-    """The mapping is switched as its line says (a file without that column switches none), and its first link ends as it says."""
-    if "sync_enabled" in line.cells:
+    """The mapping is switched as its line says (without that column, or with an empty cell, it is not), and its first link ends as it says."""
+    if line.cells.get("sync_enabled"):
         link.switch(state.mapping, _yes(line, "sync_enabled"), at)
     choice = _choice(line)
     if choice and state.expected is None:
@@ -307,7 +349,7 @@ def _take_allocations(data: bytes, actor: str, at: datetime) -> int:
     """Each named channel has so many units of the item, at the default location; channels that are not named keep theirs."""
     lines = read(data, ALLOCATIONS, ALLOCATIONS)
     named = {line.cells["item_sku"] for line in lines}
-    query = select(Item).where(Item.kind == PRODUCT, Item.sku.in_(named))
+    query = select(Item).where(Item.sku.in_(named))
     items = {item.sku: item for item in db.session.scalars(query)}
     known, place = channels.names(), pull.default_location()
     if place is None:
@@ -317,8 +359,7 @@ def _take_allocations(data: bytes, actor: str, at: datetime) -> int:
 
     def look(line: Line) -> None:
         sku, channel = line.cells["item_sku"], line.cells["channel"]
-        if sku not in items:
-            raise RuleError(f"There is no item {sku!r}. Import items first.")
+        _product(items, sku)
         if channel not in known:
             raise RuleError(f"channel is {channel!r}. Give one of {', '.join(known)}.")
         mine = wanted.setdefault(sku, {})
