@@ -203,7 +203,29 @@ def move_inventory(store: Store) -> Response:
 def add_location(store: Store) -> Response:
     """A new location: `name`, `address` (keys of Shopify's MailingAddressInput)."""
     place = store.add_location(body()["name"], body().get("address"))
+    store.emit("locations/create", place)
     return jsonify({"gid": place.gid, "name": place.name})
+
+
+@blueprint.post("/shops/<domain>/locations/name")
+@locked
+def rename_location(store: Store) -> Response:
+    """A location has another name."""
+    place = store.location(body()["location_gid"])
+    place.name = str(body()["name"])
+    store.emit("locations/update", place)
+    return jsonify({"gid": place.gid, "name": place.name})
+
+
+@blueprint.post("/shops/<domain>/locations/delete")
+@locked
+def delete_location(store: Store) -> Response:
+    """A location is gone, with what was stocked there."""
+    place = store.location(body()["location_gid"])
+    del store.locations[place.id]
+    store.levels = {key: level for key, level in store.levels.items() if level.location_id != place.id}
+    store.emit("locations/delete", place)
+    return jsonify({"gid": place.gid})
 
 
 @blueprint.post("/shops/<domain>/locations/address")

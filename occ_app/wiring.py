@@ -201,7 +201,9 @@ TOPICS: dict[str, working.Handler] = {
     "inventory_levels/update": _nudge_to_read,
     **dict.fromkeys(("products/create", "products/update", "products/delete"), _product_changed),
     "bulk_operations/finish": _bulk_finished,
-    **dict.fromkeys(("locations/activate", "locations/deactivate"), _locations_changed),
+    **dict.fromkeys(
+        [f"locations/{verb}" for verb in ("create", "update", "activate", "deactivate", "delete")], _locations_changed
+    ),
     "app/uninstalled": _uninstalled,
     "app/scopes_update": _scopes_changed,
     **dict.fromkeys(privacy.TOPICS, _privacy),

@@ -5,20 +5,22 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from flask import Flask
 
 from devshop import products
 from devshop.faults import CallFault
+from devshop.world import World
 from occ_app import clock
 from occ_app.catalog import mapping, news
 from occ_app.catalog.models import Location, ProductNews, Variant
-from occ_app.catalog.pull import keep_locations, newest
+from occ_app.catalog.pull import find_location, keep_locations, newest
 from occ_app.catalog.rules import likeness, plain_cell, safe_cell
 from occ_app.errors import RuleError
 from occ_app.extensions import db
 from occ_app.inbox import working
 from occ_app.orders.models import Order
 from occ_app.wiring import TOPICS
-from tests.support.bench import Bench, Statements
+from tests.support.bench import DOMAIN, Bench, Statements
 
 
 def skus(bench: Bench) -> dict[str, bool]:
@@ -215,3 +217,29 @@ def test_the_130_locations_are_kept_in_two_statements(bench: Bench) -> None:
         keep_locations(nodes, clock.now())
 
     assert len(statements.texts) == 2
+
+
+def test_a_location_that_is_made_renamed_or_deleted_in_shopify_is_known_by_its_news(
+    bench: Bench, world_app: tuple[World, Flask]
+) -> None:
+    bench.install()
+    bench.world.clock.advance(5)
+    seen = []
+    told = world_app[1].test_client()
+    path = f"/_devshop/shops/{DOMAIN}/locations"
+    gid = told.post(path, json={"name": "Till"}).get_json()["gid"]
+    seen.append(location(bench, gid))
+    told.post(f"{path}/name", json={"location_gid": gid, "name": "Till one"})
+    seen.append(location(bench, gid))
+    told.post(f"{path}/delete", json={"location_gid": gid})
+    seen.append(location(bench, gid))
+
+    assert seen == [("Till", True), ("Till one", True), ("Till one", False)]
+
+
+def location(bench: Bench, gid: str) -> tuple[str, bool] | None:
+    """Name of a location and whether it is active, as we know it when all is settled."""
+    bench.settle()
+    with bench.scope():
+        found = find_location(gid)
+        return (found.name, found.is_active) if found else None

@@ -309,7 +309,7 @@ def test_a_topic_counts_as_missing_when_comparing_found_what_it_did_not_tell(
 
     assert fresh.state == OK
     assert found.state == BAD
-    assert " of 19 topics came in within 7 days" in found.says
+    assert " of 22 topics came in within 7 days" in found.says
     assert "1 of them is missing: orders/create (3 changes were found without news)" in found.says
 
 
