@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import joinedload
 
@@ -20,6 +20,7 @@ from occ_app.extensions import db
 _made: list[Callable[[Sequence[Mapping]], None]] = []
 _ended: list[Callable[[Mapping], None]] = []
 MOST_UNITS_PER_VARIANT = 100_000
+DRIFT_RULES = ("ask", "hub", "shopify")
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,12 @@ def end(mapping: Mapping, at: datetime) -> None:
         db.session.flush()
         for listener in _ended:
             listener(mapping)
+
+
+def set_drift_rule(mapping_ids: Collection[int], rule: str | None) -> None:
+    """These living mappings have a drift rule of their own; None: the shop's again."""
+    chosen = update(Mapping).where(Mapping.id.in_(list(mapping_ids)), Mapping.ended_at.is_(None))
+    db.session.execute(chosen.values(drift_rule=rule))
 
 
 def living(variant_id: int, location_id: int) -> Mapping | None:

@@ -13,6 +13,7 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 from occ_app.cli import (
     channels,
     lots,
+    mapping,
     operating,
     partner_goods,
     partner_orders,
@@ -34,6 +35,7 @@ __all__ = [
     "channels",
     "lots",
     "main",
+    "mapping",
     "occ",
     "operating",
     "partner_goods",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import click
 from flask import current_app
 
 from occ_app import clock
 from occ_app.catalog import pull
-from occ_app.catalog.models import Item
+from occ_app.catalog.models import PRODUCT, Item, Location
 from occ_app.cli.shared import ACTOR, occ, of_shop, says_why, with_item, with_shop
 from occ_app.errors import NotFoundError, RuleError
 from occ_app.extensions import db
@@ -16,7 +18,11 @@ from occ_app.shops.models import Shop
 from occ_app.stock import allocations, labels, listing, lots, quality, review
 from occ_app.stock.models import NUMBER, Lot, QualityCheck
 from occ_app.stock.review import Split
+from occ_app.stock.rules import LOT_PLACES
 from occ_app.web import MOST_ID
+
+DAY = click.DateTime(["%Y-%m-%d"])
+MOST_NUMBER = 200  # characters of a lot number, as on the page
 
 
 @occ.group()
@@ -36,6 +42,67 @@ def _item(sku: str) -> Item:
     if item is None:
         raise NotFoundError(f"There is no item {sku}.")
     return item
+
+
+@lot.command("make")
+@with_shop
+@with_item
+@click.option("--quantity", type=click.IntRange(1, lots.MOST_UNITS), required=True, help="Units that were finished.")
+@click.option("--place", type=click.Choice(LOT_PLACES), help="The first of the shop's workflow if not given.")
+@click.option("--location", "where", help="Name or id; the default one if not given.")
+@click.option("--number", default="", help="We number it if not given.")
+@click.option("--made-on", type=DAY, help="Today if not given.")
+@click.option("--expires-on", type=DAY, help="By the item's shelf life if not given.")
+@says_why
+def lot_make(
+    domain: str,
+    sku: str,
+    quantity: int,
+    place: str | None,
+    where: str | None,
+    number: str,
+    made_on: datetime | None,
+    expires_on: datetime | None,
+) -> None:
+    """Units of an item were finished together: they come from production."""
+    with of_shop(domain) as shop:
+        item, at = _item(sku), clock.now()
+        if item.kind != PRODUCT:
+            raise RuleError(f"{sku} is no product that is made here. Ingredients are received: occ ingredient receive.")
+        made = lots.make(
+            item,
+            quantity,
+            location_id=_location(where).id,
+            place=place,
+            lot_number=_short(number),
+            made_on=made_on.date() if made_on else None,
+            expires_on=expires_on.date() if expires_on else None,
+            today=clock.local_date(at, settings.get(shop, "time_zone")),
+            actor=ACTOR,
+            at=at,
+        )
+        said = made.lot_number
+    click.echo(f"Made lot {said}: {quantity} of {sku}")
+
+
+def _short(number: str) -> str:
+    if len(number) > MOST_NUMBER:
+        raise RuleError(f"A lot number has {MOST_NUMBER} characters at most.")
+    return number
+
+
+def _location(where: str | None) -> Location:
+    """The active location of that name or id, the default one for none. Raises NotFoundError, RuleError."""
+    if where is None:
+        place = pull.default_location()
+        if place is None:
+            raise RuleError("No location is set yet. It comes with the first pull of the store.")
+        return place
+    found = [place for place in pull.locations() if where in (place.location_gid, place.name)]
+    if len(found) != 1:
+        names = ", ".join(place.name for place in pull.locations())
+        raise NotFoundError(f"{len(found) or 'No'} active locations are called {where}. They are: {names or 'none'}.")
+    return found[0]
 
 
 @lot.command("move")
@@ -237,10 +304,7 @@ def allocation() -> None:
 def allocation_set(domain: str, sku: str, channel: str, quantity: int) -> None:
     """The channel has so many units of the item, at the default location."""
     with of_shop(domain) as shop:
-        place = pull.default_location()
-        if place is None:
-            raise RuleError("No location is set yet. It comes with the first pull of the store.")
-        _set_amount(shop, _item(sku), place.id, channel, quantity)
+        _set_amount(shop, _item(sku), _location(None).id, channel, quantity)
 
 
 def _set_amount(shop: Shop, item: Item, location_id: int, channel: str, quantity: int) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from urllib.parse import urlencode
 
 from flask import Blueprint, Response, g, request
-from sqlalchemy import Select, String, cast, func, select, update
+from sqlalchemy import Select, String, cast, func, select
 from sqlalchemy.orm import joinedload
 
 from occ_app import clock
@@ -24,7 +24,7 @@ from occ_app.web import page, row_id, see_other
 from occ_app.work import tasks
 
 blueprint = Blueprint("mapping", __name__)
-DRIFT_RULES = {"ask": "Ask me", "hub": "Set Shopify back", "shopify": "Book it here"}
+DRIFT_RULES = dict(zip(mappings.DRIFT_RULES, ("Ask me", "Set Shopify back", "Book it here"), strict=True))
 MOST_FOUND = 20  # what a search offers to choose from
 
 
@@ -223,10 +223,10 @@ def set_drift_rule() -> Response:
     rule = request.form.get("rule", "")
     if rule and rule not in DRIFT_RULES:
         raise RuleError(f"Choose one of: {', '.join(DRIFT_RULES)}, or nothing.", field="rule")
-    ids = [row_id(number) for number in request.form.getlist("mapping")[:500]]
-    if not ids or None in ids:
+    numbers = request.form.getlist("mapping")[:500]
+    ids = [found for number in numbers if (found := row_id(number)) is not None]
+    if not ids or len(ids) < len(numbers):
         raise RuleError("Select at least one mapping first.", field="mapping")
-    chosen = update(Mapping).where(Mapping.id.in_(ids), Mapping.ended_at.is_(None))
-    db.session.execute(chosen.values(drift_rule=rule or None))
+    mappings.set_drift_rule(ids, rule or None)
     db.session.commit()
     return see_other("/mapping?view=mapped")

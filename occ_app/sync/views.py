@@ -325,8 +325,10 @@ def sync_now(item_id: int) -> Response:
     return see_other(f"/products/{item_id}")
 
 
-@blueprint.get("/export/<any(items, ingredients, formulas, lots, mappings):kind>.csv")
+@blueprint.get("/export/<kind>.csv")
 def export(kind: str) -> Response:
     """A CSV file."""
+    if kind not in files.KINDS:
+        raise NotFoundError(f"There is no such file. There are: {', '.join(files.KINDS)}.")
     headers = {"Content-Disposition": f"attachment; filename={kind}.csv"}
     return Response(files.KINDS[kind].give(), mimetype="text/csv", headers=headers)
