@@ -85,7 +85,7 @@ def test_units_at_a_second_location_lead_to_a_mapping_there(bar: Bench) -> None:
     assert "7 at Till are not on sale" in page
     assert "move the lot" not in page
     assert f'<option value="{place}" selected>Till' in asked
-    assert f'value="{variant}">Map to Product BAR' in asked
+    assert f'value="{variant}" aria-label="Map to Product BAR' in asked
     assert answer.status_code == 303
     assert bar.level("BAR", till(bar)).quantities["available"] == 7
     assert "not on sale" not in bar.open(f"/products/{item}").text
