@@ -10,12 +10,16 @@ from click.testing import Result
 from devshop import oauth
 from devshop.faults import CallFault
 from occ_app import clock
+from occ_app.catalog import pull
+from occ_app.catalog.models import Location
 from occ_app.extensions import db
 from occ_app.inbox.models import Delivery
 from occ_app.orders.models import Order
 from occ_app.orders.pull import MOST_TRIES
 from occ_app.work.tasks import turn
 from tests.support.bench import DOMAIN, Bench
+
+MANY = "9" * 20
 
 
 def occ(bench: Bench, *arguments: Any) -> Result:
@@ -108,6 +112,81 @@ def test_what_cannot_be_is_refused_with_a_sentence(linked: Bench, arguments: tup
     result = occ(linked, *arguments)
 
     assert (result.exit_code, words in result.output) == (1, True)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("push", "undo", "--shop", DOMAIN, MANY),
+        ("serve", "--port", "99999"),
+        ("serve", "--port", "0"),
+        ("serve", "--workers", "0"),
+        ("work", "drain", "--seconds", "-1"),
+    ],
+)
+def test_a_number_that_cannot_be_is_wrong_usage(
+    linked: Bench, arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[object] = []
+    monkeypatch.setattr("occ_app.cli.children.run", lambda *given: started.append(given))
+    result = occ(linked, *arguments)
+
+    assert (result.exit_code, "is not in the range" in result.output, started) == (2, True, [])
+
+
+def test_no_number_makes_a_command_stumble(linked: Bench) -> None:
+    commands = (
+        "approvals reject --",
+        "lot move L1 --to on_hold --quantity",
+        "lot review L1 --hold",
+        "lot review L1 --from released --scrap",
+        "lot unrelease L1 --quantity",
+        "allocation set --item A wholesale --",
+        "market out --item A 1 --",
+        "give --item A --purpose tasting --",
+        "plan draft --item A --quantity",
+        "plan order --item A --quantity",
+        "plan arrived --",
+        "run plan --item A --yields",
+        "api-token create --name x --days",
+        "partner invite --days",
+        "settings set guard_units --",
+        "settings set batch_hour --",
+    )
+    for command in commands:
+        words = command.split()
+        at = 1 if words[0] == "give" else 2
+        results = [
+            occ(linked, *words[:at], "--shop", DOMAIN, *words[at:], number).exit_code for number in (MANY, f"-{MANY}")
+        ]
+
+        assert set(results) <= {1, 2}, command
+
+
+def test_a_file_without_end_is_read_no_further_than_a_file_may_be_long(linked: Bench) -> None:
+    result = occ(linked, "import", "items", "/dev/zero", "--shop", DOMAIN)
+
+    assert (result.exit_code, "The file is larger than 20 MB" in result.output) == (1, True)
+
+
+def test_lots_and_mappings_are_kept_at_a_location_that_is_there_and_active(linked: Bench) -> None:
+    linked.store.add_location("Closed shop")
+    with linked.scope():
+        pull.pull_facts(linked.app.extensions["occ_connections"].client(linked.install()))
+        closed = db.session.scalars(db.select(Location).where(Location.name == "Closed shop")).one()
+        closed.is_active, gid = False, closed.location_gid
+        db.session.commit()
+    at = ("settings", "set", "--shop", DOMAIN, "default_location")
+    refused = [occ(linked, *at, value) for value in ("", gid, "gid://shopify/Location/9")]
+    page = linked.open("/settings", method="POST", data={"default_location": gid})
+
+    assert [result.exit_code for result in refused] == [1, 1, 1]
+    for result, words in zip(
+        refused, ("A location is needed", "is switched off in Shopify", "no location"), strict=True
+    ):
+        assert words in result.output
+    assert (page.status_code, "is switched off in Shopify" in page.text) == (422, True)
+    assert linked.place.gid in occ(linked, "settings", "show", "--shop", DOMAIN).output
 
 
 def test_a_lot_is_checked_reviewed_and_approved_by_commands(linked: Bench) -> None:

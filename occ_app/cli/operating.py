@@ -29,8 +29,8 @@ def migrate() -> None:
 
 @occ.command()
 @click.option("--host", default="127.0.0.1", show_default=True)
-@click.option("--port", default=8000, show_default=True)
-@click.option("--workers", default=2, show_default=True)
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65_535))
+@click.option("--workers", default=2, show_default=True, type=click.IntRange(1, 256))
 @click.option("--no-worker", is_flag=True, help="Without the worker process beside it.")
 def serve(host: str, port: int, workers: int, no_worker: bool) -> None:
     """Serve the app in production, with one worker beside it, which is started again if it dies."""
@@ -63,7 +63,7 @@ def work() -> None:
 
 
 @work.command()
-@click.option("--seconds", default=60.0, show_default=True)
+@click.option("--seconds", default=60.0, show_default=True, type=click.FloatRange(0, 86_400))
 def drain(seconds: float) -> None:
     """Do all that is due now, follow-ups included. Exit 1 when something is parked or time runs out."""
     from occ_app.wiring import sweep

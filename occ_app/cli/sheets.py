@@ -8,6 +8,7 @@ import click
 
 from occ_app import clock
 from occ_app.b2b import sheets as _wholesale  # noqa: F401 - its kind of file is among the others from here on
+from occ_app.catalog.sheets import MOST_BYTES
 from occ_app.cli.shared import ACTOR, occ, of_shop, says_why, with_shop
 from occ_app.extensions import db
 from occ_app.sync import files
@@ -22,7 +23,7 @@ from occ_app.sync import files
 def take_in(kind: str, file: Any, domain: str, dry_run: bool) -> None:
     """Take a CSV file in: all of it or nothing."""
     with of_shop(domain):
-        taken = files.KINDS[kind].take(file.read(), ACTOR, clock.now())
+        taken = files.KINDS[kind].take(file.read(MOST_BYTES + 1), ACTOR, clock.now())
         if dry_run:
             db.session.rollback()
     click.echo(f"{'Would take' if dry_run else 'Took'} {taken} {kind}")

@@ -118,7 +118,7 @@ def pushes() -> None:
 
 @pushes.command("undo")
 @with_shop
-@click.argument("run", type=int)
+@click.argument("run", type=click.IntRange(1, MOST_ID))
 @says_why
 def push_undo(domain: str, run: int) -> None:
     """Take a push run back: what it raised falls by as much, and is held until you approve it."""

@@ -126,16 +126,26 @@ def _is_meant(item: Item, item_id: int | None) -> bool:
 def apply_setting(shop: Shop, name: str, text: str) -> None:
     """The setting has a new value, and all that follows from it is due."""
     settings.put(shop, name, text)
-    if name == "default_location" and text:
-        from occ_app.catalog.pull import find_location
-
-        if find_location(text) is None:
-            raise RuleError(f"There is no location {text} in this shop.", field=name)
+    if name == "default_location":
+        _check_location(settings.get(shop, name))
     db.session.flush()
     if name in ("sync_mode", "time_zone"):
         targets.refresh_all("Mode changed" if name == "sync_mode" else "Time zone changed")
     if name in ("guard_percent", "guard_units"):
         targets.judge_anew()
+
+
+def _check_location(gid: str) -> None:
+    from occ_app.catalog.pull import find_location
+
+    place = find_location(gid)
+    if not gid:
+        raise RuleError("A location is needed: new lots and mappings are kept there.", field="default_location")
+    if place is None:
+        raise RuleError(f"There is no location {gid} in this shop.", field="default_location")
+    if not place.is_active:
+        words = f"{place.name} is switched off in Shopify. Activate it there, or choose another location."
+        raise RuleError(words, field="default_location")
 
 
 def set_mode_of_item(item: Item, mode: str | None) -> None:
