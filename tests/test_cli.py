@@ -163,6 +163,45 @@ def test_no_number_makes_a_command_stumble(linked: Bench) -> None:
         assert set(results) <= {1, 2}, command
 
 
+def test_a_command_that_did_something_says_so(linked: Bench) -> None:
+    at = ("--shop", DOMAIN)
+    linked.product("B", 4)
+    linked.settle()
+    linked.item("B")
+    linked.map("B", None)
+    link = occ(linked, "link", *at, "--item", "B", "hub")
+
+    assert "Compared with Shopify" in occ(linked, "reconcile", *at).stdout
+    assert occ(linked, "settings", "set", *at, "batch_hour", "7").stdout == "batch_hour = 7\n"
+    assert link.stdout == "Our number will hold for B at Bristol workshop.\n"
+    assert "has not ended yet" in link.stderr
+
+
+@pytest.mark.parametrize("command", ["exceptions list", "approvals list", "work status"])
+def test_an_empty_list_says_that_it_is_empty_beside_its_lines(linked: Bench, command: str) -> None:
+    at = () if command == "work status" else ("--shop", DOMAIN)
+    result = occ(linked, *command.split(), *at)
+
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert result.stderr.startswith("Nothing ")
+    if at:
+        machine = occ(linked, *command.split(), *at, "--json")
+        assert (machine.stdout, machine.stderr) == ("[]\n", "")
+
+
+def test_a_lot_of_which_nothing_can_move_says_where_it_is(linked: Bench) -> None:
+    at = ("lot", "move", "--shop", DOMAIN, "L1", "--to")
+    there = occ(linked, *at, "released")
+    passed = occ(linked, *at, "packaged")
+    occ(linked, *at, "scrap")
+    gone = occ(linked, *at, "on_hold")
+
+    assert there.stderr == "All 10 units of lot L1 are released already.\n"
+    assert passed.stderr == "Nothing of lot L1 can go to packaged. It has 10 released.\n"
+    assert gone.stderr == "Nothing of lot L1 is left to move.\n"
+    assert {result.exit_code for result in (there, passed, gone)} == {1}
+
+
 def test_a_file_without_end_is_read_no_further_than_a_file_may_be_long(linked: Bench) -> None:
     result = occ(linked, "import", "items", "/dev/zero", "--shop", DOMAIN)
 

@@ -82,18 +82,21 @@ def drain(seconds: float) -> None:
 @work.command()
 def status() -> None:
     """What waits, runs and is parked, per task and shop."""
+    lines = []
     with across_shops():
         domains = {shop.id: shop.domain for shop in db.session.scalars(db.select(Shop))}
         for row in runner.waiting():
             state = {"todo": "due", "doing": "running"}[row.state]
-            click.echo(f"{state:8} {row.task:12} {domains.get(row.shop_id, row.shop_id)} {row.number}")
+            lines.append(f"{state:8} {row.task:12} {domains.get(row.shop_id, row.shop_id)} {row.number}")
         for failure in runner.failures():
             kind = "parked" if failure.tries >= runner.PARKED_FROM else "failed"
-            click.echo(
-                f"{kind:8} {failure.task:12} {domains.get(failure.shop_id, failure.shop_id)} {failure.tries} tries: {failure.cause}"
-            )
-        for one in parked():
-            click.echo(f"parked   {one.kind:12} {one.domain} {one.name}: {one.cause}")
+            domain = domains.get(failure.shop_id, failure.shop_id)
+            lines.append(f"{kind:8} {failure.task:12} {domain} {failure.tries} tries: {failure.cause}")
+        lines += [f"parked   {one.kind:12} {one.domain} {one.name}: {one.cause}" for one in parked()]
+    for line in lines:
+        click.echo(line)
+    if not lines:
+        click.echo("Nothing is due, running or parked.", err=True)
 
 
 @occ.command()
@@ -104,6 +107,7 @@ def reconcile(domain: str) -> None:
     from occ_app.wiring import reconcile_now
 
     reconcile_now(find_shop(domain).id)
+    click.echo("Compared with Shopify, and sent what was due.")
 
 
 @occ.command("doctor")

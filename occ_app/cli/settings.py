@@ -34,3 +34,5 @@ def settings_set(domain: str, name: str, value: str) -> None:
 
     with of_shop(domain) as shop:
         apply_setting(shop, name, value)
+        said = f"{name} = {shop_settings.get(shop, name)}"
+    click.echo(said)

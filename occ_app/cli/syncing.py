@@ -35,6 +35,12 @@ def end_link(domain: str, sku: str, gid: str | None, choice: str) -> None:
             raise RuleError(f"No mapping of {sku} waits for its first link.")
         for state in chosen:
             link.choose(state, choice, clock.now())
+        names = sorted({state.mapping.location.name for state in chosen})
+    right = "Our number" if choice == "hub" else "Shopify's number"
+    click.echo(f"{right} will hold for {sku} at {', '.join(names)}.")
+    click.echo(
+        "The link has not ended yet: the worker ends it, within seconds; `occ work drain` does so now.", err=True
+    )
 
 
 @occ.group()
@@ -66,6 +72,8 @@ def approvals_list(domain: str, as_json: bool) -> None:
         ]
         click.echo(json.dumps(facts, indent=2))
         return
+    if not rows:
+        click.echo("Nothing waits for approval.", err=True)
     for row in rows:
         kind = {MANUAL: "manual approval", UNDO: "taken back"}.get(row.approval.kind, queue_of.TOO_BIG)
         click.echo(
@@ -204,6 +212,8 @@ def exceptions_list(domain: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(rows, indent=2))
         return
+    if not rows:
+        click.echo("Nothing has to be decided.", err=True)
     for row in rows:
         click.echo(
             f"{row['id']} {row['kind']} {row['subject']} {json.dumps(row['facts'])} remedies: {', '.join(row['remedies']) or 'none'}"

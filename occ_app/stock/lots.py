@@ -184,7 +184,9 @@ def move(
     there = _standing(lot, to_place, from_place, location_id)
     total = sum(balance.quantity for balance in there)
     wanted = total if quantity is None else quantity
-    if wanted > total or total == 0:
+    if total == 0:
+        raise RuleError(_nothing_to_move(lot, to_place, from_place), field="quantity")
+    if wanted > total:
         where = from_place.replace("_", " ") if from_place else "elsewhere"
         raise RuleError(
             f"Lot {lot.lot_number} has {total} units {where} to move. Give {total} or fewer.", field="quantity"
@@ -192,6 +194,23 @@ def move(
     cause = f"d{decision_id}:{to_place}" if decision_id else uuid.uuid4().hex[:12]
     ledger.book(list(_parts(lot, there, to_place, wanted, cause)), actor=actor, at=at)
     return wanted
+
+
+def _nothing_to_move(lot: Lot, to_place: str, from_place: str | None) -> str:
+    """Why none of the lot's units can go there, by where they stand."""
+    said = to_place.replace("_", " ")
+    if from_place is not None:
+        return f"Lot {lot.lot_number} has no units {from_place.replace('_', ' ')} to move."
+    query = select(Balance.place, func.sum(Balance.quantity)).where(
+        Balance.lot_id == lot.id, Balance.place.in_(LOT_PLACES), Balance.quantity > 0
+    )
+    standing = {place: int(units) for place, units in db.session.execute(query.group_by(Balance.place))}
+    if not standing:
+        return f"Nothing of lot {lot.lot_number} is left to move."
+    if set(standing) == {to_place}:
+        return f"All {standing[to_place]:,} units of lot {lot.lot_number} are {said} already."
+    where = ", ".join(f"{units:,} {place.replace('_', ' ')}" for place, units in standing.items())
+    return f"Nothing of lot {lot.lot_number} can go to {said}. It has {where}."
 
 
 def _check_step(to_place: str) -> None:
