@@ -9,8 +9,9 @@ from flask import current_app
 
 from occ_app import clock
 from occ_app.cli.shared import ACTOR, occ, of_shop, says_why, with_shop
-from occ_app.partners import health, invitations, standing
-from occ_app.partners.models import MERCHANT
+from occ_app.errors import NotFoundError
+from occ_app.partners import health, invitations, settings, standing
+from occ_app.partners.models import LEFT, MERCHANT
 
 with_partner = click.option("--partner", "partner_domain", required=True, help="The partner's *.myshopify.com name.")
 
@@ -67,14 +68,21 @@ def partner_invite(domain: str, partner_domain: str, name: str, days: int) -> No
 
 @partner.command("set")
 @with_shop
-@with_partner
+@click.option("--partner", "partner_domain", default="", help="This partner alone; without it all of them.")
 @click.argument("name")
 @click.argument("value")
 @says_why
 def partner_set(domain: str, partner_domain: str, name: str, value: str) -> None:
-    """Give a setting of the partner another value."""
+    """Give a setting of the partner, or of all partners, another value: of all of them or of none."""
     with of_shop(domain):
-        standing.set_up(standing.find(partner_domain), {name: value})
+        domains = [partner_domain] if partner_domain else [p.domain for p in standing.everybody() if p.state != LEFT]
+        if not domains:
+            raise NotFoundError("There is no partner yet. Invite one with: occ partner invite")
+        chosen = [standing.find(each) for each in domains]
+        for each in chosen:
+            standing.set_up(each, {name: value})
+        said = [f"{each.name}: {name} = {settings.get(each, name)}" for each in chosen]
+    click.echo("\n".join(said))
 
 
 @partner.command("pause")

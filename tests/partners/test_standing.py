@@ -20,7 +20,7 @@ from occ_app.orders.models import Order
 from occ_app.partners import health, invitations, joining, settings, standing
 from occ_app.partners.models import CATALOGUE, STOCK, ImportedProduct, ImportedVariant, Partner, PartnerPull
 from occ_app.shops.models import Shop
-from tests.partners.support import ROASTER, add_good, add_partner, read
+from tests.partners.support import ROASTER, add_good, add_partner, connect, read
 from tests.support.bench import DOMAIN, Bench, Statements
 
 
@@ -341,6 +341,23 @@ def test_an_invitation_is_made_shown_and_taken_back(bench: Bench, roaster: Store
 
     assert bench.visit(link).status_code == 410
     assert link not in bench.open(made).text
+
+
+def test_a_setting_is_given_to_every_partner_or_to_none(bench: Bench, roaster: Store) -> None:
+    other = bench.add_store("severn-tea.myshopify.com")
+    connect(bench, other, "Severn Tea")
+    at = ("--shop", DOMAIN)
+    result = occ(bench, "partner", "set", *at, "safety_stock", "4")
+    wrong = occ(bench, "partner", "set", *at, "safety_stock", "many")
+    with bench.scope():
+        given = [settings.get(partner, "safety_stock") for partner in standing.everybody()]
+    nobody = occ(bench, "partner", "set", "--shop", other.domain, "safety_stock", "4")
+
+    assert result.exit_code == 0
+    assert sorted(line.partition(": ")[2] for line in result.stdout.splitlines()) == ["safety_stock = 4"] * 2
+    assert "Severn Tea: safety_stock = 4" in result.stdout
+    assert (wrong.exit_code, given) == (1, [4, 4])
+    assert (nobody.exit_code, "There is no partner yet" in nobody.stderr) == (1, True)
 
 
 def test_the_commands_do_what_the_pages_do(bench: Bench, roaster: Store) -> None:
