@@ -72,6 +72,20 @@ def test_the_page_before_is_shown_where_all_lots_of_the_last_have_left_the_view(
     assert "1–50 of 50" in text
 
 
+def test_the_next_page_looks_for_the_same(bench: Bench) -> None:
+    bench.install()
+    with bench.scope():
+        for n in range(51):
+            fields = {"unit": "piece", "safety_stock": 0, "created_at": clock.now()}
+            db.session.add(Item(sku=f"I-{n:02}", name=f"Nuts & more +{n:02}", kind="ingredient", **fields))
+        db.session.add(Item(sku="NUTS", name="Nuts ", kind="ingredient", **fields))
+        db.session.commit()
+    text = bench.open("/production/ingredients?q=nuts+%26+more+%2B").text
+    path = text.split('aria-label="Next page"')[0].rsplit('href="', 1)[1].split('"')[0].replace("&amp;", "&")
+
+    assert "51–51 of 51" in bench.open(path).text
+
+
 @pytest.mark.parametrize("path", EMPTY)
 def test_an_empty_list_has_one_page(bench: Bench, path: str) -> None:
     bench.install()

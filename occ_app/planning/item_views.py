@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote_plus
 
 from flask import Blueprint, Response, request
 from sqlalchemy import func, select
@@ -43,7 +44,7 @@ def index() -> Response:
         .limit(PER_PAGE)
         .offset((number - 1) * PER_PAGE)
     )
-    facts = {"rows": rows.all(), "q": q, "pages": pages_of(total, number, f"/planning/items?q={q}&")}
+    facts = {"rows": rows.all(), "q": q, "pages": pages_of(total, number, f"/planning/items?q={quote_plus(q)}&")}
     return page("planning/items.html", "planning/_items.html", **facts, methods=words.METHOD_WORDS, daily=_daily)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from typing import Any
+from urllib.parse import quote_plus
 
 from flask import Blueprint, Response, g, request
 from sqlalchemy import func, select
@@ -41,7 +42,7 @@ def index() -> Response:
         {"formula": f, "item": f.item, "cost": made.cost(f.item_id), "carried": made.allergens_of(f.item_id)}
         for f in found
     ]
-    facts = {"rows": rows, "q": q, "pages": pages_of(total, number, f"/production/formulas?q={q}&")}
+    facts = {"rows": rows, "q": q, "pages": pages_of(total, number, f"/production/formulas?q={quote_plus(q)}&")}
     any_ = total or db.session.scalar(select(Formula.id).limit(1)) is not None
     facts |= {"words": rules.ALLERGENS, "any": any_, "without": _without()}
     return page("production/formulas.html", "production/_formulas.html", **facts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 from typing import Any
+from urllib.parse import quote_plus
 
 from flask import Blueprint, Response, g, request
 from sqlalchemy import func, select
@@ -72,7 +73,7 @@ def index() -> Response:
     shown = query.order_by(Item.name, Item.id).limit(PER_PAGE).offset((number - 1) * PER_PAGE)
     found = db.session.scalars(shown).all()
     facts = {"rows": _rows(found, today), "view": view, "q": q, "any": total or _any()}
-    facts["pages"] = pages_of(total, number, f"/production/ingredients?view={view}&q={q}&")
+    facts["pages"] = pages_of(total, number, f"/production/ingredients?view={view}&q={quote_plus(q)}&")
     return page("production/ingredients.html", "production/_ingredients.html", **facts, views=_tabs(today))
 
 

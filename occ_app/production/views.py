@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from typing import Any
+from urllib.parse import quote_plus
 
 from babel.numbers import format_currency
 from flask import Blueprint, Response, g, request
@@ -124,7 +125,7 @@ def index() -> Response:
     order = (ProductionRun.planned_on.nulls_last(), ProductionRun.id) if view == "open" else (ProductionRun.id.desc(),)
     found = db.session.scalars(query.order_by(*order).limit(PER_PAGE).offset((number - 1) * PER_PAGE)).all()
     facts = {"rows": found, "short": _short(found), "view": view, "q": q, "today": forms.today(), "states": STATE_WORDS}
-    facts["pages"] = pages_of(total, number, f"/production/runs?view={view}&q={q}&")
+    facts["pages"] = pages_of(total, number, f"/production/runs?view={view}&q={quote_plus(q)}&")
     return page("production/runs.html", "production/_runs.html", **facts, views=_tabs(), any=total or _any_run())
 
 
