@@ -82,7 +82,15 @@ def _add_pages(app: Flask) -> None:
     from occ_app.shops.views import auth, health
     from occ_app.stock import checks, labels, lot_views
     from occ_app.stock import views as lots
-    from occ_app.sync import approval_views, mapping_views, mode_views, settings_views, upload_pages, words
+    from occ_app.sync import (
+        approval_views,
+        archive_views,
+        mapping_views,
+        mode_views,
+        settings_views,
+        upload_pages,
+        words,
+    )
     from occ_app.sync import views as products
 
     web.start(app, admit)
@@ -94,6 +102,7 @@ def _add_pages(app: Flask) -> None:
         health,
         home.blueprint,
         products.blueprint,
+        archive_views.blueprint,
         mapping_views.blueprint,
         settings_views.blueprint,
         mode_views.blueprint,

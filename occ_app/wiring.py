@@ -13,10 +13,11 @@ from sqlalchemy import DateTime, bindparam, literal, select, text, union
 from sqlalchemy.exc import ProgrammingError
 
 from occ_app import clock, presses
-from occ_app.b2b import answers, asked, levels, notices, outside
+from occ_app.b2b import answers, asked, levels, needed, notices, outside
 from occ_app.b2b import orders as wholesale
 from occ_app.b2b.models import WAITING as NOTICE_WAITING
 from occ_app.b2b.models import AskedSync, Notice
+from occ_app.catalog import archiving
 from occ_app.catalog import mapping as mappings
 from occ_app.catalog import news as product_news
 from occ_app.catalog import pull as catalog_pull
@@ -47,7 +48,7 @@ from occ_app.partners.models import (
 )
 from occ_app.planning import history, mails, replan
 from occ_app.planning.models import ItemPlan, PlanMail, PlanState, SalesPull
-from occ_app.production import costs
+from occ_app.production import costs, runs
 from occ_app.routing import capture, deciding
 from occ_app.routing import turns as partner_orders
 from occ_app.shopify.client import Client
@@ -55,7 +56,7 @@ from occ_app.shopify.errors import ShopifyAccessError, ShopifyUnavailableError
 from occ_app.shops import install, privacy
 from occ_app.shops.connection import Connections
 from occ_app.shops.models import ACTIVE, Shop, ShopToken
-from occ_app.stock import ledger, listing, splits
+from occ_app.stock import ledger, listing, lots, splits
 from occ_app.stock.channel_models import AllocationRule
 from occ_app.sync import approvals, desk, explain, link, push, reasons, reconcile, settle, targets
 from occ_app.sync.models import AWAITING_LINK, LINKED, OFF, PushUndo, SyncException, SyncRun, SyncState
@@ -823,6 +824,8 @@ def wire(app: Flask) -> None:
     standing.after_change(_partner_changed)
     booking.after_partner_line(_partner_line_booked)
     mappings.after_mapping(_mappings_made, _mapping_ended)
+    for why in (lots.why_needed, runs.why_needed, needed.why_needed):
+        archiving.still_needed(why)
     again = {desk.DELIVERY: _delivery_again, desk.ORDER: _order_again, desk.TASK: _task_again, desk.AUDIT: _count_again}
     for kind, function in again.items():
         settle.tries_again(kind, function)

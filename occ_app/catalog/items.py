@@ -12,6 +12,13 @@ from occ_app.errors import RuleError
 from occ_app.extensions import db
 
 TAKEN = "There is an item {} already."
+ARCHIVED = "{} is archived. Restore it first: Products, Archived."
+
+
+def refuse_archived(item: Item, *, field: str | None = None) -> None:
+    """Raises RuleError where the item is archived: nothing new is done with it."""
+    if item.archived_at is not None:
+        raise RuleError(ARCHIVED.format(item.sku), field=field)
 
 
 def refuse_taken(sku: str, *, said: str = TAKEN, field: str = "sku") -> None:

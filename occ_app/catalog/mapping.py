@@ -12,6 +12,7 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import joinedload
 
+from occ_app.catalog import items
 from occ_app.catalog.models import PRODUCT, Item, Location, Mapping, Variant
 from occ_app.catalog.rules import Titles
 from occ_app.errors import NotFoundError, RuleError
@@ -51,6 +52,7 @@ def check(
     item: Item, variant: Variant, location: Location, taken: Mapping | None, *, units_per_variant: int, at: datetime
 ) -> Mapping:
     """The mapping as it would be made; nothing is changed. `taken`: the living one of the variant there. Raises RuleError."""
+    items.refuse_archived(item, field="item")
     if not 1 <= units_per_variant <= MOST_UNITS_PER_VARIANT:
         raise RuleError("Give units per variant of 1 or more.", field="units_per_variant")
     if variant.deleted_at:
@@ -142,18 +144,18 @@ def get(mapping_id: int) -> Mapping:
 def suggestions(limit: int = 200) -> Sequence[Suggestion]:
     """For unmapped items the one unmapped variant that looks like each: same SKU, else same barcode, else a title much alike."""
     mapped = select(Mapping.variant_id).where(Mapping.ended_at.is_(None))
-    items = db.session.scalars(_unmapped_items().order_by(Item.name).limit(limit)).all()
+    unmapped = db.session.scalars(_unmapped_items().order_by(Item.name).limit(limit)).all()
     free = select(Variant.id, Variant.sku, Variant.barcode, Variant.product_title, Variant.title).where(
         Variant.deleted_at.is_(None), Variant.id.not_in(mapped), ~Variant.is_bundle, Variant.is_tracked
     )
-    variants = db.session.execute(free).all() if items else []
-    found = _by_code(items, variants)
+    variants = db.session.execute(free).all() if unmapped else []
+    found = _by_code(unmapped, variants)
     found |= _by_title(
-        [item for item in items if item.id not in found], variants, {number for number, _ in found.values()}
+        [item for item in unmapped if item.id not in found], variants, {number for number, _ in found.values()}
     )
     wanted = select(Variant).where(Variant.id.in_([number for number, _ in found.values()]))
     rows = {variant.id: variant for variant in db.session.scalars(wanted)}
-    return [Suggestion(item, rows[found[item.id][0]], found[item.id][1]) for item in items if item.id in found]
+    return [Suggestion(item, rows[found[item.id][0]], found[item.id][1]) for item in unmapped if item.id in found]
 
 
 def _unmapped_items():  # type: ignore[no-untyped-def]

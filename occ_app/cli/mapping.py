@@ -1,4 +1,4 @@
-"""Mappings and the variants of Shopify."""
+"""Items put away, mappings, and the variants of Shopify."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import joinedload
 
 from occ_app import clock
+from occ_app.catalog import archiving, pull
 from occ_app.catalog import mapping as mappings
-from occ_app.catalog import pull
 from occ_app.catalog.models import Item, Location, Mapping, Variant
 from occ_app.cli.shared import occ, of_shop, says_why, with_item, with_shop
 from occ_app.errors import NotFoundError, RuleError
@@ -91,3 +91,37 @@ def variants_pull(domain: str) -> None:
         pull.start(clock.now())
         tasks.ask("variants", shop.id)
     click.echo("All variants are pulled anew.")
+
+
+@occ.group()
+def item() -> None:
+    """Items."""
+
+
+@item.command("archive")
+@with_shop
+@with_item
+@says_why
+def item_archive(domain: str, sku: str) -> None:
+    """Put an item away: it stands in no list. Refused while it is mapped or anything still needs it."""
+    with of_shop(domain):
+        archiving.archive(_item(sku), clock.now())
+    click.echo(f"Archived {sku}")
+
+
+@item.command("restore")
+@with_shop
+@with_item
+@says_why
+def item_restore(domain: str, sku: str) -> None:
+    """The item stands in the lists again."""
+    with of_shop(domain):
+        archiving.restore(_item(sku))
+    click.echo(f"Restored {sku}")
+
+
+def _item(sku: str) -> Item:
+    found = db.session.scalar(select(Item).where(Item.sku == sku))
+    if found is None:
+        raise NotFoundError(f"There is no item {sku}.")
+    return found

@@ -23,6 +23,7 @@ from occ_app.production.models import (
     IN_PROGRESS,
     PLANNED,
     Formula,
+    FormulaLine,
     ProductionRun,
     RunReservation,
 )
@@ -71,6 +72,24 @@ def draft(
     db.session.add(run)
     db.session.flush()
     return run
+
+
+def why_needed(item: Item) -> str | None:
+    """Why the item cannot be archived: a run that is not over makes it, or it goes into something."""
+    unfinished = select(ProductionRun.number).where(
+        ProductionRun.item_id == item.id, ProductionRun.state.in_((DRAFT, PLANNED, IN_PROGRESS))
+    )
+    number = db.session.scalar(unfinished.order_by(ProductionRun.id).limit(1))
+    if number:
+        return f"Run {number} makes {item.name}. Complete or cancel it first."
+    made = (
+        select(Item.sku)
+        .join(Formula, Formula.item_id == Item.id)
+        .join(FormulaLine, FormulaLine.formula_id == Formula.id)
+        .where(FormulaLine.component_id == item.id, Formula.is_current, Item.archived_at.is_(None))
+    )
+    sku = db.session.scalar(made.order_by(Item.sku).limit(1))
+    return f"{item.name} goes into {sku}. Take it out of that formula first." if sku else None
 
 
 def check(item: Item, quantity: int, planned_on: date | None, note: str, today: date) -> None:

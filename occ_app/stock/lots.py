@@ -11,6 +11,7 @@ from datetime import date, datetime, timedelta
 from sqlalchemy import func, select, text
 from sqlalchemy.exc import IntegrityError
 
+from occ_app.catalog import items
 from occ_app.catalog.models import INGREDIENT, Item
 from occ_app.errors import NotFoundError, RuleError
 from occ_app.extensions import current_shop_id, db
@@ -19,6 +20,7 @@ from occ_app.shops.models import Shop
 from occ_app.stock import ledger, quality, workflow
 from occ_app.stock.models import Balance, Lot, StockMove
 from occ_app.stock.rules import (
+    BACKORDER,
     COMPLETED,
     IN_REVIEW,
     LOT_PLACES,
@@ -29,6 +31,7 @@ from occ_app.stock.rules import (
     RELEASED,
     SCRAP,
     SUPPLIER,
+    VIRTUAL_PLACES,
     numbers_around,
 )
 
@@ -113,6 +116,7 @@ def check(
     With no `expires_on` it is good for the item's shelf life from `made_on`. With neither nobody knows for how long: it does not expire, and
     counts as made today.
     """
+    items.refuse_archived(item, field="item")
     _check_quantity(quantity, item)
     if place not in LOT_PLACES:
         raise RuleError(f"A lot can stand at: {', '.join(LOT_PLACES)}.", field="place")
@@ -252,6 +256,25 @@ def get(lot_id: int) -> Lot:
     if lot is None:
         raise NotFoundError(f"There is no lot {lot_id} here.")
     return lot
+
+
+def why_needed(item: Item) -> str | None:
+    """Why the item cannot be archived: units of it are somewhere, or orders wait for some."""
+    query = (
+        select(Balance.place, func.sum(Balance.quantity))
+        .where(
+            Balance.item_id == item.id, Balance.quantity != 0, Balance.place.not_in(set(VIRTUAL_PLACES) - {BACKORDER})
+        )
+        .group_by(Balance.place)
+        .order_by(Balance.place)
+    )
+    units = {place: int(number) for place, number in db.session.execute(query)}
+    if units.pop(BACKORDER, 0):
+        return f"Orders wait for {item.name}. Make it, or cancel them first."
+    said = ", ".join(
+        f"{number:,} {place.replace('_', ' ').replace('allocated:', 'given to ')}" for place, number in units.items()
+    )
+    return f"There are units of {item.name}: {said}. Sell or scrap them first." if units else None
 
 
 def places_of(lot: Lot) -> dict[str, int]:

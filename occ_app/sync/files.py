@@ -69,6 +69,8 @@ def _take_items(data: bytes, actor: str, at: datetime) -> int:
         if sku in seen:
             raise RuleError(f"The SKU {sku} stands twice in the file.")
         seen.add(sku)
+        if sku in known:
+            new_items.refuse_archived(known[sku])
         if sku in known and known[sku].kind == PARTNER:
             raise RuleError(
                 f"{sku} are goods of a partner. Change them with the partner's goods; leave the line out here."
@@ -120,6 +122,7 @@ def _product(items: dict[str, Item], sku: str) -> Item:
         raise RuleError(f"{sku} are goods of a partner: the partner keeps their stock. Leave the line out.")
     if item.kind == INGREDIENT:
         raise RuleError(f"There is no item {sku!r} among the products, it is an ingredient. Leave the line out.")
+    new_items.refuse_archived(item)
     return item
 
 
@@ -221,7 +224,7 @@ def _take_mappings(data: bytes, actor: str, at: datetime) -> int:
 
     def take(line: Line) -> None:
         item = items.get(line.cells["item_sku"])
-        if item is None or item.kind == INGREDIENT:
+        if item is None or item.kind != PARTNER:
             item = _product(items, line.cells["item_sku"])
         variant, location = _variant(line, variants), _location(line, places, default)
         if (variant.id, location.id) in seen:

@@ -29,13 +29,14 @@ from occ_app.web import page, see_other
 from occ_app.work import tasks
 
 blueprint = Blueprint("products", __name__)
-VIEWS = ("all", "attention", "unmapped")
+VIEWS = ("all", "attention", "unmapped")  # with their counts
+ARCHIVED = "archived"
 
 
 @blueprint.get("/products")
 def products() -> Response:
     """Items with sellable, Shopify's number and whether the two agree."""
-    view = request.args.get("view", "all") if request.args.get("view") in VIEWS else "all"
+    view = request.args.get("view", "all") if request.args.get("view") in (*VIEWS, ARCHIVED) else "all"
     q, sort, number = search_text(), request.args.get("sort", "status"), page_number()
     rows, total = _product_rows(view, q, sort, number)
     query = {"view": view, "q": q, "sort": sort}
@@ -52,7 +53,7 @@ def products() -> Response:
     )
 
 
-def _product_query():  # type: ignore[no-untyped-def]
+def _product_query(*, archived: bool = False):  # type: ignore[no-untyped-def]
     drifting = exists().where(
         SyncException.mapping_id == SyncState.mapping_id,
         SyncException.kind == desk.DRIFT,
@@ -84,13 +85,13 @@ def _product_query():  # type: ignore[no-untyped-def]
         .outerjoin(Mapping, (Mapping.item_id == Item.id) & Mapping.ended_at.is_(None))
         .outerjoin(SyncState, SyncState.mapping_id == Mapping.id)
         .outerjoin(Variant, Variant.id == Mapping.variant_id)
-        .where(Item.kind != INGREDIENT, Item.archived_at.is_(None))
+        .where(Item.kind != INGREDIENT, Item.archived_at.is_not(None) if archived else Item.archived_at.is_(None))
     )
     return query, rank
 
 
 def _product_rows(view: str, q: str, sort: str, number: int) -> tuple[list[dict[str, Any]], int]:
-    query, rank = _product_query()
+    query, rank = _product_query(archived=view == ARCHIVED)
     if q:
         query = query.where(contains(q, Item.name, Item.sku, Variant.barcode, Variant.sku))
     if view == "attention":
