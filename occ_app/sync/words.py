@@ -23,7 +23,10 @@ MODES = {
     "released": ("Released only", "Lots that passed review. Shopify follows by itself."),
     "completed": ("Completed production", "Everything that was made, also what is still to be packaged or reviewed."),
     "packaged": ("Packaged only", "What is packed and labelled, also before review."),
-    "manual": ("Manual approval", "As released, but each new number waits until you approve it. What is sold or held goes at once."),
+    "manual": (
+        "Manual approval",
+        "As released, but each new number waits until you approve it. What is sold or held goes at once.",
+    ),
     "allocation": ("Channel allocation", "Only what you gave to Shopify."),
     "none": ("No auto-sync", "We show the number. You type it into Shopify yourself."),
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Locator, Page
 
 from tests.browser.conftest import Stack, eventually, keep_shot
 from tests.browser.test_pages import AXE, RULES
@@ -15,6 +15,12 @@ PAGES = {"stores": "/", "goods": STORE, "orders": f"{STORE}/orders", "webhooks":
     "calls": f"{STORE}/calls",
     "store-settings": f"{STORE}/settings",
 }
+
+
+def press(tab: Page, what: Locator) -> None:
+    """It is pressed, and the page that it leads to is there."""
+    with tab.expect_navigation():
+        what.click()
 
 
 def finds_nothing(tab: Page, name: str) -> None:
@@ -44,13 +50,13 @@ def test_a_person_sells_ships_and_takes_back(chromium: Browser, stack: Stack, wi
     tab = context.new_page()
     tab.goto(f"{stack.devshop}{STORE}?q=EC85")
     before = stack.available("CB-BAR-EC85-80")
-    tab.get_by_role("button", name="Sell CB-BAR-EC85-80").first.click()
+    press(tab, tab.get_by_role("button", name="Sell CB-BAR-EC85-80").first)
     eventually(lambda: stack.available("CB-BAR-EC85-80") == before - 1)
-    tab.get_by_role("main").locator("a.title").first.click()
+    press(tab, tab.get_by_role("main").locator("a.title").first)
     finds_nothing(tab, f"good-{width}")
     tab.goto(f"{stack.devshop}{STORE}/orders")
-    tab.get_by_role("main").get_by_role("link", name="#").first.click()
-    tab.get_by_role("button", name="Fulfil all").click()
+    press(tab, tab.get_by_role("main").get_by_role("link", name="#").first)
+    press(tab, tab.get_by_role("button", name="Fulfil all"))
     finds_nothing(tab, f"order-{width}")
     tab.get_by_role("combobox", name="and").select_option("return")
     tab.get_by_role("button", name="Refund").click()
